@@ -1,0 +1,45 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set up everything they need in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PYTEST_ARGS ?=
+
+.PHONY: demo test lint test-slow programs clean
+
+demo: $(VENV)/.demo
+	@exec $(BIN)/classmood demo $(ARGS)
+
+test: programs lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-slow: programs $(VENV)/.test
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# what the tests run beside Python, where this machine lets us install it; without it they are skipped by name
+programs:
+	@sh tests/install-programs.sh
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@# Debian ships venv apart from Python; virtualenv comes through pip alone
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV) && \
+	  $(PYTHON) -m pip install --quiet --target $(VENV)-maker virtualenv && \
+	  PYTHONPATH=$(VENV)-maker $(PYTHON) -m virtualenv --quiet $(VENV) && rm -rf $(VENV)-maker; }
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,train,test]'
+	@touch $(VENV)/.demo $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,105 @@
+"""The same pipeline on recorded files."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+
+from bot.clips import decoded
+from bot.tracks import Looks
+from model.faces import EMOTIONS
+from pipeline.analysis import Analyst, Reading
+from pipeline.coverage import Coverage
+from pipeline.events import UNKNOWN, Data, EmotionSample
+from pipeline.frames import Frame
+from pipeline.mood import MoodRules, Moods
+
+EVERY_READING = 1e-9
+"""Seconds between samples that leave none out."""
+
+
+class Timeline:
+    """What a participant's readings come to, one entry per look."""
+
+    def __init__(self, model: str, rules: MoodRules) -> None:
+        every = MoodRules(rules.smoothing_seconds, rules.unknown_below, rules.lead_to_change, rules.dwell_seconds, EVERY_READING)
+        self.entries: list[dict[str, Any]] = []
+        self._samples: list[EmotionSample] = []
+        self._moods = Moods(self._tell, model, every)
+
+    def add(self, reading: Reading) -> None:
+        """Take in one reading of one person."""
+        self._samples.clear()
+        self._moods.joined(reading.participant_id, "", "recorded")
+        self._moods.add(reading)
+        sample = self._samples[0] if self._samples else None
+        self.entries.append(
+            {
+                "at_ms": reading.at_ms,
+                "emotion": sample and str(sample.emotion),
+                "confidence": sample and sample.confidence,
+                "scores": sample and {str(emotion): score for emotion, score in sample.scores.items()},
+                "face": sample and sample.face.model_dump(),
+                "coverage": str(reading.coverage),
+            }
+        )
+
+    def _tell(self, data: Data) -> None:
+        if isinstance(data, EmotionSample):
+            self._samples.append(data)
+
+
+def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_second: float, batch: int) -> dict[str, Any]:
+    """What the largest face of a recording shows; raises SettingsWrong for a file that is not video.
+
+    `at_ms` counts from the recording's start; `shares` are of the looks whose coverage is `ok`.
+    """
+    timeline = Timeline(analyst.model, rules)
+    last_ms = 0
+    looks = _looks(decoded(path), str(path), looks_per_second)
+    while frames := list(islice(looks, batch)):
+        for reading in analyst.read(frames):
+            timeline.add(reading)
+        last_ms = frames[-1].at_ms
+    return {
+        "file": str(path),
+        "seconds": round(max(duration_seconds(path), last_ms / 1000), 3),
+        "looks": len(timeline.entries),
+        "coverage": fractions(entry["coverage"] for entry in timeline.entries),
+        "shares": shares(entry["emotion"] for entry in timeline.entries if entry["coverage"] == Coverage.OK),
+        "timeline": timeline.entries,
+    }
+
+
+def _looks(pictures: Iterable[av.VideoFrame], participant_id: str, looks_per_second: float) -> Iterator[Frame]:
+    """The frames that a look falls on, at times that count from the first."""
+    due = Looks(1000 / looks_per_second)
+    start: float | None = None
+    for number, picture in enumerate(pictures):
+        # a stream without timestamps is taken for one of 25 frames a second
+        time_seconds = number / 25 if picture.time is None else picture.time
+        start = time_seconds if start is None else start
+        at_ms = max(0, round((time_seconds - start) * 1000))
+        if due.due(at_ms):
+            yield Frame(participant_id, at_ms, picture)
+
+
+def duration_seconds(path: Path) -> float:
+    """How long a recording says it is; 0 if it does not say."""
+    with av.open(str(path)) as container:
+        return (container.duration or 0) / av.time_base
+
+
+def fractions(states: Iterable[str]) -> dict[str, float]:
+    """The share of each value among all; empty of none."""
+    counts = Counter(states)
+    return {state: round(count / counts.total(), 4) for state, count in counts.most_common()}
+
+
+def shares(labels: Iterable[str]) -> dict[str, float]:
+    """The share of each of the seven emotions and `unknown` among the labels; empty of none."""
+    found = fractions(labels)
+    return {label: found.get(label, 0.0) for label in (*map(str, EMOTIONS), UNKNOWN)} if found else {}

@@ -1,0 +1,143 @@
+"""The wiring: the only file that knows every part, in the order data meets them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import cv2
+from redis.asyncio import Redis
+
+from bot.attendance import Attendance
+from bot.rooms import Room
+from bot.settings import Settings
+from bot.tasks import background
+from model.classifier import LiteRtClassifier
+from model.detector import BlazeFace
+from pipeline.analysis import Analyst, Limits, analyse
+from pipeline.clock import Clock, now_ms
+from pipeline.events import BotState, BotStatus
+from pipeline.frames import LatestFrames
+from pipeline.keys import Keys
+from pipeline.mood import MoodRules, Moods
+from pipeline.publish import Publisher
+from pipeline.summary import summarise
+
+FLUSH_SECONDS = 3.0
+"""How long the last events may take on their way out."""
+
+
+@dataclass(frozen=True)
+class Bot:
+    """The parts of a running bot, for whoever reads their counters."""
+
+    frames: LatestFrames
+    moods: Moods
+    attendance: Attendance
+    publisher: Publisher
+    model: str
+
+
+def load_analyst(settings: Settings) -> Analyst:
+    """Detector and classifier, ready to look; raises ModelUnusable if weights are not what their card says."""
+    cv2.setNumThreads(1)  # there is one model thread; more would take the event loop's core
+    limits = Limits(settings.smallest_face_pixels, settings.darkest_face, settings.blurriest_face)
+    return Analyst(BlazeFace(), LiteRtClassifier(settings.weights), limits)
+
+
+def mood_rules(settings: Settings) -> MoodRules:
+    """The rules of change, from the settings."""
+    return MoodRules(
+        settings.smoothing_seconds,
+        settings.unknown_below,
+        settings.lead_to_change,
+        settings.dwell_seconds,
+        settings.sample_seconds,
+    )
+
+
+def assemble(room: Room, redis: Redis, analyst: Analyst, settings: Settings, clock: Clock = now_ms) -> Bot:
+    """Connect the parts; nothing runs yet."""
+    frames = LatestFrames()
+    publisher = Publisher(
+        redis,
+        Keys(settings.key_prefix, room.name),
+        epoch=str(clock()),
+        outbox_limit=settings.outbox_limit,
+        retention_ms=round(settings.retention_hours * 3_600_000),
+        status_ttl_ms=round(settings.heartbeat_seconds * 3000),
+        retry_seconds=settings.redis_retry_seconds,
+        clock=clock,
+    )
+    moods = Moods(publisher.publish, analyst.model, mood_rules(settings), room.show)
+    attendance = Attendance(
+        room,
+        frames,
+        moods,
+        settings.looks_per_second,
+        settings.stalled_seconds * 1000,
+        settings.left_seconds * 1000,
+        clock,
+    )
+    return Bot(frames, moods, attendance, publisher, analyst.model)
+
+
+@asynccontextmanager
+async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterator[None]:
+    """Look, judge and publish while the block runs; afterwards tell that the bot is gone."""
+    with ThreadPoolExecutor(1, "model") as thread:
+        try:
+            async with background(
+                bot.publisher.run(),
+                analyse(bot.frames, analyst, thread, bot.attendance.report, batch=settings.batch),
+                bot.attendance.watchdog(),
+                summaries(bot, settings),
+                heartbeat(bot, settings),
+            ):
+                yield
+        finally:
+            bot.attendance.close("bot stopped")
+            bot.publisher.publish(status(bot, "stopping", 0.0))
+            await bot.publisher.flush(FLUSH_SECONDS)
+
+
+async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings) -> None:
+    """Publish what the faces in the room show, until the room closes."""
+    bot = assemble(room, redis, analyst, settings)
+    await bot.publisher.wait_until_reachable()
+    async with running(bot, analyst, settings):
+        await bot.attendance.run()
+
+
+async def summaries(bot: Bot, settings: Settings) -> None:
+    """Publish the class as a whole, forever."""
+    while True:
+        await asyncio.sleep(settings.summary_seconds)
+        bot.publisher.publish(summarise(bot.moods.present(), settings.smallest_group))
+
+
+async def heartbeat(bot: Bot, settings: Settings) -> None:
+    """Publish how the bot is doing, forever; the first time at once."""
+    bot.publisher.publish(status(bot, "starting", 0.0))
+    looks = 0
+    while True:
+        await asyncio.sleep(settings.heartbeat_seconds)
+        before, looks = looks, bot.attendance.totals.looks
+        bot.publisher.publish(status(bot, "running", (looks - before) / settings.heartbeat_seconds))
+
+
+def status(bot: Bot, state: BotState, looks_per_second: float) -> BotStatus:
+    """The bot's counters as an event."""
+    totals = bot.attendance.totals
+    return BotStatus(
+        state=state,
+        participants=len(bot.attendance.seats),
+        looks_per_second=round(looks_per_second, 2),
+        frames_received=totals.frames_received,
+        looks=totals.looks,
+        frames_skipped=totals.frames_skipped,
+        frames_dropped=bot.frames.dropped,
+        events_dropped=bot.publisher.dropped,
+        tracks_failed=totals.tracks_failed,
+    )

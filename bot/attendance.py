@@ -1,0 +1,143 @@
+"""Who is in the room, who of them is watched, and what each of them has sent."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from av import VideoFrame
+
+from bot.rooms import Arrival, Departure, Happening, Participant, Room, Unseen
+from bot.tasks import contained
+from bot.tracks import Looks, watch
+from pipeline.analysis import Reading
+from pipeline.clock import Clock, now_ms
+from pipeline.coverage import Coverage
+from pipeline.frames import Frame, LatestFrames
+from pipeline.mood import Moods
+
+
+@dataclass(slots=True)
+class Seat:
+    """One participant in the room."""
+
+    participant: Participant
+    looks_due: Looks
+    last_frame_ms: int
+    watcher: asyncio.Task[None] | None = None
+    frames_received: int = 0
+    looks: int = 0
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts over everybody since the start."""
+
+    frames_received: int = 0
+    frames_skipped: int = 0
+    looks: int = 0
+    tracks_failed: int = 0
+
+
+@dataclass
+class Attendance:
+    """Watches everyone who comes, until the room closes."""
+
+    room: Room
+    frames: LatestFrames
+    moods: Moods
+    looks_per_second: float
+    stalled_ms: float
+    left_ms: float
+    clock: Clock = now_ms
+    seats: dict[str, Seat] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
+
+    async def run(self) -> None:
+        """Follow who comes and goes, until the room closes."""
+        async with asyncio.TaskGroup() as watchers:
+            async for happening in self.room.happenings():
+                self._take(happening, watchers)
+            self.close("room closed")
+
+    def close(self, reason: str) -> None:
+        """Tell that everybody is gone from our sight."""
+        for participant_id in list(self.seats):
+            self._leave(participant_id, reason)
+
+    def report(self, reading: Reading) -> None:
+        """Take in what one look showed."""
+        seat = self.seats.get(reading.participant_id)
+        if seat is not None:
+            seat.looks += 1
+            self.totals.looks += 1
+            self.moods.add(reading)
+
+    async def watchdog(self, every_seconds: float = 1.0) -> None:
+        """Look for participants whose media died, forever."""
+        while True:
+            await asyncio.sleep(every_seconds)
+            self.find_silent(self.clock())
+
+    def find_silent(self, now: int) -> None:
+        """Mark who has sent no frame for long as stalled, and let go of who has sent none for longer."""
+        watched = [seat for seat in self.seats.values() if seat.watcher is not None]
+        for seat in watched:
+            silent_ms = now - seat.last_frame_ms
+            if silent_ms >= self.left_ms:
+                self.room.drop(seat.participant.id, "stalled")
+            elif silent_ms >= self.stalled_ms:
+                self.moods.unseen(seat.participant.id, now, Coverage.STALLED)
+
+    def _take(self, happening: Happening, watchers: asyncio.TaskGroup) -> None:
+        match happening:
+            case Arrival():
+                seat = self._seat(happening.participant)
+                seat.watcher = watchers.create_task(self._watched(seat, happening))
+            case Unseen():
+                self._seat(happening.participant)
+                self.moods.unseen(happening.participant.id, self.clock(), happening.coverage)
+            case Departure():
+                self._leave(happening.participant_id, happening.reason)
+
+    def _seat(self, participant: Participant) -> Seat:
+        """A fresh seat for a participant; one who had a track before is no longer read from it."""
+        former = self.seats.get(participant.id)
+        seat = Seat(participant, Looks(1000 / self.looks_per_second), self.clock())
+        if former is not None:
+            self._stop_watching(former)
+            seat.frames_received, seat.looks = former.frames_received, former.looks
+        self.seats[participant.id] = seat
+        self.moods.joined(participant.id, participant.name, "joined")
+        return seat
+
+    def _leave(self, participant_id: str, reason: str) -> None:
+        seat = self.seats.pop(participant_id, None)
+        if seat is not None:
+            self._stop_watching(seat)
+            self.moods.left(participant_id, reason)
+
+    def _stop_watching(self, seat: Seat) -> None:
+        self.frames.forget(seat.participant.id)
+        if seat.watcher is not None:
+            seat.watcher.cancel()
+
+    async def _watched(self, seat: Seat, arrival: Arrival) -> None:
+        work = watch(arrival.track, self._received(seat), self.clock)
+        await contained(work, seat.participant.id, self._failed)
+        seat.watcher = None
+        self.moods.unseen(seat.participant.id, self.clock(), Coverage.CAMERA_OFF)
+
+    def _received(self, seat: Seat) -> Callable[[VideoFrame, int], None]:
+        def received(picture: VideoFrame, at_ms: int) -> None:
+            seat.last_frame_ms = at_ms
+            seat.frames_received += 1
+            self.totals.frames_received += 1
+            if seat.looks_due.due(at_ms):
+                self.frames.put(Frame(seat.participant.id, at_ms, picture))
+            else:
+                self.totals.frames_skipped += 1
+
+        return received
+
+    def _failed(self) -> None:
+        self.totals.tracks_failed += 1

@@ -1,0 +1,266 @@
+"""The commands: arguments and settings read once, logging, signals, exit codes.
+
+What a command needs is imported when it runs, so that the small ones start at once.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from bot.errors import RedisRefused, Trouble, WeightsWrong
+from bot.settings import Settings, read_settings
+from model.errors import DataUnusable, ModelUnusable
+from pipeline.publish import RedisUnusable
+
+Command = Callable[[argparse.Namespace, Settings], Awaitable[None] | None]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code; Ctrl-C comes out as KeyboardInterrupt."""
+    try:
+        arguments = _parser().parse_args(argv)
+        settings = read_settings(**_flags(arguments))
+        _log(settings)
+        _run(arguments.command(arguments, settings))
+    except asyncio.CancelledError:  # SIGTERM
+        return 0
+    except BaseExceptionGroup as group:
+        return _told(group)
+    except (Trouble, ModelUnusable, DataUnusable, RedisUnusable) as error:
+        return _told(error)
+    return 0
+
+
+def _run(work: Any) -> None:
+    if work is None:
+        return
+    # uvloop receives at four fifths of the standard loop's cost
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_terminated(work))
+
+
+async def _until_terminated(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work; SIGTERM cancels it, as the runner does on SIGINT, and its blocks close what they opened."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work
+
+
+def _told(error: BaseException) -> int:
+    """Tell the first trouble that the operator can mend in one line, and give its exit code; raise what is none."""
+    trouble = _first_trouble(error)
+    if trouble is None:
+        raise error
+    print(f"classmood: {trouble}", file=sys.stderr)
+    return trouble.exit_code
+
+
+def _first_trouble(error: BaseException) -> Trouble | None:
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_first_trouble, error.exceptions)), None)
+    if isinstance(error, (ModelUnusable, DataUnusable)):
+        return WeightsWrong(str(error))
+    if isinstance(error, RedisUnusable):
+        return RedisRefused(str(error))
+    return error if isinstance(error, Trouble) else None
+
+
+def _log(settings: Settings) -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for chatty in ("aioice", "aiortc", "aiohttp.access", "libav"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def say(line: str) -> None:
+    """Tell a person something; standard output is for results alone."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def show_json(result: object) -> None:
+    """A result for a machine: one JSON value on standard output."""
+    print(json.dumps(result), flush=True)
+
+
+async def _demo(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.demo import check, demo
+
+    if "log_level" not in settings.model_fields_set:
+        logging.getLogger().setLevel(logging.WARNING)  # a newcomer reads what `say` tells
+    result = await demo(settings, arguments.students, arguments.seconds, say)
+    if result is None:
+        return
+    if arguments.json:
+        show_json(result)
+    else:
+        _show_demo(result)
+    check(result, arguments.students)
+
+
+def _show_demo(result: dict[str, Any]) -> None:
+    for student in result["students"]:
+        samples = student["events"].get("classmood.emotion.sample", 0)
+        strongest = max(student["shares"].items(), key=lambda share: share[1], default=("nothing", 0.0))
+        print(
+            f"{student['id']}: {student['frames']} frames, {student['looks']} looks, {samples} samples,"
+            f" mostly {strongest[0]} ({strongest[1]:.0%})"
+        )
+    latency = result["latency_ms"]
+    print(f"frame received to Redis: {latency['p50']} ms at the median, {latency['p95']} ms at the 95th percentile")
+
+
+async def _join(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.app import attend, load_analyst
+    from bot.redis_client import connect
+    from bot.rooms.opening import open_room
+
+    analyst = load_analyst(settings)
+    async with connect(settings) as redis, open_room(arguments.room_url, settings) as room:
+        await attend(room, redis, analyst, settings)
+
+
+async def _simulate(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.students import simulate
+
+    await simulate(arguments.room_url, arguments.students, arguments.video, arguments.seconds, settings)
+
+
+def _analyse(arguments: argparse.Namespace, settings: Settings) -> None:
+    from rich.progress import track
+
+    from bot.analyse import analyse_file
+    from bot.app import load_analyst, mood_rules
+    from bot.clips import check_readable
+
+    for path in arguments.video:
+        check_readable(path)  # the last of them too, before hours go into the first
+    analyst, console = load_analyst(settings), _console()
+    results = [
+        analyse_file(path, analyst, mood_rules(settings), settings.looks_per_second, settings.batch)
+        for path in track(arguments.video, "analysing", console=console, transient=True, disable=not console.is_terminal)
+    ]
+    if arguments.json:
+        show_json(results)
+    else:
+        for result in results:
+            _show_timeline(result)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _show_timeline(result: dict[str, Any]) -> None:
+    print(f"{result['file']}: {result['seconds']:.1f} s, {result['looks']} looks")
+    print("  " + ", ".join(f"{state} {share:.0%}" for state, share in result["coverage"].items()))
+    before = None
+    for entry in result["timeline"]:
+        now = entry["emotion"] or entry["coverage"]
+        if now != before:
+            print(f"  {entry['at_ms'] / 1000:8.1f} s  {now}")
+        before = now
+
+
+async def _watch(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.watch import watch
+
+    await watch(settings, arguments.room)
+
+
+async def _health(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.health import health
+
+    await health(settings, arguments.room)
+
+
+def _settings(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.settings_table import settings_table
+
+    print(settings_table())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="classmood", description="Joins an online class and publishes its mood to Redis.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    demo = _command(commands, "demo", _demo, "everything embedded: Redis, a room, simulated students, the bot")
+    demo.add_argument("--students", type=_at_least_one, default=12, metavar="N", help="simulated students (default 12)")
+    demo.add_argument("--seconds", type=_positive, metavar="S", help="end after S seconds and tell what was published")
+    demo.add_argument("--json", action="store_true", help="with --seconds: the result as one JSON object")
+
+    join = _command(commands, "join", _join, "the bot: join a room and publish until the room closes or it is stopped")
+    join.add_argument("room_url", metavar="ROOM_URL", help="local://ROOM is hosted by the bot")
+
+    simulate = _command(commands, "simulate", _simulate, "students that publish video into a room")
+    simulate.add_argument("room_url", metavar="ROOM_URL", help="local://ROOM at --host and --port, or a WHIP URL")
+    simulate.add_argument("--students", type=_at_least_one, default=12, metavar="N", help="how many (default 12)")
+    simulate.add_argument("--video", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help="what they show")
+    simulate.add_argument("--seconds", type=_positive, metavar="S", help="leave after S seconds")
+
+    analyse = _command(commands, "analyse", _analyse, "the same pipeline on recorded files")
+    analyse.add_argument("video", type=Path, nargs="+", metavar="VIDEO")
+    analyse.add_argument("--json", action="store_true", help="a JSON array with an object per file")
+
+    watch = _command(commands, "watch", _watch, "live table of a room in the terminal, from Redis")
+    watch.add_argument("room", nargs="?", metavar="ROOM", help="not needed where there is only one")
+
+    health = _command(commands, "health", _health, "exit 0 if the bot's status stands in Redis")
+    health.add_argument("room", nargs="?", metavar="ROOM", help="any room if not given")
+
+    _command(commands, "settings", _settings, "the table of all settings, as it stands in the README")
+    _add_model_commands(commands)
+    return parser
+
+
+def _add_model_commands(commands: Any) -> None:
+    from bot.model_commands import add_model_commands
+
+    add_model_commands(commands, _command)
+
+
+def _command(commands: Any, name: str, run: Command, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(command=run)
+    group = parser.add_argument_group(
+        "settings", "each also as CLASSMOOD_NAME in the environment or in .env; flags stand over both"
+    )
+    taken = {"students", "seconds", "json", "video"}
+    for field, info in Settings.model_fields.items():
+        # a secret on a command line stands in every process list
+        if info.annotation is not SecretStr and field not in taken:
+            flag = "--" + field.replace("_", "-")
+            group.add_argument(flag, dest=f"setting_{field}", metavar="VALUE", help=(info.description or "").replace("%", "%%"))
+    return parser
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, object]:
+    given = {name.removeprefix("setting_"): value for name, value in vars(arguments).items() if name.startswith("setting_")}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return number

@@ -1,0 +1,139 @@
+"""Short videos, encoded once, for any number of simulated students to send."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.video.codeccontext import VideoCodecContext
+
+from bot.errors import SettingsWrong
+from model.faces import Image
+
+FRAMES_PER_SECOND = 10
+LONGEST_SECONDS = 300
+"""Of a file, this much is played before it starts again: encoded packets stay in memory."""
+LARGEST = (640, 360)
+PORTRAIT_SIZE = (480, 270)
+PORTRAIT_SECONDS = 8
+PORTRAIT = Path(__file__).with_name("astronaut.jpg")
+"""Eileen Collins, photographed by NASA in 1999; in the public domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A video as VP8 packets, one per frame, with a keyframe every second."""
+
+    packets: tuple[bytes, ...]
+    frames_per_second: int = FRAMES_PER_SECOND
+
+
+def encode(pictures: Iterator[Image]) -> Clip:
+    """Encode RGB pictures (height, width, 3) uint8, all of one even size, as VP8."""
+    context: VideoCodecContext | None = None
+    packets: list[bytes] = []
+    for number, picture in enumerate(pictures):
+        context = context or _encoder(picture.shape[1], picture.shape[0])
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts = number
+        packets += [bytes(packet) for packet in context.encode(frame)]
+    if context is None:
+        return Clip(())
+    packets += [bytes(packet) for packet in context.encode(None)]
+    return Clip(tuple(packets))
+
+
+def _encoder(width: int, height: int) -> VideoCodecContext:
+    context = av.CodecContext.create("libvpx", "w")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height = width, height
+    context.pix_fmt = "yuv420p"
+    context.time_base = Fraction(1, FRAMES_PER_SECOND)
+    context.framerate = Fraction(FRAMES_PER_SECOND)
+    context.bit_rate = 250_000
+    # libvpx's threads wait for each other by spinning: on two busy cores, two of them took ten times as long as one
+    context.thread_count = 1
+    # a late or lossy receiver can start again within a second, since a recording cannot answer its requests
+    context.gop_size = FRAMES_PER_SECOND
+    context.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0"}
+    return context
+
+
+def portrait_clip(variant: int) -> Clip:
+    """The portrait's pictures, encoded."""
+    return encode(portrait_pictures(variant))
+
+
+def portrait_pictures(variant: int) -> Iterator[Image]:
+    """The astronaut's portrait, moving and changing its size, RGB; each variant in its own way."""
+    bgr = cv2.imread(str(PORTRAIT), cv2.IMREAD_COLOR)
+    assert bgr is not None, f"{PORTRAIT} is part of the package"
+    portrait = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    width, height = PORTRAIT_SIZE
+    count = PORTRAIT_SECONDS * FRAMES_PER_SECOND
+    for number in range(count):
+        turn = 2 * np.pi * number / count  # a whole turn, so that the loop closes
+        scale = (1.0 + 0.12 * (variant % 4)) * (1 + 0.15 * np.sin(turn + variant)) * height / 300
+        # keeps the face, at (224, 110) of the portrait, wandering about the middle
+        across = width / 2 + 0.15 * width * np.sin(turn + 2 * variant) - 224 * scale
+        down = height / 2 + 0.08 * height * np.sin(2 * turn + variant) - 110 * scale
+        place = np.array([[scale, 0, across], [0, scale, down]])
+        picture = cv2.warpAffine(portrait, place, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+        yield picture.astype(np.uint8)
+
+
+def file_clip(path: Path) -> Clip:
+    """The first minutes of a video file, scaled down to what a student would send.
+
+    Raises SettingsWrong for a file that holds no video.
+    """
+    clip = encode(islice(_file_pictures(path), LONGEST_SECONDS * FRAMES_PER_SECOND))
+    if not clip.packets:
+        raise SettingsWrong(f"{path} has no picture in it")
+    return clip
+
+
+def _file_pictures(path: Path) -> Iterator[Image]:
+    """The file's pictures on an even grid of time, whatever its own frame rate, all of the first one's size."""
+    due_seconds = 0.0
+    size: tuple[int, int] | None = None
+    for frame in decoded(path):
+        if frame.time is not None and frame.time < due_seconds:
+            continue
+        size = size or _fitting(frame.width, frame.height)
+        picture = frame.to_ndarray(format="rgb24", width=size[0], height=size[1]).astype(np.uint8, copy=False)
+        for _ in range(1 if frame.time is None else _repeats(frame.time, due_seconds)):
+            due_seconds += 1 / FRAMES_PER_SECOND
+            yield picture
+
+
+def _repeats(time_seconds: float, due_seconds: float) -> int:
+    """How often to show a picture that comes when others were due before it."""
+    return 1 + min(round((time_seconds - due_seconds) * FRAMES_PER_SECOND), LONGEST_SECONDS * FRAMES_PER_SECOND)
+
+
+def _fitting(width: int, height: int) -> tuple[int, int]:
+    scale = min(1.0, LARGEST[0] / max(width, height), LARGEST[1] / min(width, height))
+    return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
+
+
+def check_readable(path: Path) -> None:
+    """Raise SettingsWrong unless the file begins with a picture."""
+    if next(decoded(path), None) is None:
+        raise SettingsWrong(f"{path} has no picture in it")
+
+
+def decoded(path: Path) -> Iterator[av.VideoFrame]:
+    """The frames of a video file, in order; raises SettingsWrong for a file that cannot be read as video."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise SettingsWrong(f"{path} has no video in it")
+            container.streams.video[0].thread_type = "AUTO"
+            yield from container.decode(video=0)
+    except (av.FFmpegError, OSError) as error:
+        raise SettingsWrong(f"{path} cannot be read as video: {error.strerror or error}") from error

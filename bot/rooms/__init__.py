@@ -1,0 +1,64 @@
+"""What every kind of room gives the bot, and nothing of how it does it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiortc import MediaStreamTrack
+
+from pipeline.coverage import Coverage
+from pipeline.mood import Mood
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A person as the room knows them; the id is the room's, never the display name."""
+
+    id: str
+    name: str
+    consent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A participant's camera track, to be read to its end."""
+
+    participant: Participant
+    track: MediaStreamTrack
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A participant who is in the room and cannot be watched, and why."""
+
+    participant: Participant
+    coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A participant who is gone."""
+
+    participant_id: str
+    reason: str
+
+
+Happening = Arrival | Unseen | Departure
+
+
+class Room(Protocol):
+    """A room that the bot is in. Rooms are opened with `async with` and end what they started."""
+
+    name: str
+
+    def happenings(self) -> AsyncIterator[Happening]:
+        """Who comes and goes, in order, until the room closes."""
+        ...
+
+    def drop(self, participant_id: str, reason: str) -> None:
+        """End the connection of a participant whose media died; a Departure follows."""
+        ...
+
+    def show(self, mood: Mood) -> None:
+        """Show a participant how they are read at present, where the room has a way to."""
+        ...

@@ -1,0 +1,167 @@
+"""An SDP offer, read with suspicion: what passes here can be answered without a surprise."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aiortc import RTCIceCandidate, RTCIceParameters
+from aiortc.sdp import GroupDescription, MediaDescription, SessionDescription, candidate_from_sdp
+
+BROKEN_SDP = (ValueError, AssertionError, KeyError, IndexError, TypeError, AttributeError, StopIteration)
+"""What aiortc's parser raises on SDP that is not well formed; fuzzed in the tests."""
+
+MAX_CANDIDATES = 64
+"""ICE candidates taken from one publisher; a camera behind several networks has about ten."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}")
+_ICE_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
+_ICE_PWD = re.compile(r"[A-Za-z0-9+/]{22,256}")
+_NOT_MEDIA = {"rtx", "red", "ulpfec", "flexfec-03", "telephone-event", "cn"}
+
+
+class OfferMalformed(Exception):
+    """SDP that cannot be read, or that offers no camera; its text is one line of reason."""
+
+
+class OfferUnacceptable(Exception):
+    """A well-formed offer of something that the room does not take; its text is one line of reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An offer of one camera, as one bundled transport."""
+
+    sdp: str
+    camera_mid: str
+    mids: tuple[str, ...]
+    ice_ufrag: str
+    ice_pwd: str
+    codecs: tuple[str, ...]
+
+
+def read_offer(text: str) -> Offer:
+    """Read the SDP of an offer; raises OfferMalformed or OfferUnacceptable."""
+    if not text.strip():
+        raise OfferMalformed("the body holds no SDP")
+    description = _parse(text)
+    _check_kinds(description.media)
+    for media in description.media:
+        _check_section(media)
+    _check_bundle(description)
+    camera = _camera(description.media)
+    _unite(description)
+    _simplify(description)
+    ice_ufrag, ice_pwd = _ice_credentials(description.media[0])
+    return Offer(
+        sdp=_serialise(description),
+        camera_mid=camera.rtp.muxId,
+        mids=tuple(media.rtp.muxId for media in description.media),
+        ice_ufrag=ice_ufrag,
+        ice_pwd=ice_pwd,
+        codecs=_codecs(description.media),
+    )
+
+
+def usable_candidates(values: Iterable[str]) -> list[RTCIceCandidate]:
+    """The candidates that an RTP component over UDP can use; others are left out (RFC 9725, section 4.3.2).
+
+    Raises OfferMalformed for a line that is no candidate.
+    """
+    try:
+        candidates = [candidate_from_sdp(value) for value in values]
+    except BROKEN_SDP:
+        raise OfferMalformed("a line of candidates is not well formed") from None
+    return _usable(candidates)
+
+
+def _usable(candidates: list[RTCIceCandidate]) -> list[RTCIceCandidate]:
+    usable = [each for each in candidates if each.protocol.lower() == "udp" and each.component == 1 and 0 < each.port < 65_536]
+    return usable[:MAX_CANDIDATES]
+
+
+def _parse(text: str) -> SessionDescription:
+    try:
+        description = SessionDescription.parse(text)
+    except BROKEN_SDP:
+        raise OfferMalformed("the SDP is not well formed") from None
+    if not description.media:
+        raise OfferMalformed("the SDP has no media section")
+    return description
+
+
+def _serialise(description: SessionDescription) -> str:
+    try:
+        text = str(description)
+        SessionDescription.parse(text)
+    except BROKEN_SDP:
+        raise OfferMalformed("the SDP is not well formed") from None
+    return text
+
+
+def _check_kinds(sections: list[MediaDescription]) -> None:
+    # one section that cannot be taken refuses the whole offer: RFC 9725, section 4.4.3
+    if any(media.kind not in ("audio", "video") for media in sections):
+        raise OfferUnacceptable("only audio and video sections are taken, no data channels")
+
+
+def _check_section(media: MediaDescription) -> None:
+    if not _TOKEN.fullmatch(media.rtp.muxId or ""):
+        raise OfferMalformed(f"the {media.kind} section has no usable a=mid")
+    ufrag, pwd = _ice_credentials(media)
+    if not _ICE_UFRAG.fullmatch(ufrag) or not _ICE_PWD.fullmatch(pwd):
+        raise OfferMalformed(f"the {media.kind} section has no usable a=ice-ufrag and a=ice-pwd")
+    if media.dtls is None or not media.dtls.fingerprints:
+        raise OfferMalformed(f"the {media.kind} section has no a=setup and a=fingerprint")
+    if not media.rtcp_mux:
+        raise OfferMalformed(f"the {media.kind} section has no a=rtcp-mux (RFC 9725, section 4.4.1)")
+
+
+def _ice_credentials(media: MediaDescription) -> tuple[str, str]:
+    ice = media.ice or RTCIceParameters()
+    return ice.usernameFragment or "", ice.password or ""
+
+
+def _check_bundle(description: SessionDescription) -> None:
+    mids = [media.rtp.muxId for media in description.media]
+    if len(set(mids)) != len(mids):
+        raise OfferMalformed("two media sections have the same a=mid")
+    bundles = [set(group.items) for group in description.group if group.semantic == "BUNDLE"]
+    if len(mids) > 1 and set(mids) not in bundles:
+        raise OfferMalformed("all media sections must be in one BUNDLE group (RFC 9725, section 4.4.1)")
+
+
+def _camera(sections: list[MediaDescription]) -> MediaDescription:
+    for media in sections:
+        media.direction = media.direction or "sendrecv"  # what no direction means: RFC 8866, section 6.7
+    cameras = [media for media in sections if media.kind == "video" and media.direction in ("sendonly", "sendrecv")]
+    if not cameras:
+        raise OfferMalformed("the offer has no video that is sent")
+    return cameras[0]
+
+
+def _unite(description: SessionDescription) -> None:
+    """Give all sections the one transport that they share.
+
+    aiortc keeps the candidates of the last section only, and stops the shared transport if the group names
+    another section first.
+    """
+    sections = description.media
+    candidates = _usable([candidate for media in sections for candidate in media.ice_candidates])
+    complete = any(media.ice_candidates_complete for media in sections)
+    for media in sections:
+        media.ice_candidates, media.ice_candidates_complete = candidates, complete
+        # without a port aiortc would write no a=rtcp-mux; 9 is the one that means none
+        media.rtcp_port = media.rtcp_port or 9
+    description.group = [GroupDescription("BUNDLE", [media.rtp.muxId for media in sections])]
+
+
+def _simplify(description: SessionDescription) -> None:
+    """Leave out what the room has no use for, and what aiortc would trip over later."""
+    for media in description.media:
+        media.msid = None
+        media.ssrc = [each for each in media.ssrc if 0 <= each.ssrc < 1 << 32]
+
+
+def _codecs(sections: list[MediaDescription]) -> tuple[str, ...]:
+    names = {codec.name for media in sections for codec in media.rtp.codecs}
+    return tuple(sorted(name for name in names if name.lower() not in _NOT_MEDIA and _TOKEN.fullmatch(name)))[:16]

@@ -1,0 +1,29 @@
+"""From a room's URL to the room."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import unquote, urlsplit
+
+from bot.errors import SettingsWrong
+from bot.rooms import Room
+from bot.rooms.local import host
+from bot.settings import Settings
+
+
+@asynccontextmanager
+async def open_room(url: str, settings: Settings) -> AsyncIterator[Room]:
+    """Join, or host, the room that `url` names. Raises SettingsWrong for a URL of no known kind, RoomRefused by a room."""
+    scheme, name = split_room_url(url)
+    if scheme != "local":
+        raise SettingsWrong(f"{scheme}:// is no kind of room this bot can join; it can host local://ROOM")
+    async with host(name, settings) as room:
+        yield room
+
+
+def split_room_url(url: str) -> tuple[str, str]:
+    """Scheme and room name of a URL such as local://algebra; raises SettingsWrong if one is missing."""
+    parts = urlsplit(url)
+    name = unquote(parts.netloc + parts.path)
+    if not parts.scheme or not name:
+        raise SettingsWrong(f"{url} is not a room URL such as local://algebra")
+    return parts.scheme, name

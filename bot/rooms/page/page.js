@@ -1,0 +1,218 @@
+// The student's side of the room: nothing is asked of the camera, and nothing sent, before the tick and the button.
+
+const element = (id) => document.getElementById(id);
+const [form, nameField, consent, joinButton, leaveButton] = ["form", "name", "consent", "join", "leave"].map(element);
+const [stage, preview, moodLabel, statusLine] = ["stage", "preview", "mood", "status"].map(element);
+
+// in the fragment, which browsers keep to themselves; a query would stand in logs
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+const authorization = token ? { Authorization: `Bearer ${token}` } : {};
+
+const COVERAGE = {
+  no_face: "No face in the picture",
+  face_too_small: "Your face is too small to read",
+  too_dark: "Too dark to read",
+  blurred: "The picture is blurred",
+  camera_off: "Your camera is off",
+  stalled: "No picture arrives",
+  not_consented: "You are not being read",
+  unsupported_codec: "Your picture cannot be decoded",
+};
+
+const CAMERA_TROUBLE = {
+  NotAllowedError: "The camera was refused. Allow it for this page, then join again.",
+  NotFoundError: "No camera was found on this device.",
+  NotReadableError: "The camera is in use by another program.",
+};
+
+/** A trouble in words that the student can act on. */
+class Trouble extends Error {}
+
+/** The one present connection, or null. */
+let present = null;
+
+function say(text, kind = "news") {
+  statusLine.textContent = text;
+  statusLine.dataset.kind = kind;
+}
+
+function showState(state) {
+  stage.dataset.state = state;
+  leaveButton.hidden = state !== "on";
+  joinButton.hidden = state === "on";
+  nameField.disabled = consent.disabled = state !== "off";
+  joinButton.disabled = state !== "off" || !consent.checked;
+  if (state === "off") {
+    moodLabel.hidden = true;
+    preview.srcObject = null;
+  }
+}
+
+async function ask(url, options = {}) {
+  let response;
+  try {
+    response = await fetch(url, { ...options, headers: { ...authorization, ...options.headers } });
+  } catch {
+    throw new Trouble("The room cannot be reached. Is it still open?");
+  }
+  if (response.status === 401) throw new Trouble("This room needs the link from your invitation.");
+  if (!response.ok) throw new Trouble(`The room refused: ${(await response.text()).trim() || response.status}`);
+  return response;
+}
+
+async function openCamera({ width, height, frames_per_second: rate }) {
+  if (!navigator.mediaDevices) throw new Trouble("This page has no access to cameras: it must be opened over https.");
+  const video = { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: rate }, facingMode: "user" };
+  try {
+    return await navigator.mediaDevices.getUserMedia({ video, audio: false });
+  } catch (error) {
+    throw new Trouble(CAMERA_TROUBLE[error.name] ?? `The camera could not be opened: ${error.message}`);
+  }
+}
+
+function preferVp8(transceiver) {
+  const codecs = RTCRtpSender.getCapabilities("video")?.codecs ?? [];
+  const isVp8 = ({ mimeType }) => mimeType.toLowerCase() === "video/vp8";
+  transceiver.setCodecPreferences?.([...codecs.filter(isVp8), ...codecs.filter((codec) => !isVp8(codec))]);
+}
+
+/** Send no more than the room needs, though the camera may give more than it was asked for. */
+async function limit(sender, { width, height, frames_per_second: rate }) {
+  const parameters = sender.getParameters();
+  const given = sender.track.getSettings();
+  const [encoding] = parameters.encodings;
+  if (!encoding) return;
+  encoding.scaleResolutionDownBy = Math.max(1, Math.min((given.width ?? width) / width, (given.height ?? height) / height));
+  encoding.maxFramerate = rate;
+  encoding.maxBitrate = Math.round(Math.max(100_000, width * height * rate * 0.15));
+  // a face needs its detail more than it needs to move smoothly
+  parameters.degradationPreference = "maintain-resolution";
+  await sender.setParameters(parameters);
+}
+
+function gathered(peer) {
+  if (peer.iceGatheringState === "complete") return Promise.resolve();
+  const complete = new Promise((resolve) => {
+    peer.addEventListener("icegatheringstatechange", () => peer.iceGatheringState === "complete" && resolve());
+  });
+  // a STUN server that does not answer must not keep the student waiting
+  return Promise.race([complete, new Promise((resolve) => setTimeout(resolve, 3000))]);
+}
+
+/** Publish by WHIP (RFC 9725); gives the address of the session. */
+async function publish(peer, configuration) {
+  await peer.setLocalDescription();
+  await gathered(peer);
+  const url = `${configuration.whip}?${new URLSearchParams({ name: nameField.value.trim() })}`;
+  const headers = { "Content-Type": "application/sdp" };
+  const response = await ask(url, { method: "POST", headers, body: peer.localDescription.sdp });
+  const session = new URL(response.headers.get("Location"), response.url).href;
+  await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+  return session;
+}
+
+function showMood({ coverage, emotion, confidence }) {
+  const reading = emotion === "unknown" || !emotion ? "Not sure" : `You look ${LOOKS[emotion] ?? emotion}`;
+  const percent = emotion && emotion !== "unknown" ? ` · ${Math.round(confidence * 100)} %` : "";
+  const text = COVERAGE[coverage] ?? reading + percent;
+  if (moodLabel.textContent !== text) moodLabel.textContent = text;
+  moodLabel.dataset.emotion = coverage === "ok" ? (emotion ?? "") : "";
+  moodLabel.hidden = false;
+}
+
+const LOOKS = { fear: "afraid", disgust: "disgusted", surprise: "surprised" };
+
+function followMood(session) {
+  const source = new EventSource(`${session}/mood`);
+  source.addEventListener("message", (event) => showMood(JSON.parse(event.data)));
+  // closed for good, not merely interrupted: the room does not know this session any more
+  source.addEventListener("error", () => source.readyState === EventSource.CLOSED && lose(session));
+  return source;
+}
+
+function watchConnection(peer) {
+  peer.addEventListener("connectionstatechange", () => {
+    if (present?.peer !== peer) return;
+    if (peer.connectionState === "connected") say("You are in the room, and you are being read.");
+    else if (peer.connectionState === "disconnected") say("The connection is interrupted …", "trouble");
+    else if (peer.connectionState === "failed") lose(present.session);
+  });
+}
+
+function stop() {
+  const { peer, camera, moods } = present;
+  present = null;
+  moods?.close();
+  peer?.close();
+  camera?.getTracks().forEach((track) => track.stop());
+  showState("off");
+}
+
+function lose(session) {
+  if (!present || present.session !== session) return;
+  endSession(session);
+  stop();
+  say("The connection to the room was lost. You can join again.", "trouble");
+}
+
+/** Tell the room, also while the page goes away; the room notices by itself if this fails. */
+function endSession(session) {
+  if (session) fetch(session, { method: "DELETE", headers: authorization, keepalive: true }).catch(() => {});
+}
+
+function leave() {
+  if (!present) return;
+  endSession(present.session);
+  stop();
+  say("You have left. Nothing is sent any more.");
+}
+
+async function join() {
+  const joining = (present = {});
+  showState("joining");
+  say("Opening your camera …");
+  const configuration = await (await ask("configuration.json")).json();
+  joining.camera = await openCamera(configuration);
+  preview.srcObject = joining.camera;
+  say("Joining …");
+  const [track] = joining.camera.getVideoTracks();
+  track.addEventListener("ended", leave);
+  joining.peer = new RTCPeerConnection({ iceServers: configuration.ice_servers, bundlePolicy: "max-bundle" });
+  watchConnection(joining.peer);
+  const transceiver = joining.peer.addTransceiver(track, { direction: "sendonly", streams: [joining.camera] });
+  preferVp8(transceiver);
+  joining.session = await publish(joining.peer, configuration);
+  await limit(transceiver.sender, configuration);
+  joining.moods = followMood(joining.session);
+  showState("on");
+}
+
+async function tryToJoin(event) {
+  event.preventDefault();
+  if (present || !consent.checked) return;
+  try {
+    await join();
+  } catch (error) {
+    if (present) {
+      endSession(present.session);
+      stop();
+    }
+    say(error instanceof Trouble ? error.message : `Joining failed: ${error.message}`, "trouble");
+  }
+}
+
+async function nameTheRoom() {
+  try {
+    const { room } = await (await ask("configuration.json")).json();
+    element("room").textContent = room;
+  } catch (error) {
+    say(error.message, "trouble");
+  }
+}
+
+form.addEventListener("submit", tryToJoin);
+consent.addEventListener("change", () => showState(stage.dataset.state));
+leaveButton.addEventListener("click", leave);
+window.addEventListener("pagehide", leave);
+showState("off");
+nameTheRoom();

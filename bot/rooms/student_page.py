@@ -1,0 +1,95 @@
+"""The page on which a student joins the local room, and the mood shown back to them there."""
+
+import json
+from importlib.resources import files
+from urllib.parse import quote
+
+from aiohttp import ClientConnectionResetError, web
+
+from bot.rooms.ice import ice_servers_as_json
+from bot.rooms.roster import Roster
+from bot.rooms.tokens import check_token
+from bot.settings import Settings
+from pipeline.mood import Mood
+
+HEARTBEAT_SECONDS = 15.0
+"""Silence after which a comment is sent, so that proxies keep the stream and a reader who is gone is noticed."""
+
+_TYPES = {"index.html": "text/html", "page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}
+
+_PROTECTION = {
+    "Content-Security-Policy": (
+        "default-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), microphone=()",
+    "Cache-Control": "no-cache",
+}
+
+
+class StudentPage:
+    """The page, its settings, and the stream of a student's own mood."""
+
+    def __init__(self, name: str, roster: Roster, settings: Settings) -> None:
+        self._name = name
+        self._roster = roster
+        self._token = settings.room_token
+        self._configuration = _configuration(name, settings)
+        folder = files("bot.rooms") / "page"
+        self._files = {file: (folder / file).read_bytes() for file in _TYPES}
+
+    def routes(self) -> list[web.RouteDef]:
+        """The page at `/`, and what it asks for."""
+        return [
+            web.get("/", self.page),
+            *(web.get(f"/{file}", self.page) for file in _TYPES),
+            web.get("/configuration.json", self.configuration),
+            web.get("/whip/{room}/{secret}/mood", self.mood),
+        ]
+
+    async def page(self, request: web.Request) -> web.Response:
+        """One of the page's files."""
+        file = request.path.removeprefix("/") or "index.html"
+        return web.Response(body=self._files[file], content_type=_TYPES[file], charset="utf-8", headers=_PROTECTION)
+
+    async def configuration(self, request: web.Request) -> web.Response:
+        """What the page must know to publish; for bearers of the token only, as it may hold TURN credentials."""
+        check_token(request, self._token)
+        return web.json_response(self._configuration, headers={"Cache-Control": "no-store"})
+
+    async def mood(self, request: web.Request) -> web.StreamResponse:
+        """The student's own mood as server-sent events, for whoever knows the session's secret.
+
+        Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
+        """
+        session = self._roster.find(request.match_info["secret"])
+        if session is None or request.match_info["room"] != self._name:
+            raise web.HTTPNotFound(text="there is no such session")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        try:
+            await response.write(b"retry: 1000\n\n")
+            async for mood in session.mood.follow(HEARTBEAT_SECONDS):
+                await response.write(_as_event(mood))
+        except ClientConnectionResetError:
+            pass  # the reader went away
+        return response
+
+
+def _as_event(mood: Mood | None) -> bytes:
+    if mood is None:
+        return b": still here\n\n"
+    data = {"coverage": mood.coverage, "emotion": mood.emotion, "confidence": round(mood.confidence, 3)}
+    return f"data: {json.dumps(data)}\n\n".encode()
+
+
+def _configuration(name: str, settings: Settings) -> dict[str, object]:
+    return {
+        "room": name,
+        "whip": f"/whip/{quote(name, safe='')}",
+        "width": settings.page_width,
+        "height": settings.page_height,
+        "frames_per_second": settings.page_frames_per_second,
+        "ice_servers": ice_servers_as_json(settings),
+    }

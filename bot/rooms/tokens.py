@@ -1,0 +1,19 @@
+"""The bearer token that publishers bring (RFC 6750, section 2.1)."""
+
+import hmac
+
+from aiohttp import web
+from pydantic import SecretStr
+
+
+def check_token(request: web.Request, token: SecretStr) -> None:
+    """Raises HTTPUnauthorized if a token is set and the request does not bear it."""
+    expected = token.get_secret_value()
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if expected and not (scheme.lower() == "bearer" and _same(given.strip(), expected)):
+        raise web.HTTPUnauthorized(text="a bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+
+
+def _same(given: str, expected: str) -> bool:
+    # header bytes that are no UTF-8 come as surrogates
+    return hmac.compare_digest(given.encode(errors="surrogateescape"), expected.encode())

@@ -1,0 +1,141 @@
+"""The WHIP endpoint and its sessions over HTTP (RFC 9725)."""
+
+import secrets
+import unicodedata
+from urllib.parse import quote
+
+from aiohttp import web
+
+from bot.rooms import Participant
+from bot.rooms.fragment import read_fragment
+from bot.rooms.ice import ice_server_links
+from bot.rooms.offer import OfferMalformed, OfferUnacceptable, read_offer
+from bot.rooms.roster import RoomFull, Roster
+from bot.rooms.session import WhipSession
+from bot.rooms.tokens import check_token
+from bot.settings import Settings
+
+SDP = "application/sdp"
+SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
+LONGEST_NAME = 80
+RETRY_AFTER_SECONDS = 5
+
+
+class Whip:
+    """Lets publishers into one room. Every refusal is one line of text/plain."""
+
+    def __init__(self, name: str, roster: Roster, settings: Settings) -> None:
+        self._name = name
+        self._roster = roster
+        self._token = settings.room_token
+        self._links = ice_server_links(settings)
+
+    def routes(self) -> list[web.RouteDef]:
+        """GET, HEAD and PUT have no route: they are reserved and get 405 (RFC 9725, sections 4.1 and 4.2)."""
+        session = "/whip/{room}/{secret}"
+        return [
+            web.post("/whip/{room}", self.publish),
+            web.options("/whip/{room}", self.options),
+            web.patch(session, self.trickle),
+            web.delete(session, self.leave),
+            web.options(session, self.session_options),
+        ]
+
+    async def publish(self, request: web.Request) -> web.Response:
+        """Answer an offer (RFC 9725, section 4.2)."""
+        check_token(request, self._token)
+        self._check_room(request)
+        text = await _body(request, SDP)
+        try:
+            session, answer = await self._roster.admit(read_offer(text), _participant(request))
+        except OfferMalformed as refusal:
+            raise web.HTTPBadRequest(text=str(refusal)) from None
+        except OfferUnacceptable as refusal:
+            raise web.HTTPNotAcceptable(text=str(refusal)) from None
+        except RoomFull as refusal:
+            retry_after = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            raise web.HTTPServiceUnavailable(text=str(refusal), headers=retry_after) from None
+        return self._created(session, answer)
+
+    async def trickle(self, request: web.Request) -> web.Response:
+        """Take in more candidates (RFC 9725, sections 4.3.1 and 4.3.2)."""
+        session = self._find(request)
+        text = await _body(request, SDP_FRAGMENT)
+        _check_entity_tag(request, session)
+        try:
+            fragment = read_fragment(text)
+        except OfferMalformed as refusal:
+            raise web.HTTPBadRequest(text=str(refusal)) from None
+        if not set(fragment.mids) <= set(session.offer.mids):
+            raise web.HTTPBadRequest(text="the fragment names a media section that was not offered")
+        if fragment.restarts(session.offer):
+            # what a session that trickles, but does not restart, must answer: section 4.3.1
+            raise web.HTTPUnprocessableEntity(text="ICE restarts are not supported; DELETE this session and POST a new offer")
+        await session.trickle(fragment)
+        return web.Response(status=204)
+
+    async def leave(self, request: web.Request) -> web.Response:
+        """End a session (RFC 9725, section 4.2)."""
+        self._find(request).end("left")
+        return web.Response()
+
+    async def options(self, request: web.Request) -> web.Response:
+        """Say what may be posted; without a token, which a preflight request cannot bear."""
+        return web.Response(headers={"Accept-Post": SDP})
+
+    async def session_options(self, request: web.Request) -> web.Response:
+        """Say what a session may be patched with."""
+        return web.Response(headers={"Accept-Patch": SDP_FRAGMENT})
+
+    def _created(self, session: WhipSession, answer: str) -> web.Response:
+        response = web.Response(status=201, text=answer, content_type=SDP)
+        response.headers["Location"] = f"/whip/{quote(self._name, safe='')}/{session.secret}"
+        response.headers["ETag"] = session.etag
+        response.headers["Accept-Patch"] = SDP_FRAGMENT
+        for link in self._links:
+            response.headers.add("Link", link)
+        return response
+
+    def _check_room(self, request: web.Request) -> None:
+        if request.match_info["room"] != self._name:
+            raise web.HTTPNotFound(text="there is no such room")
+
+    def _find(self, request: web.Request) -> WhipSession:
+        check_token(request, self._token)
+        self._check_room(request)
+        session = self._roster.find(request.match_info["secret"])
+        if session is None:
+            raise web.HTTPNotFound(text="there is no such session")
+        return session
+
+
+async def _body(request: web.Request, content_type: str) -> str:
+    """The body as text; raises HTTP errors 400, 413 and 415."""
+    if request.content_type != content_type:
+        raise web.HTTPUnsupportedMediaType(text=f"the content type must be {content_type}")
+    limit = request.client_max_size
+    if (request.content_length or 0) > limit:
+        raise web.HTTPRequestEntityTooLarge(limit, text=f"the body is larger than {limit} bytes")
+    try:
+        return (await request.read()).decode()
+    except UnicodeDecodeError:
+        raise web.HTTPBadRequest(text="the body is not UTF-8 text") from None
+
+
+def _check_entity_tag(request: web.Request, session: WhipSession) -> None:
+    """The ICE session that a PATCH is meant for must be named, and be this one (RFC 9725, section 4.3.2)."""
+    if "If-Match" not in request.headers:
+        raise web.HTTPPreconditionRequired(text="an If-Match header with the session's entity-tag is needed")
+    given = {tag.strip() for tag in request.headers["If-Match"].split(",")}
+    if not given & {"*", session.etag}:
+        raise web.HTTPPreconditionFailed(text="the entity-tag is not the session's")
+
+
+def _participant(request: web.Request) -> Participant:
+    """Publishing is the act of consent; `consent=no` is for who wants to be in the room unread."""
+    name = "".join(each for each in request.query.get("name", "") if unicodedata.category(each)[0] != "C")
+    return Participant(
+        id=secrets.token_urlsafe(9),
+        name=name.strip()[:LONGEST_NAME].strip() or "student",
+        consent=request.query.get("consent") != "no",
+    )

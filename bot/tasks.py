@@ -1,0 +1,40 @@
+"""Tasks with an owner: none outlives the block that started it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+Work = Coroutine[Any, Any, None]
+
+
+@asynccontextmanager
+async def background(*work: Work) -> AsyncIterator[None]:
+    """Run `work` while the block runs. If one of them fails, all of it stops."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(each) for each in work]
+        yield
+        for task in running:
+            task.cancel()
+
+
+async def stay(seconds: float | None) -> None:
+    """Wait that long, or for ever; a cancellation that some library lost before ends it at once."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.Event().wait()
+
+
+async def contained(work: Work, participant_id: str, failed: Callable[[], None]) -> None:
+    """Do one participant's work; if it fails, only they are lost, and that is counted."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001  # whatever a stranger's media provokes must not cost the others theirs
+        logger.warning("participant %s is no longer watched: %s", participant_id, type(error).__name__)
+        failed()

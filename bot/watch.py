@@ -1,0 +1,120 @@
+"""A live table of a room in the terminal, read from Redis."""
+
+import asyncio
+from collections import Counter
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from bot.errors import NothingHappened, RedisRefused, SettingsWrong
+from bot.redis_client import connect
+from bot.settings import Settings
+from pipeline.cancellation import cancellable
+from pipeline.clock import now_ms
+from pipeline.coverage import Coverage
+from pipeline.follow import RoomState, room_state, rooms
+from pipeline.keys import Keys
+from pipeline.publish import heals, reason
+from pipeline.state import ParticipantState
+from pipeline.summary import coverage_in_words
+
+LONGEST_NAME = 40
+
+STYLES = {
+    "angry": "red",
+    "disgust": "magenta",
+    "fear": "yellow",
+    "happy": "green",
+    "sad": "blue",
+    "surprise": "cyan",
+    "neutral": "white",
+}
+
+
+async def watch(
+    settings: Settings, room: str | None = None, *, console: Console | None = None, every_seconds: float = 0.5
+) -> None:
+    """Show a room until cancelled, through outages of Redis too; without `room`, the only one there is.
+
+    Raises NothingHappened or SettingsWrong if there is not exactly one, and RedisRefused if Redis refuses the bot.
+    """
+    async with connect(settings) as redis:
+        shown = RoomState(room or "")
+        with Live(table(shown, now_ms()), console=console, auto_refresh=False) as live:
+            while True:
+                trouble = ""
+                try:
+                    shown = await cancellable(_read(redis, settings.key_prefix, room or shown.room))
+                except RedisError as error:
+                    trouble = _away(error)
+                live.update(table(shown, now_ms(), trouble), refresh=True)
+                await asyncio.sleep(every_seconds)
+
+
+async def _read(redis: Redis, prefix: str, room: str) -> RoomState:
+    return await room_state(redis, Keys(prefix, room or await _only_room(redis, prefix)))
+
+
+async def _only_room(redis: Redis, prefix: str) -> str:
+    found = await rooms(redis, prefix)
+    if not found:
+        raise NothingHappened("Redis knows of no room yet")
+    if len(found) > 1:
+        raise SettingsWrong(f"which room? there are {', '.join(map(printable, found))}")
+    return found[0]
+
+
+def _away(error: RedisError) -> str:
+    if not heals(error):
+        raise RedisRefused(f"redis refuses: {reason(error)}") from None
+    return f"redis is away: {reason(error)}"
+
+
+def table(state: RoomState, at_ms: int, trouble: str = "") -> RenderableType:
+    """A room as it stands at `at_ms`, or as it last stood where `trouble` says why no more is known."""
+    live = state.bot is not None and not trouble
+    people = Table(title=_title(state, trouble), title_justify="left", row_styles=[] if live else ["dim"])
+    people.add_column("participant", no_wrap=True)
+    people.add_column("emotion")
+    people.add_column("confidence", justify="right")
+    people.add_column("coverage")
+    people.add_column("last look", justify="right")
+    for participant in state.present:
+        people.add_row(*_row(participant, at_ms))
+    return Group(people, Text(_counts(state)))
+
+
+def _title(state: RoomState, trouble: str) -> Text:
+    title = Text(printable(state.room) or "a room", style="bold")
+    if trouble:
+        return title.append(f"   not live: {printable(trouble, 200)}", style="red")
+    if state.bot is None:
+        return title.append("   no bot: not live", style="red")
+    return title.append(f"   {state.bot.state}, {state.bot.looks_per_second:.1f} looks per second", style="green")
+
+
+def _row(participant: ParticipantState, at_ms: int) -> tuple[Text, ...]:
+    seen = participant.coverage is Coverage.OK and participant.emotion is not None
+    return (
+        Text(printable(participant.name) or printable(participant.id)),
+        Text(str(participant.emotion), style=STYLES.get(str(participant.emotion), "dim")) if seen else Text("-"),
+        Text(f"{participant.confidence:.0%}" if seen and participant.confidence is not None else "-"),
+        Text(str(participant.coverage or "-"), style="" if seen else "yellow"),
+        Text("-" if participant.at_ms is None else f"{max(0, at_ms - participant.at_ms) / 1000:.1f} s"),
+    )
+
+
+def _counts(state: RoomState) -> str:
+    counts = Counter(participant.coverage or Coverage.CAMERA_OFF for participant in state.present)
+    left = len(state.participants) - len(state.present)
+    return coverage_in_words(dict(counts)) + (f"; {left} left" if left else "")
+
+
+def printable(text: str, longest: int = LONGEST_NAME) -> str:
+    """Text of unknown origin without what moves a terminal's cursor or turns its direction, and cut to `longest`."""
+    clean = "".join(character for character in text if character.isprintable())
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"

@@ -1,0 +1,61 @@
+"""The batches that a network is trained on: shuffled, jittered, with labels softened by the crowd's votes."""
+
+import cv2
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from model.dataset import Split, resized
+from model.faces import EMOTIONS, Image
+
+
+def soft_labels(split: Split, crowd: float, smoothing: float) -> NDArray[np.float32]:
+    """What the network should answer, (n, 7) float32: the original label, smoothed, mixed with the FER+ votes.
+
+    The labels of FER-2013 are noisy; the ten votes say how noisy each one is.
+    """
+    hard = np.eye(len(EMOTIONS), dtype=np.float32)[split.labels]
+    smooth = hard * (1 - smoothing) + smoothing / len(EMOTIONS)
+    votes = split.votes_per_emotion()
+    total = votes.sum(axis=1, keepdims=True)
+    # a picture the crowd saw no emotion in keeps its original label
+    weight = np.where(total >= 3, crowd, 0.0).astype(np.float32)
+    mixed: NDArray[np.float32] = smooth * (1 - weight) + votes / np.maximum(total, 1) * weight
+    return mixed
+
+
+class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is untyped
+    """One epoch of faces (b, size, size, 1) float32 and soft labels (b, 7), shuffled anew each epoch."""
+
+    def __init__(self, split: Split, size: int, batch_size: int, crowd: float, smoothing: float, seed: int) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self._pixels = resized(split.pixels, size)
+        self._wanted = soft_labels(split, crowd, smoothing)
+        self._batch_size = batch_size
+        self._random = np.random.default_rng(seed)
+        self._order = self._random.permutation(len(split))
+
+    def __len__(self) -> int:
+        return len(self._order) // self._batch_size
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        faces = np.stack([jittered(self._pixels[row], self._random) for row in rows])
+        return faces[..., None], self._wanted[rows]
+
+    def on_epoch_end(self) -> None:
+        self._order = self._random.permutation(len(self._order))
+
+
+def jittered(face: Image, random: np.random.Generator) -> NDArray[np.float32]:
+    """The face (h, w) turned, shifted, scaled, mirrored and relit a little, as a live crop would be: float32 of 0 to 255."""
+    size = face.shape[0]
+    centre = (size - 1) / 2
+    turn = cv2.getRotationMatrix2D((centre, centre), random.uniform(-10, 10), random.uniform(0.88, 1.12))
+    turn[:, 2] += random.uniform(-0.07, 0.07, 2) * size
+    if random.random() < 0.5:
+        face = np.ascontiguousarray(face[:, ::-1])
+    moved = cv2.warpAffine(face, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    relit = moved.astype(np.float32) * random.uniform(0.75, 1.25) + random.uniform(-20, 20)
+    lit: NDArray[np.float32] = np.clip(relit, 0, 255)
+    return lit

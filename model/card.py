@@ -1,0 +1,80 @@
+"""The card that lies beside weights: what they are, how they want to be fed, and how to know that they are whole."""
+
+import hashlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from model.errors import ModelUnusable
+
+CARD_FILE = "card.json"
+SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
+
+
+class Input(BaseModel):
+    """What the graph takes: square pictures (n, size, size, channels) of `dtype`, with values in `range`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int = Field(ge=8, le=1024)
+    channels: int = Field(ge=1, le=4)
+    dtype: str
+    range: tuple[float, float]
+
+
+class Card(BaseModel):
+    """The facts about a weights file. `labels` stand in the order of the outputs, `figures` holds what was measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # a plain name: a card never reaches out of its own folder
+    file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    network: str = Field(min_length=1)
+    input: Input
+    labels: tuple[str, ...]
+    figures: dict[str, JsonValue]
+    data: str
+    licence: str
+    command: str
+    outputs: dict[str, str] = {}
+    source: str = ""
+    paper: str = ""
+
+    @property
+    def name(self) -> str:
+        """Network and fingerprint of the weights."""
+        return f"{self.network}@{self.sha256[:8]}"
+
+
+def read_card(folder: Path) -> Card:
+    """The card in the folder; raises ModelUnusable if it is missing or says too little."""
+    path = folder / CARD_FILE
+    try:
+        return Card.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelUnusable(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise ModelUnusable(f"{path} is not a card: {_one_line(error)}") from error
+
+
+def read_weights(folder: Path, card: Card) -> bytes:
+    """The weights that the card in the folder describes; raises ModelUnusable if they are missing or not the same bytes."""
+    path = folder / card.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelUnusable(f"{path} cannot be read: {error.strerror}") from error
+    if fingerprint(content) != card.sha256:
+        raise ModelUnusable(f"{path} is not the file that its card describes: damaged, truncated or exchanged")
+    return content
+
+
+def fingerprint(content: bytes) -> str:
+    """The SHA-256 of the bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _one_line(error: ValidationError) -> str:
+    problems = error.errors(include_input=False, include_url=False)
+    return "; ".join(": ".join([*map(str, problem["loc"]), problem["msg"]]) for problem in problems)

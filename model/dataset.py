@@ -1,0 +1,134 @@
+"""FER-2013 as arrays: reading a split, finding repeats, scaling faces."""
+
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import DataUnusable
+from model.faces import EMOTIONS, Emotion, Image
+
+FACE_SIZE = 48
+"""Width and height of a FER-2013 face in pixels."""
+
+FACES_PER_ROW = 128
+VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "not_face")
+"""The columns of the FER+ crowd's votes (Barsoum et al., arXiv 1608.01041)."""
+
+_EMOTION_OF_VOTE = {
+    "neutral": Emotion.NEUTRAL,
+    "happiness": Emotion.HAPPY,
+    "surprise": Emotion.SURPRISE,
+    "sadness": Emotion.SAD,
+    "anger": Emotion.ANGRY,
+    "disgust": Emotion.DISGUST,
+    "fear": Emotion.FEAR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One split: pixels (n, 48, 48) uint8, labels (n,) int64, votes (n, 10) float32 in the order of `VOTES`."""
+
+    pixels: Image
+    labels: NDArray[np.int64]
+    votes: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def only(self, rows: NDArray[Any]) -> Self:
+        """The chosen rows, by index or mask."""
+        return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], votes=self.votes[rows])
+
+    def votes_per_emotion(self) -> NDArray[np.float32]:
+        """The votes for the seven emotions, (n, 7) float32 in the order of `EMOTIONS`."""
+        columns = {emotion: VOTES.index(vote) for vote, emotion in _EMOTION_OF_VOTE.items()}
+        return self.votes[:, [columns[emotion] for emotion in EMOTIONS]]
+
+
+def read_split(pixels: Path, labels: Path) -> Split:
+    """Read a mosaic of 48x48 grey faces, 128 to a row, and the CSV with one line per face in the same order.
+
+    Raises DataUnusable if a file cannot be read or the two do not fit each other.
+    """
+    rows = _read_labels(labels)
+    faces = read_mosaic(pixels)
+    if -(-len(rows) // FACES_PER_ROW) != len(faces) // FACES_PER_ROW:
+        raise DataUnusable(f"{pixels} has room for {len(faces)} faces, which does not fit the {len(rows)} lines of {labels}")
+    return Split(np.ascontiguousarray(faces[: len(rows)]), rows[:, 0], rows[:, 1:].astype(np.float32))
+
+
+def read_mosaic(path: Path) -> Image:
+    """Every place of a mosaic, (n, 48, 48) uint8, the empty ones at its end included; DataUnusable if it is none."""
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise DataUnusable(f"{path} cannot be read: {error.strerror}") from error
+    mosaic = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if content.size else None
+    if mosaic is None:
+        raise DataUnusable(f"{path} cannot be read as a picture")
+    height, width = mosaic.shape
+    if width != FACES_PER_ROW * FACE_SIZE or height % FACE_SIZE:
+        raise DataUnusable(f"{path} is {width}x{height}, not a mosaic of {FACES_PER_ROW} faces of {FACE_SIZE} pixels to a row")
+    lines = mosaic.reshape(height // FACE_SIZE, FACE_SIZE, FACES_PER_ROW, FACE_SIZE)
+    return lines.swapaxes(1, 2).reshape(-1, FACE_SIZE, FACE_SIZE).astype(np.uint8, copy=False)
+
+
+def _read_labels(path: Path) -> NDArray[np.int64]:
+    """The label and the ten votes of each face, (n, 11)."""
+    try:
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [_row(line, f"{path} line {reader.line_num}") for line in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataUnusable(f"{path} cannot be read: {error}") from error
+    if not rows:
+        raise DataUnusable(f"{path} has no faces")
+    return np.array(rows, np.int64)
+
+
+def _row(line: dict[str, str], where: str) -> list[int]:
+    try:
+        row = [int(line["label"]), *(int(line[vote]) for vote in VOTES)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataUnusable(f"{where}: a label and the ten votes are wanted as whole numbers") from error
+    if not 0 <= row[0] < len(EMOTIONS):
+        raise DataUnusable(f"{where}: label {row[0]} is not one of 0 to {len(EMOTIONS) - 1}")
+    return row
+
+
+def repeats(faces: Image, among: Image, likeness: float = 0.98) -> NDArray[np.bool_]:
+    """Which of `faces` (n, 48, 48) also stand in `among` (m, 48, 48), byte for byte or nearly: a mask (n,).
+
+    Nearly means a correlation of the pixels, taken at 16x16, of at least `likeness`.
+    """
+    ours, theirs = _standardised(faces), _standardised(among)
+    found = np.zeros(len(faces), bool)
+    for start in range(0, len(faces), 4096):
+        found[start : start + 4096] = (ours[start : start + 4096] @ theirs.T).max(axis=1) >= likeness
+    known = {face.tobytes() for face in among}
+    found |= np.array([face.tobytes() in known for face in faces], bool)
+    return found
+
+
+def _standardised(faces: Image) -> NDArray[np.float32]:
+    flat = resized(faces, 16).reshape(len(faces), -1).astype(np.float32)
+    flat -= flat.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(flat, axis=1, keepdims=True)
+    standardised: NDArray[np.float32] = (flat / np.maximum(norm, 1e-6)).astype(np.float32)
+    return standardised
+
+
+def resized(faces: Image, size: int) -> Image:
+    """The faces (n, h, w) at (n, size, size)."""
+    if faces.shape[1:] == (size, size):
+        return faces
+    smaller = np.empty((len(faces), size, size), np.uint8)
+    for face, place in zip(faces, smaller, strict=True):
+        cv2.resize(face, (size, size), dst=place, interpolation=cv2.INTER_AREA)
+    return smaller

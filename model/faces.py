@@ -1,0 +1,67 @@
+"""The words that detection, classification and everything after them share."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+
+class Emotion(StrEnum):
+    """The seven emotions of FER-2013, in that data set's order (Goodfellow et al., arXiv 1307.0414)."""
+
+    ANGRY = "angry"
+    DISGUST = "disgust"
+    FEAR = "fear"
+    HAPPY = "happy"
+    SAD = "sad"
+    SURPRISE = "surprise"
+    NEUTRAL = "neutral"
+
+
+EMOTIONS: tuple[Emotion, ...] = tuple(Emotion)
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face found in a picture, in fractions of the picture's width and height.
+
+    `keypoints` are six (x, y): the person's right eye, left eye, nose tip, mouth, right and left ear tragion.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float
+    keypoints: tuple[tuple[float, float], ...]
+
+    @property
+    def area(self) -> float:
+        """Share of the picture that the box takes."""
+        return self.width * self.height
+
+
+class FaceDetector(Protocol):
+    """Finds the faces of one picture."""
+
+    def detect(self, image: Image) -> list[Face]:
+        """The faces in an RGB picture (height, width, 3) uint8, largest first."""
+        ...
+
+
+class EmotionClassifier(Protocol):
+    """Scores the emotions of faces."""
+
+    name: str
+    """Network and fingerprint of the weights."""
+
+    size: int
+    """Width and height of the crops it takes, in pixels."""
+
+    def classify(self, crops: Image) -> NDArray[np.float32]:
+        """Probabilities (n, 7) in the order of `EMOTIONS`, from grey crops (n, size, size) uint8."""
+        ...

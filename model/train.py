@@ -1,0 +1,218 @@
+"""Training a network on FER-2013, with a log, checkpoints and a way back after a kill."""
+
+import csv
+import json
+import logging
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from model.batches import TrainingBatches
+from model.dataset import FACE_SIZE, Split, read_split, repeats, resized
+from model.errors import DataUnusable, ModelUnusable
+from model.faces import EMOTIONS
+from model.networks import NETWORKS, load_network
+from model.settle import settle
+
+logger = logging.getLogger(__name__)
+
+LOG_FILE = "log.csv"
+CHECKPOINT_FILE = "best.keras"
+SETTLED_FILE = "settled.keras"
+SETTINGS_FILE = "training.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What one training is made with; written beside its result."""
+
+    network: str = "custom_cnn"
+    size: int = FACE_SIZE
+    epochs: int = 60
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    crowd: float = 0.3
+    smoothing: float = 0.05
+    patience: int = 20
+    seed: int = 2013
+
+
+class BestSoFar(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
+    """Saves the network whenever it beats the best validation accuracy so far; a kill never leaves half a file."""
+
+    def __init__(self, path: Path, best: float) -> None:
+        super().__init__()
+        self._path = path
+        self._best = best
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        if logs["val_accuracy"] <= self._best:
+            return
+        self._best = logs["val_accuracy"]
+        save(self.model, self._path)
+
+
+class Log(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
+    """Adds a line of CSV for each epoch; unlike Keras' own logger it holds no file open that a failure would leave so."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        first = not self._path.exists()
+        with self._path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *sorted(logs)])
+            if first:
+                writer.writeheader()
+            writer.writerow({"epoch": epoch, **logs})
+
+
+class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
+    """Ends a training whose loss is no longer a number, before the broken weights reach a checkpoint."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        if not math.isfinite(logs["loss"]):
+            raise ModelUnusable(f"the loss is not a number after batch {batch}: train with a smaller learning rate")
+
+
+def train(what: Training, data: Path, out: Path, start_from: Path | None = None) -> Path:
+    """Train on the Training split in `data` and return the best network's file, chosen by accuracy on PublicTest.
+
+    Rows that repeat PublicTest stay out. Called again with the same `out` after a kill, it goes on
+    from the last finished epoch. `start_from` names a checkpoint whose layers of equal shape are taken over.
+    Raises DataUnusable for data that do not fit, and ModelUnusable for a checkpoint that does not, for an `out` that
+    holds another training, and if the loss stops being a number.
+    """
+    _claim(out, what)
+    keras.utils.set_random_seed(what.seed)
+    training, test = read_splits(data)
+    accuracies = _accuracies(out / LOG_FILE)
+    batches = _batches(training, what, finished=len(accuracies))
+    network = _network(what, steps=len(batches) * what.epochs)
+    if start_from is not None:
+        take_over(network, start_from)
+    best = out / CHECKPOINT_FILE
+    network.fit(
+        batches,
+        epochs=what.epochs,
+        validation_data=_checked(test, what.size),
+        callbacks=_callbacks(what, out, BestSoFar(best, max(accuracies, default=-1.0))),
+        verbose="auto",
+    )
+    return settled(best, training, test, what.seed)
+
+
+def settled(best: Path, training: Split, test: Split, seed: int) -> Path:
+    """Settle the best checkpoint's normalisation, and save the result beside it if it does better on the test split.
+
+    Returns the better of the two files.
+    """
+    network = load_network(best)
+    before = _accuracy(network, test)
+    settle(network, training, seed)
+    after = _accuracy(network, test)
+    logger.info("accuracy on PublicTest is %.4f, and %.4f with the normalisation settled", before, after)
+    if after <= before:
+        return best
+    return save(network, best.with_name(SETTLED_FILE))
+
+
+def save(network: keras.Model, path: Path) -> Path:
+    """Save the network so that a kill never leaves half a file, or none where there was one."""
+    draft = path.with_name(f"draft-{path.name}")
+    network.save(draft)
+    return draft.replace(path)
+
+
+def _accuracy(network: keras.Model, test: Split) -> float:
+    faces, wanted = _checked(test, network.input_shape[1])
+    scores = network.predict(faces, batch_size=64, verbose=0)
+    return float((scores.argmax(axis=1) == wanted.argmax(axis=1)).mean())
+
+
+def read_splits(data: Path) -> tuple[Split, Split]:
+    """The Training split without what PublicTest repeats, and PublicTest."""
+    training = read_split(data / "training.png", data / "training.csv")
+    test = read_split(data / "public-test.png", data / "public-test.csv")
+    return training.only(~repeats(training.pixels, test.pixels)), test
+
+
+def take_over(network: keras.Model, start_from: Path) -> int:
+    """Copy the weights of every layer that has the same name and shapes in the checkpoint; return how many.
+
+    Raises ModelUnusable if the file is no checkpoint or has no such layer.
+    """
+    known = {layer.name: layer.get_weights() for layer in load_network(start_from).layers}
+    taken = 0
+    for layer in network.layers:
+        mine, theirs = layer.get_weights(), known.get(layer.name, [])
+        if mine and [weight.shape for weight in mine] == [weight.shape for weight in theirs]:
+            layer.set_weights(theirs)
+            taken += 1
+    if not taken:
+        raise ModelUnusable(f"{start_from} has no layer in common with {network.name}")
+    return taken
+
+
+def _claim(out: Path, what: Training) -> None:
+    """Write down what is trained in the folder, unless another training already stands there."""
+    out.mkdir(parents=True, exist_ok=True)
+    wanted = json.dumps(asdict(what), indent=2) + "\n"
+    settings = out / SETTINGS_FILE
+    if settings.exists() and settings.read_text() != wanted:
+        raise ModelUnusable(f"{out} holds a training with other settings; see {settings}")
+    settings.write_text(wanted)
+
+
+def _accuracies(log: Path) -> list[float]:
+    """The validation accuracy of each epoch that an earlier run finished."""
+    if not log.exists():
+        return []
+    with log.open(newline="") as file:
+        return [float(row["val_accuracy"]) for row in csv.DictReader(file)]
+
+
+def _batches(training: Split, what: Training, finished: int) -> TrainingBatches:
+    if len(training) < what.batch_size:
+        raise DataUnusable(f"{len(training)} faces to train on do not fill a batch of {what.batch_size}")
+    # a run that goes on must not see the first epochs' jitter again
+    seed = what.seed + finished
+    return TrainingBatches(training, what.size, what.batch_size, what.crowd, what.smoothing, seed)
+
+
+def _network(what: Training, steps: int) -> keras.Model:
+    network = NETWORKS[what.network](what.size)
+    rate = keras.optimizers.schedules.CosineDecay(
+        what.learning_rate / 20,
+        max(steps * 19 // 20, 1),
+        alpha=0.0,
+        warmup_target=what.learning_rate,
+        warmup_steps=steps // 20,
+    )
+    network.compile(
+        optimizer=keras.optimizers.AdamW(rate, weight_decay=what.weight_decay),
+        loss=keras.losses.CategoricalCrossentropy(),
+        metrics=["accuracy"],
+    )
+    return network
+
+
+def _checked(test: Split, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return resized(test.pixels, size)[..., None].astype(np.float32), np.eye(len(EMOTIONS), dtype=np.float32)[test.labels]
+
+
+def _callbacks(what: Training, out: Path, best: BestSoFar) -> list[keras.callbacks.Callback]:
+    return [
+        FiniteLoss(),
+        best,
+        Log(out / LOG_FILE),
+        keras.callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=what.patience),
+        # two copies, as a kill may leave one half written; kept, so that a finished training is found finished
+        keras.callbacks.BackupAndRestore(str(out / "backup"), double_checkpoint=True, delete_checkpoint=False),
+    ]

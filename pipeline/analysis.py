@@ -1,0 +1,104 @@
+"""From a frame to a reading: find the face, judge whether it can be read, cut it out, score it."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.crop import crop_face
+from model.faces import EmotionClassifier, Face, FaceDetector, Image
+from pipeline.coverage import Coverage
+from pipeline.frames import Frame, LatestFrames
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one look at one participant showed; scores (7,) float32 only where coverage is `ok`."""
+
+    participant_id: str
+    at_ms: int
+    coverage: Coverage
+    face: Face | None = None
+    faces: int = 0
+    scores: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a face needs so that it can be read."""
+
+    smallest_face_pixels: float = 20.0
+    darkest_face: float = 25.0
+    blurriest_face: float = 3.0
+
+
+class Analyst:
+    """Reads frames. Blocking: it belongs on the model thread."""
+
+    def __init__(self, detector: FaceDetector, classifier: EmotionClassifier, limits: Limits | None = None) -> None:
+        self._detector = detector
+        self._classifier = classifier
+        self._limits = limits or Limits()
+        self.model = classifier.name
+
+    def read(self, frames: list[Frame]) -> list[Reading]:
+        """One reading for each frame, in their order; the readable faces are scored in one batch."""
+        readings: list[Reading] = []
+        crops: list[Image] = []
+        for frame in frames:
+            reading, crop = self._look(frame)
+            readings.append(reading)
+            if crop is not None:
+                crops.append(crop)
+        if not crops:
+            return readings
+        scores = iter(self._classifier.classify(np.stack(crops)))
+        return [_scored(reading, next(scores)) if reading.coverage is Coverage.OK else reading for reading in readings]
+
+    def _look(self, frame: Frame) -> tuple[Reading, Image | None]:
+        image = _pixels(frame.picture)
+        faces = self._detector.detect(image)
+        if not faces:
+            coverage = Coverage.TOO_DARK if image.mean() < self._limits.darkest_face else Coverage.NO_FACE
+            return Reading(frame.participant_id, frame.at_ms, coverage), None
+        face = faces[0]
+        coverage, crop = self._judge(image, face)
+        return Reading(frame.participant_id, frame.at_ms, coverage, face, len(faces)), crop
+
+    def _judge(self, image: Image, face: Face) -> tuple[Coverage, Image | None]:
+        """Whether the face can be read, and its crop if so."""
+        if face.width * image.shape[1] < self._limits.smallest_face_pixels:
+            return Coverage.FACE_TOO_SMALL, None
+        crop = crop_face(image, face, self._classifier.size)
+        if crop.mean() < self._limits.darkest_face:
+            return Coverage.TOO_DARK, None
+        if cv2.Laplacian(crop, cv2.CV_32F).std() < self._limits.blurriest_face:
+            return Coverage.BLURRED, None
+        return Coverage.OK, crop
+
+
+def _pixels(picture: av.VideoFrame) -> Image:
+    """The picture upright, (height, width, 3) uint8 RGB; recordings of phones carry their rotation beside them."""
+    image: Image = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    turns = picture.rotation // 90 % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def _scored(reading: Reading, scores: NDArray[np.float32]) -> Reading:
+    return Reading(reading.participant_id, reading.at_ms, reading.coverage, reading.face, reading.faces, scores)
+
+
+async def analyse(
+    frames: LatestFrames, analyst: Analyst, thread: Executor, report: Callable[[Reading], None], *, batch: int = 8
+) -> None:
+    """Read whoever has waited longest, forever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        waiting = await frames.take(batch)
+        for reading in await loop.run_in_executor(thread, analyst.read, waiting):
+            report(reading)

@@ -1,0 +1,289 @@
+"""From data to events in Redis: the second of the two places where pressure is let off."""
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote
+
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ClusterDownError,
+    ConnectionError,
+    InvalidResponse,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+    TryAgainError,
+    WatchError,
+)
+
+from pipeline.cancellation import cancellable
+from pipeline.clock import Clock, now_ms
+from pipeline.events import Data, EmotionSample, Event, ParticipantLeft, rfc3339, schema_url
+from pipeline.keys import Keys
+from pipeline.state import Command, Lifetimes, changes, housekeeping
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+"""Most events in one transaction; a larger one would keep other users of the Redis waiting."""
+
+FIRST_RETRY_SECONDS = 0.05
+
+LOOK_BACK = 1000
+"""Stream entries among which this run's newest is looked for; other writers may have added some meanwhile."""
+
+Result = TypeVar("Result")
+
+REDIS_TROUBLES = (ConnectionError, TimeoutError, ResponseError, InvalidResponse, WatchError)
+"""What redis-py raises for something that is wrong outside this process."""
+
+_WEATHER = (
+    ConnectionError,
+    TimeoutError,
+    ClusterDownError,
+    ReadOnlyError,
+    OutOfMemoryError,
+    MasterDownError,
+    TryAgainError,
+    WatchError,
+)
+_WEATHER_CODES = ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
+"""First words of error replies that redis-py has no class for, or wraps in EXECABORT."""
+
+
+class RedisUnusable(Exception):
+    """A Redis that refuses what waiting does not change, such as a wrong password; its text is one line."""
+
+
+def heals(error: RedisError) -> bool:
+    """Whether trouble with Redis is worth waiting out."""
+    if isinstance(error, AuthenticationError | AuthorizationError):
+        return False
+    return isinstance(error, _WEATHER) or reason(error).startswith(_WEATHER_CODES)
+
+
+def reason(error: RedisError) -> str:
+    """What Redis said, in one line and without the command it was said to: that may hold a person's name."""
+    text = str(error).rpartition(" caused error: ")[2].removeprefix("Transaction discarded because of: ")
+    return " ".join(text.split()) or type(error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Data on its way to Redis, and when it was published."""
+
+    at_ms: int
+    data: Data
+
+
+class Publisher:
+    """Writes a room's events to Redis, each exactly once and in order, with a sequence that has no gaps.
+
+    Stream, channel and state are written in one transaction, so they agree. While Redis is away up to `outbox_limit`
+    events wait, with one batch beside them; then the oldest fall out and are counted in `dropped`. A sequence number
+    is given only on the way to Redis, so what falls out leaves no gap.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        epoch: str,
+        *,
+        outbox_limit: int,
+        retention_ms: int,
+        status_ttl_ms: int,
+        retry_seconds: float,
+        clock: Clock = now_ms,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.epoch = epoch
+        self.published: Counter[str] = Counter()
+        self.dropped = 0
+        self.latencies_ms: deque[int] = deque(maxlen=10_000)
+        self._redis = redis
+        self._keys = keys
+        self._source = f"/classmood/rooms/{quote(keys.room, safe='')}"
+        self._limit = outbox_limit
+        self._lifetimes = Lifetimes(retention_ms, status_ttl_ms)
+        self._retry_seconds = retry_seconds
+        self._clock = clock
+        self._sleep = sleep
+        self._outbox: deque[_Waiting] = deque()
+        self._unanswered: list[_Waiting] = []
+        self._sequence = 0
+        self._something_waits = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """Events that are not known to be in Redis."""
+        return len(self._unanswered) + len(self._outbox)
+
+    def publish(self, data: Data) -> None:
+        """Leave data to be sent as an event of now; returns at once."""
+        self._outbox.append(_Waiting(self._clock(), data))
+        self._keep_to_the_limit()
+        self._something_waits.set()
+
+    async def wait_until_reachable(self) -> None:
+        """Wait until Redis answers, and tell of everybody whom a former run left behind as present that they are gone.
+
+        To be called before `run` and before the first `publish`; raises RedisUnusable.
+        """
+        for participant_id in await self._whatever_the_weather(self._left_behind):
+            self.publish(ParticipantLeft(participant=participant_id, reason="bot restarted"))
+            await self._send_all()  # one by one: they may be more than the outbox takes
+
+    async def run(self) -> None:
+        """Send what is published, forever; raises RedisUnusable where waiting would not help."""
+        while True:
+            await self._something_waits.wait()
+            await self._send_all()
+
+    async def flush(self, timeout_seconds: float) -> int:
+        """Send what still waits, after `run` has ended; returns how many stayed behind when the time was up."""
+        with suppress(asyncio.TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._send_all()
+        return self.waiting
+
+    async def _send_all(self) -> None:
+        self._something_waits.clear()
+        while self.waiting:
+            await self._whatever_the_weather(self._send)
+
+    async def _whatever_the_weather(self, step: Callable[[], Awaitable[Result]]) -> Result:
+        """Take a step, again and again while Redis is away; says once that it is, and once that it is back."""
+        dropped, wait_seconds = self.dropped, 0.0
+        while True:
+            arrived = self.published.total()
+            try:
+                result = await cancellable(step())
+            except REDIS_TROUBLES as error:
+                if not heals(error):
+                    raise RedisUnusable(f"redis refuses: {reason(error)}") from None
+                if not wait_seconds:
+                    logger.warning("redis is away, %d events wait: %s", self.waiting, reason(error))
+                wait_seconds = min(max(2 * wait_seconds, FIRST_RETRY_SECONDS), self._retry_seconds)
+                await self._sleep(wait_seconds)
+                continue
+            if wait_seconds:
+                waited = self.published.total() - arrived + self.waiting
+                logger.info("redis is back: %d events waited, %d were dropped", waited, self.dropped - dropped)
+            return result
+
+    async def _left_behind(self) -> list[str]:
+        """Who is present by the state that a former run left; raises RedisUnusable if the keys belong to something else."""
+        keys = self._keys
+        kinds: list[Command] = [("XLEN", keys.events), ("HLEN", keys.summary), ("GET", keys.bot)]
+        everybody = (await self._transaction([("ZRANGE", keys.participants, 0, -1), *kinds]))[0]
+        assert isinstance(everybody, list)
+        present = await self._transaction([("HGET", keys.participant(each), "present") for each in everybody])
+        return [each for each, is_present in zip(everybody, present, strict=True) if is_present == "1"]
+
+    async def _send(self) -> None:
+        async with self._one_at_a_time:
+            if self._unanswered:
+                await self._settle()
+            self._unanswered = [self._outbox.popleft() for _ in range(min(BATCH, len(self._outbox)))]
+            if not self._unanswered:
+                return
+            commands = housekeeping(self._clock(), self._keys, self._lifetimes)
+            for sequence, waiting in enumerate(self._unanswered, self._sequence + 1):
+                commands += self._commands(waiting, sequence)
+            await self._transaction(commands, watch=self._keys.fence)
+            self._acknowledge(len(self._unanswered))
+
+    async def _settle(self) -> None:
+        """Learn what became of a batch whose answer never came; what Redis does not have goes back into the outbox."""
+        newest = await self._newest_sequence()
+        self._acknowledge(max(0, newest - self._sequence))
+        self._outbox.extendleft(reversed(self._unanswered))
+        self._unanswered = []
+        self._keep_to_the_limit()
+
+    async def _newest_sequence(self) -> int:
+        """The last sequence number of this run that the stream holds, 0 for none.
+
+        The fence is moved first: a transaction still on its way from a connection that broke is watching it and fails.
+        """
+        fence: Command = ("SET", self._keys.fence, self.epoch, "PX", self._lifetimes.retention_ms)
+        look: Command = ("XREVRANGE", self._keys.events, "+", "-", "COUNT", LOOK_BACK)
+        _, entries = await self._transaction([fence, look])
+        assert isinstance(entries, list)
+        return max((self._sequence_in(fields) for _, fields in entries if fields), default=0)
+
+    def _sequence_in(self, fields: dict[str, str]) -> int:
+        try:
+            event = Event.model_validate_json(fields.get("event", ""))
+        except ValidationError:  # written by somebody else
+            return 0
+        return event.sequence if event.epoch == self.epoch else 0
+
+    def _acknowledge(self, count: int) -> None:
+        """Count the first of the unanswered as arrived."""
+        acknowledged_ms = self._clock()
+        for waiting in self._unanswered[:count]:
+            self.published[waiting.data.type] += 1
+            if isinstance(waiting.data, EmotionSample):
+                self.latencies_ms.append(acknowledged_ms - waiting.data.at_ms)
+        del self._unanswered[:count]
+        self._sequence += count
+
+    def _keep_to_the_limit(self) -> None:
+        while len(self._outbox) > self._limit:
+            self._outbox.popleft()
+            self.dropped += 1
+
+    def _commands(self, waiting: _Waiting, sequence: int) -> list[Command]:
+        event = self._event(waiting, sequence)
+        text = event.to_json()
+        return [
+            ("XADD", self._keys.events, "*", "event", text),
+            ("PUBLISH", self._keys.live, text),
+            *changes(event, waiting.data, waiting.at_ms, self._keys, self._lifetimes),
+        ]
+
+    def _event(self, waiting: _Waiting, sequence: int) -> Event:
+        return Event(
+            id=f"{self.epoch}-{sequence}",
+            source=self._source,
+            type=waiting.data.type,
+            subject=getattr(waiting.data, "participant", None),
+            time=rfc3339(waiting.at_ms),
+            sequence=sequence,
+            epoch=self.epoch,
+            dataschema=schema_url(waiting.data.type),
+            data=waiting.data.model_dump(mode="json"),
+        )
+
+    async def _transaction(self, commands: Sequence[Command], watch: str | None = None) -> list[object]:
+        """The replies to commands that run as one; a change of the key `watch` in between undoes them with WatchError."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            if watch is not None:
+                await pipe.watch(watch)
+                pipe.multi()  # type: ignore[no-untyped-call]  # of redis-py
+            for command in commands:
+                pipe.execute_command(*command)
+            replies: list[object] = await pipe.execute(raise_on_error=False)
+        for error, command in _refused(replies, commands):
+            if not heals(error):
+                raise RedisUnusable(f"redis refuses {command[0]} at key {command[1]}: {reason(error)}")
+            raise error
+        return replies
+
+
+def _refused(replies: Sequence[object], commands: Sequence[Command]) -> Iterator[tuple[RedisError, Command]]:
+    return ((reply, command) for reply, command in zip(replies, commands, strict=True) if isinstance(reply, RedisError))

@@ -1,0 +1,155 @@
+"""The latest state of a room in Redis: what each event changes there, and the values that come back out.
+
+The fields of the hashes are API, as the events are.
+"""
+
+import json
+from dataclasses import dataclass
+
+from pydantic import Json, TypeAdapter
+
+from model.faces import Emotion
+from pipeline.coverage import Coverage
+from pipeline.events import (
+    BotStatus,
+    CoverageChanged,
+    Data,
+    EmotionChanged,
+    EmotionSample,
+    Event,
+    FaceBox,
+    Fraction,
+    Label,
+    ParticipantJoined,
+    ParticipantLeft,
+    Summary,
+)
+from pipeline.keys import Keys
+
+Command = tuple[str | int | float, ...]
+"""A Redis command: its name, its key, its arguments."""
+
+Fields = dict[str, str | int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long Redis keeps what it is told."""
+
+    retention_ms: int
+    status_ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantState:
+    """A participant's hash.
+
+    `emotion` to `faces` are of the latest sample or change, and speak of the present only while `coverage` is `ok`.
+    `present` is 1 or 0, `scores` and `face` are JSON; `at_ms` is the look that gave the latest sample; `updated_ms`,
+    `epoch` and `sequence` are of the event that changed the hash last. A field that has no value yet is missing.
+    """
+
+    id: str
+    present: bool
+    updated_ms: int
+    epoch: str
+    sequence: int
+    name: str = ""
+    coverage: Coverage | None = None
+    emotion: Label | None = None
+    confidence: Fraction | None = None
+    scores: Json[dict[Emotion, Fraction]] | None = None
+    face: Json[FaceBox] | None = None
+    faces: int | None = None
+    at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryState:
+    """The hash of the class summary: `coverage`, `shares` and `valence` are JSON, `withheld` is 1 or 0."""
+
+    participants: int
+    scored: int
+    coverage: Json[dict[Coverage, int]]
+    shares: Json[dict[Emotion, Fraction] | None]
+    valence: Json[float | None]
+    withheld: bool
+    updated_ms: int
+    epoch: str
+    sequence: int
+
+
+PARTICIPANT: TypeAdapter[ParticipantState] = TypeAdapter(ParticipantState)
+SUMMARY: TypeAdapter[SummaryState] = TypeAdapter(SummaryState)
+
+
+def changes(event: Event, data: Data, at_ms: int, keys: Keys, lifetimes: Lifetimes) -> list[Command]:
+    """The commands that bring a room's state up to an event that was published at `at_ms`."""
+    if isinstance(data, BotStatus) and data.state == "stopping":
+        return [("DEL", keys.bot)]  # absent means gone
+    if isinstance(data, BotStatus):
+        return [("SET", keys.bot, data.model_dump_json(), "PX", lifetimes.status_ttl_ms)]
+    stamp: Fields = {"updated_ms": at_ms, "epoch": event.epoch, "sequence": event.sequence}
+    if isinstance(data, Summary):
+        return _hash(keys.summary, {**_of_summary(data), **stamp}, lifetimes)
+    key = keys.participant(data.participant)
+    commands = _hash(key, {"id": data.participant, **_of_participant(data), **stamp}, lifetimes)
+    if isinstance(data, ParticipantJoined):
+        commands.insert(0, ("DEL", key))  # who comes again starts without the emotions of the last time
+    if not isinstance(data, ParticipantLeft):
+        seen_ms = data.at_ms if isinstance(data, EmotionSample) else at_ms
+        commands.append(("ZADD", keys.participants, "GT", seen_ms, data.participant))
+    return commands
+
+
+def housekeeping(now_ms: int, keys: Keys, lifetimes: Lifetimes) -> list[Command]:
+    """The commands that end what has outlived the retention, and let a room that falls silent end by itself."""
+    oldest_ms = now_ms - lifetimes.retention_ms
+    return [
+        ("XTRIM", keys.events, "MINID", "=", max(0, oldest_ms)),
+        ("ZREMRANGEBYSCORE", keys.participants, "-inf", f"({oldest_ms}"),
+        ("PEXPIRE", keys.events, lifetimes.retention_ms),
+        ("PEXPIRE", keys.participants, lifetimes.retention_ms),
+    ]
+
+
+def _hash(key: str, fields: Fields, lifetimes: Lifetimes) -> list[Command]:
+    pairs = [part for pair in fields.items() for part in pair]
+    return [("HSET", key, *pairs), ("PEXPIRE", key, lifetimes.retention_ms)]
+
+
+def _of_participant(data: ParticipantJoined | ParticipantLeft | EmotionSample | EmotionChanged | CoverageChanged) -> Fields:
+    match data:
+        case ParticipantJoined():
+            return {"name": data.name, "present": 1}
+        case ParticipantLeft():
+            return {"present": 0}
+        case EmotionChanged():
+            return {"present": 1, "emotion": data.after}
+        case CoverageChanged():
+            return {"present": 1, "coverage": data.after}
+        case EmotionSample():
+            return {"present": 1, **_of_sample(data)}
+
+
+def _of_sample(sample: EmotionSample) -> Fields:
+    return {
+        "coverage": sample.coverage,
+        "emotion": sample.emotion,
+        "confidence": sample.confidence,
+        "scores": json.dumps(sample.scores),
+        "face": sample.face.model_dump_json(),
+        "faces": sample.faces,
+        "at_ms": sample.at_ms,
+    }
+
+
+def _of_summary(summary: Summary) -> Fields:
+    return {
+        "participants": summary.participants,
+        "scored": summary.scored,
+        "coverage": json.dumps(summary.coverage),
+        "shares": json.dumps(summary.shares),
+        "valence": json.dumps(summary.valence),
+        "withheld": int(summary.withheld),
+    }

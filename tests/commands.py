@@ -1,0 +1,113 @@
+"""The commands as a user runs them: processes of their own, in a folder of their own, told apart by that folder."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command that knows no settings but those, and makes its temporary folders in `folder`/tmp."""
+    (folder / "tmp").mkdir(exist_ok=True)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLASSMOOD_")}
+    # the command runs in another folder, where no .env lies
+    return {**inherited, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), **settings}
+
+
+class Running:
+    """A command that runs; what it has said so far is in files, so that it never waits for a reader."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path, number: int) -> None:
+        self._process = process
+        self._out, self._err = _outputs(folder, number)
+
+    @property
+    def out(self) -> str:
+        """What stands on its standard output."""
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        """What stands on its standard error."""
+        return self._err.read_text()
+
+    def until_it_says(self, text: str) -> None:
+        """Wait for a text on standard error."""
+        until(lambda: text in self.err or self._process.poll() is not None)
+        assert text in self.err, self.err
+
+    def signal(self, number: signal.Signals, *, group: bool = False) -> None:
+        """Send a signal to the process, or as a terminal does to its whole process group."""
+        if group:
+            os.killpg(self._process.pid, number)
+        else:
+            self._process.send_signal(number)
+
+    def exit_code(self, seconds: float = 30) -> int:
+        """Wait for its end."""
+        return self._process.wait(seconds)
+
+
+@contextmanager
+def started(folder: Path, *arguments: str, **settings: str) -> Iterator[Running]:
+    """A command in `folder` while the block runs; what is left of it afterwards is killed."""
+    number = sum(1 for _ in folder.glob("*.err"))
+    out, err = _outputs(folder, number)
+    command = [sys.executable, "-m", "bot", *arguments]
+    with out.open("wb") as to_out, err.open("wb") as to_err:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment(folder, settings),
+            stdin=subprocess.DEVNULL,
+            stdout=to_out,
+            stderr=to_err,
+            start_new_session=True,
+        )
+    try:
+        yield Running(process, folder, number)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ended(folder: Path, *arguments: str, **settings: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command that ends by itself."""
+    with started(folder, *arguments, **settings) as command:
+        code = command.exit_code()
+        return code, command.out, command.err
+
+
+def left_in(folder: Path) -> list[int]:
+    """The ids of the processes that are at work in `folder`, or in a folder within it; Linux only.
+
+    Servers that a command started count too: they inherit its folder or work in its temporary one.
+    """
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _works_in(entry, folder)]
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for something that other processes bring about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+def _outputs(folder: Path, number: int) -> tuple[Path, Path]:
+    return folder / f"{number}.out", folder / f"{number}.err"
+
+
+def _works_in(entry: Path, folder: Path) -> bool:
+    try:
+        # a folder that is gone has " (deleted)" after its name
+        place = str((entry / "cwd").readlink())
+    except OSError:  # it ended meanwhile, or belongs to somebody else
+        return False
+    return place == str(folder) or place.startswith(f"{folder}/")

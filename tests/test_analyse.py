@@ -1,0 +1,169 @@
+"""Recorded files: every shape of picture, one look at a time, and an honest word on what was not seen."""
+
+import json
+import wave
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from bot.analyse import analyse_file, duration_seconds, fractions, shares
+from bot.app import load_analyst, mood_rules
+from bot.cli import main
+from bot.clips import check_readable
+from bot.errors import SettingsWrong
+from bot.settings import read_settings
+from model.faces import EMOTIONS, Image
+from pipeline.analysis import Analyst
+from tests.videos import portrait, write_video
+
+
+@pytest.fixture(scope="module")
+def analyst() -> Analyst:
+    return load_analyst(read_settings())
+
+
+def analysed(path: Path, analyst: Analyst, looks_per_second: float = 2.0) -> dict[str, Any]:
+    return analyse_file(path, analyst, mood_rules(read_settings()), looks_per_second, batch=4)
+
+
+def write_pictures(path: Path, pictures: Iterable[Image]) -> Path:
+    """Motion JPEG without a container: it has no times and no length, and its pictures may be of any size."""
+    path.write_bytes(b"".join(cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes() for picture in pictures))
+    return path
+
+
+def noise(width: int, height: int) -> Image:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def two_faces() -> Image:
+    larger, smaller = portrait(240, 240), portrait(160, 160)
+    picture = np.full((240, 480, 3), 90, np.uint8)
+    picture[:, :240] = larger
+    picture[40:200, 280:440] = smaller
+    return picture
+
+
+def test_a_portrait_gives_an_entry_per_look_with_scores_and_a_face(tmp_path: Path, analyst: Analyst) -> None:
+    path = write_video(tmp_path / "ada.mkv", (320, 180), 10, 3, portrait(320, 180))
+    result = analysed(path, analyst)
+    assert set(result) == {"file", "seconds", "looks", "coverage", "shares", "timeline"}
+    assert (result["file"], result["looks"], result["coverage"]) == (str(path), 6, {"ok": 1.0})
+    assert result["seconds"] == pytest.approx(3, abs=0.11)
+    assert sum(result["shares"].values()) == pytest.approx(1, abs=0.001)
+    assert list(result["shares"]) == [*map(str, EMOTIONS), "unknown"]
+    for number, entry in enumerate(result["timeline"]):
+        assert set(entry) == {"at_ms", "emotion", "confidence", "scores", "face", "coverage"}
+        assert entry["at_ms"] == 500 * number and entry["coverage"] == "ok"
+        assert sum(entry["scores"].values()) == pytest.approx(1, abs=0.01)
+        # the portrait stands in the middle of a wide picture
+        assert 0.3 < entry["face"]["x"] + entry["face"]["width"] / 2 < 0.7
+    assert json.loads(json.dumps(result)) == result
+
+
+@pytest.mark.parametrize("size", [(320, 240), (180, 320), (240, 240)], ids=["4:3", "upright", "1:1"])
+def test_a_face_is_seen_in_a_picture_of_any_format(tmp_path: Path, analyst: Analyst, size: tuple[int, int]) -> None:
+    path = write_video(tmp_path / "ada.mkv", size, 5, 1, portrait(*size))
+    assert analysed(path, analyst)["coverage"] == {"ok": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("picture", "coverage"),
+    [
+        (np.zeros((180, 320, 3), np.uint8), "too_dark"),
+        (np.full((180, 320, 3), 128, np.uint8), "no_face"),
+        (noise(320, 180), "no_face"),
+        (portrait(320, 180) // 12, "too_dark"),
+        (np.full((1, 1, 3), 128, np.uint8), "no_face"),
+        (np.full((1, 500, 3), 128, np.uint8), "no_face"),
+    ],
+    ids=["black", "grey", "noise", "a face in the dark", "1x1", "500x1"],
+)
+def test_where_no_emotion_can_be_read_coverage_says_why(tmp_path: Path, analyst: Analyst, picture: Image, coverage: str) -> None:
+    result = analysed(write_pictures(tmp_path / "lesson.mjpeg", [picture] * 26), analyst)
+    assert result["looks"] == 3 and result["coverage"] == {coverage: 1.0}
+    assert result["shares"] == {}
+    assert {entry["emotion"] for entry in result["timeline"]} == {None}
+
+
+def test_of_several_faces_the_largest_is_read(tmp_path: Path, analyst: Analyst) -> None:
+    [entry] = analysed(write_pictures(tmp_path / "both.mjpeg", [two_faces()]), analyst)["timeline"]
+    assert entry["coverage"] == "ok" and entry["face"]["x"] + entry["face"]["width"] / 2 < 0.5
+
+
+def test_a_picture_size_that_changes_midway_changes_nothing(tmp_path: Path, analyst: Analyst) -> None:
+    pictures = [portrait(320, 180)] * 13 + [portrait(180, 320)] * 13 + [portrait(64, 64)] * 13
+    result = analysed(write_pictures(tmp_path / "turned.mjpeg", pictures), analyst)
+    assert [entry["at_ms"] for entry in result["timeline"]] == [0, 520, 1000, 1520]
+    assert result["coverage"] == {"ok": 1.0}
+
+
+@pytest.mark.parametrize(("frames_per_second", "asked", "looks"), [(5, 2.0, 4), (60, 2.0, 4), (60, 10.0, 20), (5, 30.0, 10)])
+def test_looks_come_at_the_asked_rate_or_at_that_of_the_file(
+    tmp_path: Path, analyst: Analyst, frames_per_second: int, asked: float, looks: int
+) -> None:
+    path = write_video(tmp_path / "grey.mkv", (64, 48), frames_per_second, 2)
+    result = analysed(path, analyst, asked)
+    assert result["looks"] == pytest.approx(looks, abs=1)
+    times = [entry["at_ms"] for entry in result["timeline"]]
+    assert times == sorted(set(times)) and times[0] == 0 and times[-1] < 2000
+
+
+def test_a_file_without_a_length_is_as_long_as_what_was_seen_of_it(tmp_path: Path, analyst: Analyst) -> None:
+    path = write_pictures(tmp_path / "grey.mjpeg", [np.full((48, 64, 3), 99, np.uint8)] * 26)
+    assert duration_seconds(path) == 0
+    assert analysed(path, analyst)["seconds"] == 1.0
+
+
+def test_shares_are_of_all_labels_or_empty() -> None:
+    assert fractions([]) == shares([]) == {}
+    assert fractions("aab") == {"a": 0.6667, "b": 0.3333}
+    assert shares(["happy", "unknown"])["happy"] == shares(["happy", "unknown"])["unknown"] == 0.5
+
+
+def test_the_command_prints_a_json_array_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(write_video(tmp_path / name, (64, 48), 5, 1)) for name in ("one.mkv", "two.mp4")]
+    assert main(["analyse", *files, "--json", "--looks-per-second", "3"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert [(result["file"], result["looks"]) for result in results] == [(file, 3) for file in files]
+
+
+def test_the_command_tells_a_person_when_something_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nobody = np.full((180, 320, 3), 128, np.uint8)
+    path = write_pictures(tmp_path / "lesson.mjpeg", [portrait(320, 180)] * 25 + [nobody] * 25)
+    assert main(["analyse", str(path)]) == 0
+    title, coverage, *changes = capsys.readouterr().out.splitlines()
+    assert title == f"{path}: 1.5 s, 4 looks" and coverage.split() == ["ok", "50%,", "no_face", "50%"]
+    assert [line.split()[0] for line in changes] == ["0.0", "1.0"] and changes[1].endswith("no_face")
+
+
+@pytest.mark.parametrize("content", [b"", b"dear Ada", noise(64, 64).tobytes()], ids=["empty", "text", "noise"])
+def test_of_several_files_one_that_is_no_video_is_named_before_any_is_analysed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    good, broken = write_video(tmp_path / "good.mkv", (64, 48), 5, 1), tmp_path / "broken.mp4"
+    broken.write_bytes(content)
+    assert main(["analyse", str(good), str(broken), "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert not out and err.count("\n") == 1
+    assert err.startswith(f"classmood: {broken} ")
+
+
+def test_a_file_that_is_not_there_or_has_only_sound_is_named(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "song.wav"), "wb") as song:
+        song.setparams((1, 2, 8000, 0, "NONE", ""))
+        song.writeframes(bytes(8000))
+    for name, reason in (("nowhere.mp4", "cannot be read as video: No such file"), ("song.wav", "has no video in it")):
+        with pytest.raises(SettingsWrong, match=f"^{tmp_path / name} {reason}"):
+            check_readable(tmp_path / name)
+
+
+def test_a_file_cut_off_is_analysed_as_far_as_it_goes(tmp_path: Path, analyst: Analyst) -> None:
+    path = write_video(tmp_path / "ada.mkv", (320, 180), 10, 4, portrait(320, 180))
+    whole = analysed(path, analyst)["looks"]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    assert 1 <= analysed(path, analyst)["looks"] < whole == 8

@@ -1,0 +1,139 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bot.attendance import Attendance
+from bot.rooms import Arrival, Departure, Participant, Unseen
+from pipeline.analysis import Reading
+from pipeline.coverage import Coverage
+from pipeline.events import CoverageChanged, ParticipantJoined, ParticipantLeft
+from pipeline.frames import LatestFrames
+from pipeline.mood import Moods
+from tests.fakes import BrokenTrack, Clock, PlayedTrack, ScriptedRoom, SilentTrack, Told, picture, reading
+
+ADA, BOB = Participant("ada", "Ada"), Participant("bob", "Bob")
+
+
+class Class:
+    """A scripted room, somebody who watches it, and what they told."""
+
+    def __init__(self) -> None:
+        self.room, self.told, self.clock = ScriptedRoom(), Told(), Clock()
+        self.frames = LatestFrames()
+        moods = Moods(self.told, "test@0", show=self.room.show)
+        self.attendance = Attendance(self.room, self.frames, moods, 2.0, 5_000, 30_000, self.clock)
+
+    def coverage(self) -> list[str]:
+        return [str(data.after) for data in self.told.of(CoverageChanged)]
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[Class]:
+    """A class that is attended; at the end of the block its room closes."""
+    these = Class()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        tasks.create_task(these.attendance.run())
+        yield these
+        these.room.close()
+
+
+async def settle() -> None:
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+async def test_a_frame_per_interval_is_looked_at_however_fast_the_track() -> None:
+    async with watched() as these:
+        track = PlayedTrack([picture() for _ in range(30)], these.clock, tick_seconds=0.1)
+        these.room.happen(Arrival(ADA, track))
+        await settle()
+        totals = these.attendance.totals
+        assert totals.frames_received == 30 and totals.frames_skipped == 24 and these.frames.dropped == 5
+
+
+async def test_a_track_that_ends_is_a_camera_turned_off_and_no_departure() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, PlayedTrack([picture()], these.clock, 0.1)))
+        await settle()
+        assert these.coverage() == ["camera_off"] and not these.told.of(ParticipantLeft)
+
+
+async def test_one_broken_track_costs_nobody_else_theirs() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, BrokenTrack()))
+        these.room.happen(Arrival(BOB, PlayedTrack([picture() for _ in range(10)], these.clock, 0.1)))
+        await settle()
+        assert these.attendance.totals.tracks_failed == 1
+        assert these.attendance.seats["bob"].frames_received == 10
+
+
+async def test_who_sends_nothing_is_stalled_and_then_has_left() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, SilentTrack()))
+        await settle()
+        for seconds in (4, 1, 1, 24):
+            these.clock.pass_seconds(seconds)
+            these.attendance.find_silent(these.clock())
+            await settle()
+        assert these.coverage() == ["stalled"]
+        assert these.room.dropped == [("ada", "stalled")]
+        assert [data.reason for data in these.told.of(ParticipantLeft)] == ["stalled"]
+
+
+async def test_a_stalled_participant_whose_frames_come_back_is_read_again() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, SilentTrack()))
+        await settle()
+        these.clock.pass_seconds(6)
+        these.attendance.find_silent(these.clock())
+        these.attendance.report(reading("happy", these.clock()))
+        assert these.coverage() == ["stalled", "ok"]
+
+
+async def test_who_cannot_be_watched_is_published_with_the_reason_and_never_stalls() -> None:
+    async with watched() as these:
+        these.room.happen(Unseen(ADA, Coverage.NOT_CONSENTED))
+        await settle()
+        these.clock.pass_seconds(60)
+        these.attendance.find_silent(these.clock())
+        assert these.coverage() == ["not_consented"] and not these.room.dropped
+
+
+async def test_a_second_track_of_the_same_participant_replaces_the_first() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, SilentTrack()))
+        await settle()
+        first = these.attendance.seats["ada"].watcher
+        these.room.happen(Arrival(ADA, PlayedTrack([picture()], these.clock, 0.1)))
+        await settle()
+        assert first is not None and first.cancelled()
+        assert these.attendance.seats["ada"].frames_received == 1
+        assert len(these.told.of(ParticipantJoined)) == 1
+
+
+async def test_what_is_unread_of_who_left_is_thrown_away_and_a_late_reading_ignored() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, PlayedTrack([picture()], these.clock, 0.1)))
+        await settle()
+        assert len(these.frames) == 1
+        these.room.happen(Departure("ada", "left"))
+        await settle()
+        these.attendance.report(Reading("ada", these.clock(), Coverage.NO_FACE))
+        assert not len(these.frames) and not these.attendance.totals.looks
+
+
+async def test_when_the_room_closes_everybody_has_left() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, SilentTrack()))
+        these.room.happen(Arrival(BOB, SilentTrack()))
+    assert {data.reason for data in these.told.of(ParticipantLeft)} == {"room closed"}
+
+
+@pytest.mark.parametrize("unknown", [Departure("nobody", "left")])
+async def test_a_departure_of_somebody_unknown_is_harmless(unknown: Departure) -> None:
+    async with watched() as these:
+        these.room.happen(unknown)
+        await settle()
+        assert not these.told.all

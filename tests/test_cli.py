@@ -1,0 +1,268 @@
+"""The commands as a user runs them: one readable line for what they can mend, and an exit code that tells which kind it was."""
+
+import asyncio
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bot.cli import main
+from bot.settings import Settings
+from model.card import SHIPPED_WEIGHTS
+from pipeline.events import Event
+from pipeline.follow import events_since, room_state
+from pipeline.keys import Keys
+from tests.commands import ended, environment, started, until
+from tests.redis_servers import PROGRAMS, RedisServer, free_port, running_redis, stopped_redis
+from tests.videos import portrait, write_video
+
+SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
+COMMANDS = ("demo", "join", "simulate", "analyse", "watch", "health", "settings", "train", "export", "evaluate")
+HEAVY = {"aiortc", "aiohttp", "av", "cv2", "ai_edge_litert", "tensorflow", "keras", "rich"}
+KEYS = Keys("classmood", "algebra")
+
+needs_redis = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+
+LOADED = """
+import sys
+from bot.cli import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as end:
+    code = end.code
+print("LOADED", code, *sys.modules)
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def one_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and complaint of a command that has nothing else to say."""
+    code = main(list(arguments))
+    out, err = capsys.readouterr()
+    complaint = [line for line in err.splitlines() if line.startswith("classmood: ")]
+    assert not out and len(complaint) == 1 and "Traceback" not in err, err
+    return code, complaint[0].removeprefix("classmood: ")
+
+
+def loaded_by(folder: Path, *arguments: str) -> tuple[str, set[str]]:
+    """Exit code of a command in a process of its own, and the libraries it has loaded then."""
+    script = [sys.executable, "-c", LOADED, *arguments]
+    result = subprocess.run(script, cwd=folder, env=environment(folder, {}), capture_output=True, text=True, check=True)
+    code, *names = result.stdout.rpartition("LOADED ")[2].split()
+    return code, {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_names_its_settings(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    told = capsys.readouterr().out
+    assert end.value.code == 0 and told.startswith(f"usage: classmood {command} ") and "--redis-url" in told
+
+
+def test_the_list_of_commands_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
+    assert {words[0] for words in lines} >= set(COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [("join", "--help"), ("health", "--redis-url", "redis://127.0.0.1:1/0")])
+def test_help_and_the_health_check_load_nothing_heavy(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    code, loaded = loaded_by(tmp_path, *arguments)
+    assert code == ("4" if arguments[0] == "health" else "0")
+    assert "pydantic" in loaded and not HEAVY & loaded
+
+
+def test_a_secret_has_no_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    secrets = [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
+    assert secrets
+    for name in secrets:
+        with pytest.raises(SystemExit) as end:
+            main(["join", "local://algebra", "--" + name.replace("_", "-"), "hush"])
+        assert end.value.code == 2 and "unrecognized arguments" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--looks-per-second", "0"), "CLASSMOOD_LOOKS_PER_SECOND: Input should be greater than 0"),
+        (("--port", "door"), "CLASSMOOD_PORT: Input should be a valid integer"),
+        (("--smallest-group", "2"), "CLASSMOOD_SMALLEST_GROUP: Input should be greater than or equal to 3"),
+        (("--tls-key", "key.pem"), "tls_certificate and tls_key go together"),
+    ],
+)
+def test_a_setting_out_of_range_is_named(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], complaint: str) -> None:
+    code, told = one_line(capsys, "join", "local://algebra", *arguments)
+    assert code == 2 and told.startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("carrier-pigeon://coop/4", "carrier-pigeon:// is no kind of room this bot can join"),
+        ("algebra", "algebra is not a room URL such as local://algebra"),
+        ("local://", "local:// is not a room URL such as local://algebra"),
+    ],
+)
+def test_a_room_url_of_no_known_kind_is_named(capsys: pytest.CaptureFixture[str], url: str, complaint: str) -> None:
+    code, told = one_line(capsys, "join", url)
+    assert code == 2 and told.startswith(complaint)
+
+
+def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, told = one_line(capsys, "join", "local://algebra", "--port", str(port))
+    assert code == 5 and told.startswith(f"cannot listen on 127.0.0.1 port {port}: ")
+
+
+@pytest.mark.parametrize("harm", ["missing", "no card", "truncated", "no model"])
+def test_weights_that_cannot_be_used_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path, harm: str) -> None:
+    folder = tmp_path / "weights"
+    if harm != "missing":
+        shutil.copytree(SHIPPED_WEIGHTS / "emotion", folder)
+        [model] = folder.glob("*.tflite")
+    if harm == "no card":
+        (folder / "card.json").unlink()
+    elif harm == "truncated":
+        model.write_bytes(model.read_bytes()[:100_000])
+    elif harm == "no model":
+        model.unlink()
+    code, told = one_line(capsys, "join", "local://algebra", "--weights", str(folder))
+    assert code == 3 and str(folder) in told
+
+
+def test_numbers_of_students_and_seconds_that_make_no_sense_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (
+        ["--students", "0"],
+        ["--students", "many"],
+        ["--seconds", "-1"],
+        ["--seconds", "nan"],
+        ["--seconds", "inf"],
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(["simulate", "local://algebra", *arguments])
+        assert end.value.code == 2 and arguments[0] in capsys.readouterr().err
+
+
+def test_a_room_that_is_not_there_and_a_clip_that_is_none_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "ada.mkv", (64, 48), 5, 1)
+    away = f"http://127.0.0.1:{free_port()}/whip/algebra"
+    code, told = one_line(capsys, "simulate", away, "--students", "1", "--video", str(clip))
+    assert code == 5 and told.startswith(f"no room answers at {away}: ")
+    code, told = one_line(capsys, "simulate", away, "--video", str(clip), str(tmp_path / "nowhere.mp4"))
+    assert code == 2 and told.startswith(f"{tmp_path}/nowhere.mp4 cannot be read as video: ")
+
+
+@needs_redis
+def test_a_redis_that_refuses_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLASSMOOD_REDIS_PASSWORD", "a wrong one")
+    with running_redis(SERVER, "--requirepass", "right") as server:
+        code, told = one_line(capsys, "join", "local://algebra", "--port", "0", "--redis-url", server.url)
+    assert code == 4 and told.startswith("redis refuses: ") and "a wrong one" not in told
+
+
+@needs_redis
+def test_health_is_asked_of_redis(capsys: pytest.CaptureFixture[str]) -> None:
+    async def tell(server: RedisServer) -> None:
+        async with server.client() as redis:
+            await redis.set(KEYS.bot, "{}")
+
+    with running_redis(SERVER) as server:
+        assert one_line(capsys, "health", "--redis-url", server.url) == (6, "no bot is live in any room")
+        asyncio.run(tell(server))
+        assert main(["health", "--redis-url", server.url]) == main(["health", "algebra", "--redis-url", server.url]) == 0
+        assert one_line(capsys, "health", "geometry", "--redis-url", server.url) == (6, "no bot is live in room 'geometry'")
+    assert main(["health", "--redis-url", server.url]) == 4
+
+
+def events_of(server: RedisServer) -> list[Event]:
+    async def read() -> list[Event]:
+        async with server.client() as redis:
+            return [event async for event in events_since(redis, KEYS)]
+
+    return asyncio.run(read())
+
+
+def is_live(server: RedisServer) -> bool:
+    async def read() -> bool:
+        async with server.client() as redis:
+            return (await room_state(redis, KEYS)).bot is not None
+
+    return asyncio.run(read())
+
+
+@needs_redis
+def test_a_bot_waits_for_its_redis_at_the_start_and_rides_out_an_outage_later(tmp_path: Path) -> None:
+    with stopped_redis(SERVER) as server:
+        settings = ("--redis-url", server.url, "--port", "0", "--heartbeat-seconds", "0.2", "--redis-retry-seconds", "0.1")
+        with started(tmp_path, "join", "local://algebra", *settings) as bot:
+            bot.until_it_says("redis is away")
+            server.start()
+            until(lambda: is_live(server))
+            server.kill()
+            until(lambda: bot.err.count("redis is away") == 2)
+            server.start()
+            until(lambda: is_live(server))
+            assert bot.err.count("redis is away") == 2, "one line for each outage"
+            bot.signal(signal.SIGTERM)
+            assert bot.exit_code() == 0 and "Traceback" not in bot.err
+        assert not is_live(server)
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with running_redis(SERVER) as running:
+        yield running
+
+
+@needs_redis
+def test_students_of_another_process_become_events_and_are_told_when_the_room_closes(tmp_path: Path, server: RedisServer) -> None:
+    clip, port = write_video(tmp_path / "ada.mkv", (320, 180), 10, 2, portrait(320, 180)), str(free_port())
+    publish = ("simulate", "local://algebra", "--students", "2", "--video", str(clip), "--port", port)
+    with started(tmp_path, "join", "local://algebra", "--redis-url", server.url, "--port", port) as bot:
+        until(lambda: is_live(server))
+        code, out, err = ended(tmp_path, *publish, "--seconds", "1.5")
+        assert (code, out) == (0, "") and "2 students are in the room" in err
+        until(lambda: sum(event.type == "classmood.participant.left" for event in events_of(server)) == 2)
+        with started(tmp_path, *publish) as simulation:
+            simulation.until_it_says("2 students are in the room")
+            bot.signal(signal.SIGINT)
+            assert bot.exit_code() == 130
+            assert simulation.exit_code() == 5
+    assert simulation.err.splitlines()[-1] == f"classmood: the room at http://127.0.0.1:{port}/whip/algebra closed"
+    assert "Traceback" not in simulation.err + bot.err
+    kinds = {event.type for event in events_of(server)}
+    assert {"classmood.participant.joined", "classmood.emotion.sample", "classmood.participant.left"} <= kinds
+    assert not is_live(server)
+
+
+@needs_redis
+def test_watch_without_a_terminal_prints_a_table_and_ends_with_ctrl_c(tmp_path: Path, server: RedisServer) -> None:
+    with started(tmp_path, "watch", "algebra", "--redis-url", server.url, PYTHONPROFILEIMPORTTIME="1") as command:
+        command.until_it_says(" bot.watch\n")
+        until(lambda: len(connections(server)) == 2)
+        command.signal(signal.SIGINT, group=True)
+        assert command.exit_code() == 130
+    assert "algebra   no bot: not live" in command.out and "Traceback" not in command.err
+
+
+def connections(server: RedisServer) -> list[dict[str, str]]:
+    """Who is connected to a server, this question included."""
+
+    async def read() -> list[dict[str, str]]:
+        async with server.client() as redis:
+            return list(await redis.client_list())
+
+    return asyncio.run(read())

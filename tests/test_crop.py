@@ -1,0 +1,87 @@
+"""The square that is cut around a face."""
+
+import cv2
+import numpy as np
+import pytest
+
+from model.crop import BOX_BELOW_SQUARE, BOX_PER_SQUARE, crop_face, square
+from model.faces import Face, Image
+
+
+def face_at(x: float, y: float, width: float, height: float) -> Face:
+    return Face(x, y, width, height, 0.9, ())
+
+
+def face_around(left: float, top: float, side: float, image: Image) -> Face:
+    """The face whose square is this one, in pixels of the image."""
+    height, width = image.shape[:2]
+    box = side * BOX_PER_SQUARE
+    centre_x, centre_y = left + side / 2, top + side / 2 + BOX_BELOW_SQUARE * side
+    return face_at((centre_x - box / 2) / width, (centre_y - box / 2) / height, box / width, box / height)
+
+
+def noise(width: int, height: int) -> Image:
+    return np.random.default_rng(3).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_the_square_is_wider_than_the_box_and_reaches_higher() -> None:
+    left, top, side = square(face_at(0.4, 0.4, 0.17, 0.34), width=1000, height=500)
+    assert side == pytest.approx(200)
+    assert (left + side / 2, top + side / 2) == pytest.approx((485, 285 - 16))
+
+
+def test_a_square_of_the_wanted_size_is_cut_out_pixel_for_pixel() -> None:
+    image = noise(100, 80)
+    crop = crop_face(image, face_around(20, 10, 48, image), 48)
+    assert np.abs(crop.astype(int) - cv2.cvtColor(image[10:58, 20:68], cv2.COLOR_RGB2GRAY)).max() <= 1
+
+
+@pytest.mark.parametrize("times", [2, 3, 5, 8])
+def test_a_large_face_is_averaged_down_and_not_sampled(times: int) -> None:
+    image = noise(600, 500)
+    crop = crop_face(image, face_around(30, 20, 48 * times, image), 48)
+    window = image[20 : 20 + 48 * times, 30 : 30 + 48 * times]
+    wanted = cv2.cvtColor(cv2.resize(window, (48, 48), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    assert np.abs(crop.astype(int) - wanted).max() <= 4
+
+
+def test_a_huge_face_in_noise_is_grey() -> None:
+    image = noise(2400, 2400)
+    crop = crop_face(image, face_around(0, 0, 2400, image), 48)
+    assert crop.std() < noise(48, 48).std() / 5
+
+
+def test_a_small_face_is_enlarged_smoothly() -> None:
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[:, 50:] = 200
+    crop = crop_face(image, face_around(45, 45, 10, image), 48)
+    assert (np.diff(crop[24].astype(int)) >= 0).all()
+    assert len(np.unique(crop[24])) > 3
+
+
+def test_the_edge_is_repeated_where_the_square_reaches_over_it() -> None:
+    image = np.full((60, 60, 3), 180, np.uint8)
+    assert (crop_face(image, face_around(-40, -30, 90, image), 32) == 180).all()
+
+
+def test_a_square_beside_the_picture_is_the_edge() -> None:
+    image = np.full((60, 60, 3), 33, np.uint8)
+    assert (crop_face(image, face_around(500, -900, 50, image), 48) == 33).all()
+
+
+@pytest.mark.parametrize("size", [24, 32, 48, 64])
+def test_the_crop_has_the_size_that_is_asked_for(size: int) -> None:
+    crop = crop_face(noise(320, 180), face_at(0.3, 0.3, 0.2, 0.35), size)
+    assert crop.shape == (size, size)
+    assert crop.dtype == np.uint8
+
+
+def test_red_weighs_as_the_first_channel() -> None:
+    image = np.zeros((60, 60, 3), np.uint8)
+    image[..., 0] = 255
+    assert crop_face(image, face_around(5, 5, 48, image), 48).mean() == pytest.approx(0.299 * 255, abs=1)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 300), (300, 1)])
+def test_a_picture_of_one_line_can_be_cut(width: int, height: int) -> None:
+    assert crop_face(noise(width, height), face_at(0.1, 0.1, 0.8, 0.8), 48).shape == (48, 48)

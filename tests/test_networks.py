@@ -1,0 +1,66 @@
+"""The networks that can be trained."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.errors import ModelUnusable
+from tests.synthetic import synthetic_split
+
+keras = pytest.importorskip("keras", reason="networks are built with tensorflow, extra `train`")
+
+from model.batches import TrainingBatches, jittered, soft_labels  # noqa: E402  # they import keras
+from model.networks import custom_cnn, load_network  # noqa: E402
+
+
+def test_the_first_network_has_the_published_number_of_parameters() -> None:
+    assert custom_cnn().count_params() == 4_496_903
+
+
+def test_the_first_network_turns_grey_faces_into_probabilities() -> None:
+    network = custom_cnn(24)
+    scores = network(np.zeros((2, 24, 24, 1), np.float32), training=False).numpy()
+    assert scores.shape == (2, 7)
+    assert scores.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK not a network"])
+def test_a_file_that_is_no_network_is_named_in_one_line(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "best.keras"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelUnusable) as caught:
+        load_network(path)
+    assert str(caught.value).startswith(f"{path} is not a trained network: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_jittered_face_keeps_its_shape_and_range() -> None:
+    face = synthetic_split(1).pixels[0]
+    moved = jittered(face, np.random.default_rng(4))
+    assert (moved.shape, moved.dtype) == ((48, 48), np.float32)
+    assert 0 <= moved.min() <= moved.max() <= 255
+    assert (moved != face).mean() > 0.5
+
+
+def test_soft_labels_mix_the_label_with_the_crowds_votes() -> None:
+    wanted = soft_labels(synthetic_split(7), crowd=0.5, smoothing=0.07)
+    assert wanted.sum(axis=1) == pytest.approx(np.ones(7))
+    assert wanted[0] == pytest.approx([0.5 * 0.94 + 0.5, *[0.5 * 0.01] * 6])
+
+
+def test_a_face_that_the_crowd_saw_nothing_in_keeps_its_label() -> None:
+    split = synthetic_split(7)
+    split.votes[:] = 0
+    assert soft_labels(split, crowd=1.0, smoothing=0.0) == pytest.approx(np.eye(7))
+
+
+def test_an_epoch_holds_whole_batches_in_an_order_of_its_own() -> None:
+    batches = TrainingBatches(synthetic_split(50), size=16, batch_size=16, crowd=0, smoothing=0, seed=1)
+    first = [batches[i] for i in range(len(batches))]
+    batches.on_epoch_end()
+    second = batches[0]
+    assert len(first) == 3
+    assert first[0][0].shape == (16, 16, 16, 1)
+    assert (first[0][1].argmax(axis=1) != second[1].argmax(axis=1)).any()

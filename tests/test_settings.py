@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bot.errors import SettingsWrong
+from bot.settings import PREFIX, Settings, read_settings
+from bot.settings_table import settings_table
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def no_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # away from any .env
+
+
+def test_the_defaults_fit_their_own_limits() -> None:
+    assert Settings(**read_settings().model_dump()) == read_settings()
+
+
+def test_a_flag_stands_over_the_environment_and_that_over_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("CLASSMOOD_PORT=1001\nCLASSMOOD_BATCH=3\nCLASSMOOD_HOST=file\n")
+    monkeypatch.setenv("CLASSMOOD_PORT", "1002")
+    monkeypatch.setenv("CLASSMOOD_BATCH", "4")
+    settings = read_settings(port="1003")
+    assert (settings.port, settings.batch, settings.host) == (1003, 4, "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "70000"),
+        ("looks_per_second", "0"),
+        ("looks_per_second", "often"),
+        ("unknown_below", "1.5"),
+        ("smallest_group", "2"),
+        ("redis_url", "http://localhost"),
+        ("key_prefix", "{a}"),
+        ("log_level", "loud"),
+        ("outbox_limit", "-1"),
+    ],
+)
+def test_a_setting_out_of_range_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(PREFIX + name.upper(), value)
+    with pytest.raises(SettingsWrong) as wrong:
+        read_settings()
+    assert str(wrong.value).startswith(f"{PREFIX}{name.upper()}: ") and "\n" not in str(wrong.value)
+
+
+def test_settings_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(SettingsWrong, match="tls_certificate and tls_key go together"):
+        read_settings(tls_key="key.pem")
+    with pytest.raises(SettingsWrong, match="left_seconds must be longer than stalled_seconds"):
+        read_settings(left_seconds=3, stalled_seconds=5)
+
+
+def test_a_password_in_the_redis_url_is_taken_out_of_it_and_nothing_prints_a_secret() -> None:
+    settings = read_settings(redis_url="redis://ada:s3cret%21@localhost:6380/2", room_token="hush", turn_password="tvrn")
+    assert settings.redis_password.get_secret_value() == "s3cret!" and settings.redis_username == "ada"
+    assert str(settings.redis_url) == "redis://localhost:6380/2"
+    for secret in ("s3cret", "hush", "tvrn"):
+        assert secret not in repr(settings) and secret not in str(settings)
+
+
+def test_a_wrong_setting_does_not_print_a_secret_either() -> None:
+    with pytest.raises(SettingsWrong) as wrong:
+        read_settings(redis_url="http://ada:s3cret@localhost", room_token="hush")
+    assert "s3cret" not in str(wrong.value) and "hush" not in str(wrong.value)
+
+
+def test_every_secret_is_a_secret_string() -> None:
+    secrets = [name for name in Settings.model_fields if name.endswith(("password", "token", "secret"))]
+    assert secrets and all(Settings.model_fields[name].annotation is SecretStr for name in secrets)
+
+
+def test_lists_are_separated_by_commas() -> None:
+    assert read_settings(stun_urls="stun:a:1, stun:b:2,").stun_urls == ("stun:a:1", "stun:b:2")
+
+
+def test_the_table_in_the_readme_is_the_one_made_from_the_code() -> None:
+    assert settings_table() in README.read_text()
+
+
+def test_every_setting_says_what_it_does() -> None:
+    assert all(field.description for field in Settings.model_fields.values())

@@ -1,0 +1,199 @@
+"""The student's page: what it is served with, the mood shown back, and a real Chromium that joins through it."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from bot.rooms import Departure
+from bot.rooms.billboard import Billboard
+from bot.rooms.local import LocalRoom, host
+from bot.settings import read_settings
+from model.faces import Emotion
+from pipeline.coverage import Coverage
+from pipeline.mood import Mood
+from tests.webrtc import first_frames, next_arrival, next_departure, publisher
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+
+@pytest.fixture
+async def room() -> AsyncIterator[LocalRoom]:
+    async with host("maths", read_settings(port=0)) as hosted:
+        yield hosted
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    """A page of a real browser that has a camera, and notes whether anybody asks for it."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
+        page = await browser.new_page()
+        await page.add_init_script(
+            "const ask = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices); window.asked = 0;"
+            "if (ask) navigator.mediaDevices.getUserMedia = (wish) => { window.asked += 1; return ask(wish); };"
+        )
+        yield page
+        await browser.close()
+
+
+def mood(participant_id: str, emotion: Emotion | None = Emotion.HAPPY, coverage: Coverage = Coverage.OK) -> Mood:
+    return Mood(participant_id, 1, coverage, emotion, 0.8125)
+
+
+# the page as it is served
+
+
+async def test_the_page_may_talk_to_nobody_but_the_room(room: LocalRoom) -> None:
+    async with aiohttp.ClientSession() as http:
+        for path in ("/", "/page.js", "/page.css", "/icon.svg"):
+            async with http.get(room.url + path) as response:
+                assert response.status == 200
+                assert "default-src 'self'; connect-src 'self'" in response.headers["Content-Security-Policy"]
+                assert response.headers["X-Content-Type-Options"] == "nosniff"
+                assert response.headers["Referrer-Policy"] == "no-referrer"
+                assert "//cdn" not in await response.text()
+
+
+async def test_the_page_is_told_the_room_and_what_to_send(room: LocalRoom) -> None:
+    async with aiohttp.ClientSession() as http, http.get(f"{room.url}/configuration.json") as response:
+        assert response.headers["Cache-Control"] == "no-store"
+        assert await response.json() == {
+            "room": "maths",
+            "whip": "/whip/maths",
+            "width": 480,
+            "height": 270,
+            "frames_per_second": 10.0,
+            "ice_servers": [],
+        }
+
+
+# the mood shown back
+
+
+async def test_a_student_is_shown_their_own_mood_until_they_leave(room: LocalRoom) -> None:
+    async with aiohttp.ClientSession() as http, publisher(http, room.whip_url) as published:
+        participant = (await next_arrival(room.happenings())).participant
+        room.show(mood(participant.id))
+        async with http.get(f"{published.session_url}/mood") as stream:
+            assert stream.content_type == "text/event-stream"
+            lines = await _data_lines(stream, 1)
+            room.drop(participant.id, "stalled")
+            rest = await stream.content.read()
+        assert json.loads(lines[0]) == {"coverage": "ok", "emotion": "happy", "confidence": 0.812}
+        assert b"data:" not in rest
+        async with http.get(f"{published.session_url}/mood") as response:
+            assert response.status == 404
+
+
+async def _data_lines(stream: aiohttp.ClientResponse, count: int) -> list[str]:
+    lines: list[str] = []
+    async with asyncio.timeout(5):
+        while len(lines) < count:
+            line = (await stream.content.readline()).decode()
+            if line.startswith("data: "):
+                lines.append(line.removeprefix("data: "))
+    return lines
+
+
+async def test_who_looks_seldom_sees_only_the_newest_mood() -> None:
+    billboard = Billboard()
+    for emotion in (Emotion.SAD, Emotion.FEAR, Emotion.HAPPY):
+        billboard.put(mood("ada", emotion))
+    shown = billboard.follow(silence_seconds=0.01)
+    newest = await anext(shown)
+    assert newest is not None and newest.emotion is Emotion.HAPPY
+    assert await anext(shown) is None
+    billboard.put(mood("ada", None, Coverage.NO_FACE))
+    billboard.close()
+    assert [each async for each in shown] == []
+
+
+# a real browser
+
+
+@needs_chromium
+async def test_a_student_joins_by_the_page_sees_their_mood_and_leaves(room: LocalRoom, page: Page) -> None:
+    happenings = room.happenings()
+    await page.goto(room.url)
+    await page.get_by_label("Your name").fill("Ada")
+    await page.get_by_label("I agree").check()
+    await page.get_by_role("button", name="Join").click()
+    arrival = await next_arrival(happenings)
+    assert arrival.participant.name == "Ada"
+    frame = (await first_frames(arrival.track))[-1]
+    assert frame.width / frame.height == pytest.approx(16 / 9, rel=0.02)
+    assert frame.width <= 480
+    await expect(page.get_by_role("status")).to_contain_text("being read")
+    room.show(mood(arrival.participant.id))
+    await expect(page.locator("#mood")).to_have_text("You look happy · 81 %")
+    room.show(mood(arrival.participant.id, None, Coverage.NO_FACE))
+    await expect(page.locator("#mood")).to_have_text("No face in the picture")
+    await page.get_by_role("button", name="Leave").click()
+    assert await next_departure(happenings) == Departure(arrival.participant.id, "left")
+    await expect(page.get_by_role("status")).to_contain_text("You have left")
+
+
+@needs_chromium
+async def test_nothing_is_asked_of_the_camera_before_the_tick(room: LocalRoom, page: Page) -> None:
+    await page.goto(room.url)
+    await expect(page.get_by_role("heading")).to_have_text("Join maths")
+    await expect(page.get_by_role("button", name="Join")).to_be_disabled()
+    await page.get_by_label("Your name").press("Enter")
+    await page.evaluate("document.getElementById('form').requestSubmit()")
+    assert await page.evaluate("window.asked") == 0
+    await page.get_by_label("I agree").check()
+    await expect(page.get_by_role("button", name="Join")).to_be_enabled()
+    assert await page.evaluate("window.asked") == 0
+
+
+@needs_chromium
+async def test_a_student_whose_page_goes_away_has_left(room: LocalRoom, page: Page) -> None:
+    happenings = room.happenings()
+    await page.goto(room.url)
+    await page.get_by_label("I agree").check()
+    await page.get_by_role("button", name="Join").click()
+    arrival = await next_arrival(happenings)
+    await expect(page.get_by_role("button", name="Leave")).to_be_visible()
+    await page.goto("about:blank")
+    assert await next_departure(happenings) == Departure(arrival.participant.id, "left")
+
+
+@needs_chromium
+async def test_the_page_says_in_plain_words_why_it_did_not_go_on(page: Page) -> None:
+    settings = read_settings(port=0, max_participants=1, room_token="sesame")
+    async with host("maths", settings) as room, aiohttp.ClientSession(headers={"Authorization": "Bearer sesame"}) as http:
+        happenings = room.happenings()
+        await page.goto(room.url)
+        await expect(page.get_by_role("status")).to_have_text("This room needs the link from your invitation.")
+        await page.goto("about:blank")
+        await page.goto(f"{room.url}/#token=sesame")
+        await page.get_by_label("I agree").check()
+        async with publisher(http, room.whip_url) as published:
+            await page.get_by_role("button", name="Join").click()
+            await expect(page.get_by_role("status")).to_have_text("The room refused: the room is full")
+            await http.delete(published.session_url)
+        await next_arrival(happenings)
+        await next_departure(happenings)
+        await page.get_by_role("button", name="Join").click()
+        arrival = await next_arrival(happenings)
+        await expect(page.get_by_role("button", name="Leave")).to_be_visible()
+        room.drop(arrival.participant.id, "stalled")
+        await expect(page.get_by_role("status")).to_contain_text("connection to the room was lost")

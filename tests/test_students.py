@@ -1,0 +1,118 @@
+import asyncio
+from contextlib import AsyncExitStack
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from bot.clips import LARGEST, Clip, encode, file_clip, portrait_pictures
+from bot.errors import RoomRefused, SettingsWrong
+from bot.rooms import Arrival
+from bot.rooms.local import host
+from bot.settings import Settings, read_settings
+from bot.students import ClipTrack, simulate, students, whip_url
+from tests.videos import write_video
+
+
+def settings(**values: object) -> Settings:
+    return read_settings(port=0, **values)
+
+
+def pictures_of(clip: Clip) -> list[av.VideoFrame]:
+    decoder = av.CodecContext.create("vp8", "r")
+    return [frame for packet in clip.packets for frame in decoder.decode(av.Packet(packet))]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def short_clip() -> Clip:
+    grey = (np.full((90, 160, 3), level, np.uint8) for level in range(50, 200, 5))
+    return encode(grey)
+
+
+def test_a_clip_has_one_packet_a_frame_and_a_keyframe_every_second(short_clip: Clip) -> None:
+    assert len(short_clip.packets) == 30
+    # the lowest bit of a VP8 frame's first byte is 0 for a keyframe (RFC 6386, section 9.1)
+    assert [number for number, packet in enumerate(short_clip.packets) if not packet[0] & 1] == [0, 10, 20]
+
+
+def test_the_portrait_moves_and_each_variant_in_its_own_way() -> None:
+    one, other = list(islice(portrait_pictures(0), 31)), next(portrait_pictures(1))
+    assert np.abs(one[0].astype(int) - one[30]).mean() > 5
+    assert np.abs(one[0].astype(int) - other).mean() > 5
+
+
+@pytest.mark.parametrize(
+    ("size", "frames_per_second", "shown"),
+    [((640, 360), 30, (640, 360)), ((1280, 720), 25, (640, 360)), ((360, 640), 15, (360, 640)), ((99, 51), 5, (98, 50))],
+)
+def test_a_file_is_played_at_its_own_speed_and_no_larger_than_a_student_would_send(
+    tmp_path: Path, size: tuple[int, int], frames_per_second: int, shown: tuple[int, int]
+) -> None:
+    path = write_video(tmp_path / "clip.mkv", size, frames_per_second, seconds=2)
+    pictures = pictures_of(file_clip(path))
+    assert (pictures[0].width, pictures[0].height) == shown and max(shown) <= LARGEST[0]
+    assert len(pictures) == pytest.approx(20, abs=2)
+
+
+def test_a_file_that_is_no_video_is_one_line_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("dear Ada")
+    for wrong in (path, tmp_path / "nowhere.mp4"):
+        with pytest.raises(SettingsWrong, match=wrong.name) as trouble:
+            file_clip(wrong)
+        assert "\n" not in str(trouble.value)
+
+
+async def test_a_track_sends_its_clip_again_and_again_in_time(short_clip: Clip) -> None:
+    track = ClipTrack(Clip(short_clip.packets[:3], frames_per_second=100))
+    packets = [await track.recv() for _ in range(7)]
+    assert [bytes(packet) for packet in packets[3:6]] == [bytes(packet) for packet in packets[:3]]
+    assert [packet.pts for packet in packets] == [900 * number for number in range(7)]
+
+
+def test_a_local_room_is_published_to_at_the_host_and_port_of_the_settings() -> None:
+    assert whip_url("local://class 4b", read_settings(port=9000)) == "http://127.0.0.1:9000/whip/class%204b"
+    assert whip_url("https://school.example/whip/a", settings()) == "https://school.example/whip/a"
+    with pytest.raises(SettingsWrong, match="is not a room URL"):
+        whip_url("algebra", settings())
+
+
+async def test_students_come_send_pictures_and_leave(short_clip: Clip) -> None:
+    arrivals: list[Arrival] = []
+    async with host("algebra", settings()) as room, asyncio.timeout(20):
+        happenings = room.happenings()
+        async with students(room.whip_url, 3, [short_clip], settings()):
+            while len(arrivals) < 3:
+                happening = await anext(happenings)
+                assert isinstance(happening, Arrival)
+                arrivals.append(happening)
+            for arrival in arrivals:
+                picture = await arrival.track.recv()
+                assert isinstance(picture, av.VideoFrame) and (picture.width, picture.height) == (160, 90)
+        reasons = [(await anext(happenings)).reason for _ in range(3)]  # type: ignore[union-attr]
+    assert len({arrival.participant.id for arrival in arrivals}) == 3
+    assert reasons == ["left"] * 3
+
+
+async def test_a_room_that_refuses_is_told_with_its_own_reason(short_clip: Clip) -> None:
+    async with host("algebra", settings(room_token="hush")) as room:
+        with pytest.raises(ExceptionGroup) as group:
+            async with students(room.whip_url, 2, [short_clip], settings()):
+                pass
+    assert group.group_contains(RoomRefused, match="answered 401")
+
+
+async def test_no_room_at_all_is_one_line(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mkv", (64, 48), 5, seconds=1)
+    with pytest.raises(ExceptionGroup) as group:
+        await simulate("http://127.0.0.1:9/whip/a", 1, [path], 1.0, settings())
+    assert group.group_contains(RoomRefused, match="no room answers at http://127.0.0.1:9/whip/a")
+
+
+async def test_students_whose_room_closes_say_so(short_clip: Clip) -> None:
+    async with asyncio.timeout(20), AsyncExitStack() as here:
+        async with host("algebra", settings()) as room:
+            deserted = await here.enter_async_context(students(room.whip_url, 2, [short_clip], settings()))
+        await deserted.wait()

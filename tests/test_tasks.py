@@ -1,0 +1,59 @@
+import asyncio
+
+import pytest
+
+from bot.tasks import background, contained, stay
+
+
+async def fail() -> None:
+    raise ValueError("this cannot be")
+
+
+async def test_background_work_ends_with_its_block() -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await stay(None)
+        finally:
+            ended.set()
+
+    async with background(work()):
+        await asyncio.sleep(0)
+    assert ended.is_set()
+
+
+async def test_background_work_that_fails_stops_the_block() -> None:
+    with pytest.raises(ExceptionGroup) as group:
+        async with background(fail()):
+            await stay(5)
+    assert group.group_contains(ValueError)
+
+
+async def test_a_failure_is_contained_and_counted_but_a_cancellation_is_not() -> None:
+    failures: list[None] = []
+    await contained(fail(), "ada", lambda: failures.append(None))
+    watching = asyncio.create_task(contained(stay(None), "ada", lambda: failures.append(None)))
+    await asyncio.sleep(0)
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    assert len(failures) == 1
+
+
+async def test_staying_ends_in_time_and_at_once_where_a_cancellation_was_lost_before() -> None:
+    async with asyncio.timeout(5):
+        await stay(0.01)
+
+    async def deaf() -> None:
+        try:
+            await stay(None)
+        except asyncio.CancelledError:
+            await stay(None)
+
+    losing = asyncio.create_task(deaf())
+    await asyncio.sleep(0)
+    losing.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await losing

@@ -1,0 +1,135 @@
+"""Training from a folder of files, ending it, and going on."""
+
+import csv
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.errors import DataUnusable, ModelUnusable
+from tests.synthetic import synthetic_split, write_split
+
+pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `train`")
+
+from model.networks import custom_cnn, load_network  # they import keras
+from model.train import CHECKPOINT_FILE, LOG_FILE, Training, read_splits, take_over, train
+from tests.tiny import SIZE, taught_checkpoint, tiny
+
+# keras asks tensorflow's arrays for a copy in the way of numpy 1
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+SHORT = Training(network="tiny", size=SIZE, epochs=2, batch_size=32, learning_rate=3e-3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out like FER-2013's, whose training split repeats four faces of the test split."""
+    folder = tmp_path_factory.mktemp("data")
+    training, test = synthetic_split(128, seed=1), synthetic_split(35, seed=2)
+    training.pixels[:4] = test.pixels[:4]
+    write_split(training, folder, "training")
+    write_split(test, folder, "public-test")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training that has ended."""
+    out = tmp_path_factory.mktemp("run")
+    assert train(SHORT, data, out) == out / CHECKPOINT_FILE
+    return out
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it to go on in."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def epochs(out: Path) -> list[str]:
+    with (out / LOG_FILE).open(newline="") as file:
+        return [row["epoch"] for row in csv.DictReader(file)]
+
+
+def test_what_stands_in_the_test_split_is_not_trained_on(data: Path) -> None:
+    training, test = read_splits(data)
+    known = {face.tobytes() for face in test.pixels}
+    assert len(training) > 100
+    assert not any(face.tobytes() in known for face in training.pixels)
+
+
+def test_a_training_leaves_a_log_and_a_checkpoint_that_loads(finished: Path) -> None:
+    assert epochs(finished) == ["0", "1"]
+    assert load_network(finished / CHECKPOINT_FILE).input_shape == (None, SIZE, SIZE, 1)
+    assert not list(finished.glob("draft-*"))
+
+
+def test_a_training_that_was_killed_goes_on_where_it_was(data: Path, run: Path) -> None:
+    # killed in the second epoch, when the first was saved
+    (run / "backup" / "training_metadata.json").write_text('{"epoch": 1, "batch": 0}')
+    log = (run / LOG_FILE).read_text().splitlines()
+    (run / LOG_FILE).write_text("\n".join(log[:2]) + "\n")
+    train(SHORT, data, run)
+    assert epochs(run) == ["0", "1"]
+
+
+def test_a_training_that_goes_on_keeps_a_better_checkpoint(data: Path, run: Path) -> None:
+    (run / "backup" / "training_metadata.json").write_text('{"epoch": 1, "batch": 0}')
+    header, *_ = (run / LOG_FILE).read_text().splitlines()
+    (run / LOG_FILE).write_text(f"{header}\n0,1.0,0.1,1.0,0.1\n")
+    before = (run / CHECKPOINT_FILE).read_bytes()
+    train(SHORT, data, run)
+    assert (run / CHECKPOINT_FILE).read_bytes() == before
+
+
+def test_a_finished_training_is_not_begun_again(data: Path, run: Path) -> None:
+    before = (run / CHECKPOINT_FILE).read_bytes()
+    train(SHORT, data, run)
+    assert (run / CHECKPOINT_FILE).read_bytes() == before
+    assert epochs(run) == ["0", "1"]
+
+
+def test_a_folder_with_another_training_is_left_alone(data: Path, run: Path) -> None:
+    before = (run / CHECKPOINT_FILE).read_bytes()
+    with pytest.raises(ModelUnusable, match="run holds a training with other settings"):
+        train(replace(SHORT, epochs=9), data, run)
+    assert (run / CHECKPOINT_FILE).read_bytes() == before
+
+
+def test_a_loss_that_is_no_number_ends_the_training_in_one_line(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable, match=r"the loss is not a number after batch \d+: .*smaller learning rate"):
+        train(replace(SHORT, learning_rate=1e30), data, tmp_path / "run")
+    assert not (tmp_path / "run" / "backup" / "training_metadata.json").exists()
+
+
+def test_too_few_faces_for_a_batch_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataUnusable, match="do not fill a batch of 500"):
+        train(replace(SHORT, batch_size=500), data, tmp_path / "run")
+
+
+def test_missing_data_are_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataUnusable, match=r"training\.(png|csv) cannot be read: "):
+        train(SHORT, tmp_path, tmp_path / "run")
+
+
+def test_layers_of_equal_name_and_shape_are_taken_over(tmp_path: Path) -> None:
+    checkpoint = taught_checkpoint(tmp_path)
+    fresh, known = tiny(), load_network(checkpoint)
+    for mine, theirs in zip(fresh.layers, known.layers, strict=True):
+        theirs.name = mine.name
+    known.save(checkpoint)
+    assert take_over(fresh, checkpoint) == 3
+    assert (fresh.layers[-1].get_weights()[0] == known.layers[-1].get_weights()[0]).all()
+
+
+def test_a_checkpoint_of_a_stranger_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable, match="has no layer in common with custom_cnn"):
+        take_over(custom_cnn(24), taught_checkpoint(tmp_path))
+
+
+def test_the_same_seed_trains_the_same_network(data: Path, finished: Path, tmp_path: Path) -> None:
+    again = load_network(train(SHORT, data, tmp_path / "run"))
+    weights = zip(again.get_weights(), load_network(finished / CHECKPOINT_FILE).get_weights(), strict=True)
+    assert all(np.allclose(one, other, atol=1e-5) for one, other in weights)

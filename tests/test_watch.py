@@ -1,0 +1,152 @@
+"""The table in the terminal: what it says, and what a hostile name cannot do to it."""
+
+import asyncio
+import io
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from bot.errors import NothingHappened, RedisRefused, SettingsWrong
+from bot.settings import Settings
+from bot.tasks import background
+from bot.watch import table, watch
+from pipeline.coverage import Coverage
+from pipeline.events import BotStatus, ParticipantJoined
+from pipeline.follow import RoomState
+from pipeline.keys import Keys
+from pipeline.publish import Publisher
+from pipeline.state import ParticipantState
+from tests.redis_servers import PROGRAMS, RedisServer, running_redis
+
+SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
+
+needs_redis = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+
+RUNNING = BotStatus(
+    state="running",
+    participants=3,
+    looks_per_second=5.96,
+    frames_received=0,
+    looks=0,
+    frames_skipped=0,
+    frames_dropped=0,
+    events_dropped=0,
+    tracks_failed=0,
+)
+
+
+def person(participant_id: str, **fields: object) -> ParticipantState:
+    return ParticipantState(**{"id": participant_id, "present": True, "updated_ms": 1, "epoch": "1", "sequence": 1, **fields})  # type: ignore[arg-type]
+
+
+ADA = person("ada", name="Ada", coverage=Coverage.OK, emotion="happy", confidence=0.834, at_ms=10_000)
+BEN = person("ben", name="Ben", coverage=Coverage.CAMERA_OFF, emotion="sad", confidence=0.9, at_ms=5_000)
+CLO = person("clo", name="Clo", present=False, coverage=Coverage.OK)
+
+
+def shown(state: RoomState, trouble: str = "") -> str:
+    console = Console(record=True, width=100, file=io.StringIO())
+    console.print(table(state, 11_500, trouble))
+    return console.export_text()
+
+
+def test_it_shows_who_is_present_and_how_they_are_read() -> None:
+    text = shown(RoomState("algebra", (ADA, BEN, CLO), bot=RUNNING))
+    title, *lines = text.splitlines()
+    assert title.split() == ["algebra", "running,", "6.0", "looks", "per", "second"]
+    [ada] = [line for line in lines if "Ada" in line]
+    assert [part.strip() for part in ada.strip("│ ").split("│")] == ["Ada", "happy", "83%", "ok", "1.5 s"]
+    [ben] = [line for line in lines if "Ben" in line]
+    assert [part.strip() for part in ben.strip("│ ").split("│")] == ["Ben", "-", "-", "camera_off", "6.5 s"]
+    assert "Clo" not in text
+    assert lines[-1].strip() == "1 of 2 seen: 1 camera_off; 1 left"
+
+
+def test_without_a_bot_it_is_not_live() -> None:
+    assert "algebra   no bot: not live" in shown(RoomState("algebra", (ADA,)))
+
+
+def test_an_outage_is_shown_over_what_was_last_known() -> None:
+    text = shown(RoomState("algebra", (ADA,), bot=RUNNING), "redis is away: refused")
+    assert "not live: redis is away: refused" in text and "Ada" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "visible"),
+    [
+        ("[red]x[/red]", "[red]x[/red]"),
+        ("[/]", "[/]"),
+        (":smile:", ":smile:"),
+        ("a\x1b[2J\r\nb\x07", "a[2Jb"),
+        ("abc\u202edef\u2066", "abcdef"),
+        ("x" * 5000, "x" * 39 + "…"),
+        ("\u200b\u0000", "fallback-id"),
+    ],
+)
+def test_a_hostile_name_is_shown_harmlessly(name: str, visible: str) -> None:
+    text = shown(RoomState(name, (person("fallback-id", name=name),), bot=RUNNING))
+    assert f"│ {visible} " in text
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
+def settings(server: RedisServer, **more: object) -> Settings:
+    return Settings(redis_url=server.url, _env_file=None, **more)  # type: ignore[arg-type, call-arg]
+
+
+async def publish_joined(server: RedisServer, room: str) -> None:
+    async with server.client() as redis:
+        sender = Publisher(
+            redis,
+            Keys("classmood", room),
+            "1",
+            outbox_limit=10,
+            retention_ms=60_000,
+            status_ttl_ms=5000,
+            retry_seconds=0.1,
+        )
+        sender.publish(ParticipantJoined(participant="ada", name="Ada", reason="published"))
+        sender.publish(RUNNING)
+        assert await sender.flush(5) == 0
+
+
+@needs_redis
+async def test_it_follows_the_only_room_through_an_outage() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100)
+
+    def newest() -> str:
+        return screen.getvalue()[-1500:]
+
+    with running_redis(SERVER) as server:
+        await publish_joined(server, "algebra")
+        async with background(watch(settings(server), console=console, every_seconds=0.02)):
+            await until(lambda: "Ada" in newest())
+            server.kill()
+            await until(lambda: "not live" in newest() and "Ada" in newest())
+            server.start()
+            await publish_joined(server, "algebra")
+            screen.truncate(0)
+            await until(lambda: "running" in newest() and "not live" not in newest())
+
+
+@needs_redis
+async def test_which_room_is_asked_in_one_line() -> None:
+    with running_redis(SERVER, "--requirepass", "right") as server:
+        allowed = settings(server, redis_password="right")
+        console = Console(file=io.StringIO())
+        with pytest.raises(NothingHappened, match="no room"):
+            await watch(allowed, console=console)
+        with pytest.raises(RedisRefused, match=r"^redis refuses: [^\n]+$"):
+            await watch(settings(server, redis_password="wrong"), console=console)
+    with running_redis(SERVER) as server:
+        await publish_joined(server, "algebra")
+        await publish_joined(server, "geometry")
+        with pytest.raises(SettingsWrong, match=r"^which room\? there are algebra, geometry$"):
+            await watch(settings(server), console=console)

@@ -1,0 +1,81 @@
+"""A small network beside the ones that can be trained, for tests that have seconds. Imports keras."""
+
+from functools import cache
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from model.card import Card, Input, fingerprint
+from model.dataset import Split, resized
+from model.export import convert
+from model.faces import EMOTIONS
+from model.networks import NETWORKS
+from tests.synthetic import synthetic_split
+
+SIZE = 16
+
+
+def tiny(size: int = SIZE) -> keras.Model:
+    """Takes and gives what the real networks do."""
+    return keras.Sequential(
+        [
+            layers.Input((size, size, 1)),
+            layers.Rescaling(1 / 64, offset=-2.0),
+            layers.Conv2D(8, 3, strides=2, padding="same", activation="relu"),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(len(EMOTIONS), activation="softmax"),
+        ],
+        name="tiny",
+    )
+
+
+NETWORKS["tiny"] = tiny
+
+
+@cache
+def taught() -> keras.Model:
+    """The network after it has learnt the synthetic faces."""
+    keras.utils.set_random_seed(1)
+    network = tiny()
+    network.compile(optimizer=keras.optimizers.Adam(3e-3), loss="sparse_categorical_crossentropy")
+    split = synthetic_split(448, seed=1)
+    network.fit(_faces(split), split.labels, epochs=6, batch_size=32, verbose=0)
+    return network
+
+
+def taught_checkpoint(folder: Path) -> Path:
+    """The learnt network as a .keras file."""
+    path = folder / "tiny.keras"
+    taught().save(path)
+    return path
+
+
+def _faces(split: Split) -> np.ndarray:
+    return resized(split.pixels, SIZE)[..., None].astype(np.float32)
+
+
+@cache
+def _converted() -> bytes:
+    return convert(taught())
+
+
+def exported(folder: Path) -> Path:
+    """The folder, with the learnt network's .tflite file and card in it."""
+    content = _converted()
+    card = Card(
+        file=f"tiny-{fingerprint(content)[:8]}.tflite",
+        sha256=fingerprint(content),
+        network="tiny",
+        input=Input(size=SIZE, channels=1, dtype="uint8", range=(0, 255)),
+        labels=EMOTIONS,
+        figures={"parameters": taught().count_params()},
+        data="synthetic patterns",
+        licence="none",
+        command="pytest",
+    )
+    (folder / card.file).write_bytes(content)
+    (folder / "card.json").write_text(card.model_dump_json())
+    return folder

@@ -1,0 +1,34 @@
+"""Video files for tests, with nothing in them that belongs to anybody."""
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from bot.clips import PORTRAIT
+from model.faces import Image
+
+
+def write_video(path: Path, size: tuple[int, int], frames_per_second: int, seconds: float, picture: Image | None = None) -> Path:
+    """A file of that size and length: the given RGB picture, or grey that grows lighter."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=frames_per_second)
+        stream.width, stream.height, stream.pix_fmt = size[0] // 2 * 2, size[1] // 2 * 2, "yuv420p"
+        for number in range(round(seconds * frames_per_second)):
+            pixels = np.full((stream.height, stream.width, 3), number % 200, np.uint8) if picture is None else picture
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def portrait(width: int, height: int) -> Image:
+    """The astronaut's portrait in the middle of a picture of that size, as high as it, RGB (height, width, 3) uint8."""
+    bgr = cv2.imread(str(PORTRAIT), cv2.IMREAD_COLOR)
+    assert bgr is not None
+    side = min(width, height)
+    face = cv2.resize(bgr[0:300, 74:374], (side, side), interpolation=cv2.INTER_AREA)[..., ::-1]
+    picture = np.full((height, width, 3), 90, np.uint8)
+    left, top = (width - side) // 2, (height - side) // 2
+    picture[top : top + side, left : left + side] = face
+    return picture
