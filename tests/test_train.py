@@ -129,6 +129,7 @@ def test_a_checkpoint_of_a_stranger_is_refused(tmp_path: Path) -> None:
         take_over(custom_cnn(24), taught_checkpoint(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_network(data: Path, finished: Path, tmp_path: Path) -> None:
     again = load_network(train(SHORT, data, tmp_path / "run"))
     weights = zip(again.get_weights(), load_network(finished / CHECKPOINT_FILE).get_weights(), strict=True)

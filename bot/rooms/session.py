@@ -17,6 +17,9 @@ NEEDED = "VP8 or H264 baseline with packetization-mode 1 is needed, and opus or 
 
 NEVER_CONNECTED = "never connected"
 
+GOODBYE_SECONDS = 0.5
+"""How long a connection that came to its end waits for its publisher's DELETE, which goes another way and may come later."""
+
 
 class WhipSession:
     """A WHIP session (RFC 9725, section 2); who knows its secret may steer it."""
@@ -34,6 +37,7 @@ class WhipSession:
         self._camera: MediaStreamTrack | None = None
         self._settled = asyncio.Event()
         self._ended = asyncio.Event()
+        self._goodbye: asyncio.TimerHandle | None = None
 
     @property
     def ended(self) -> bool:
@@ -68,6 +72,8 @@ class WhipSession:
 
     def end(self, reason: str) -> None:
         """Let the connection end; the first reason stands."""
+        if self._goodbye is not None:
+            self._goodbye.cancel()
         if not self.ended:
             self.reason = reason
             self._ended.set()
@@ -100,6 +106,13 @@ class WhipSession:
     def _note_state(self) -> None:
         state = self._peer.connectionState
         if state in ("failed", "closed"):
-            self.end("connection lost" if self._settled.is_set() else NEVER_CONNECTED)
+            self._lose()
         if state in ("connected", "failed", "closed"):
             self._settled.set()
+
+    def _lose(self) -> None:
+        if not self._settled.is_set():
+            self.end(NEVER_CONNECTED)
+        elif not self.ended and self._goodbye is None:
+            loop = asyncio.get_running_loop()
+            self._goodbye = loop.call_later(GOODBYE_SECONDS, self.end, "connection lost")
