@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from bot.errors import RedisRefused, Trouble, WeightsWrong
 from bot.settings import Settings, read_settings
+from bot.tasks import no_task_is_left
 from model.errors import DataUnusable, ModelUnusable
 from pipeline.publish import RedisUnusable
 
@@ -45,8 +46,13 @@ def _run(work: Any) -> None:
     # uvloop receives at four fifths of the standard loop's cost
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    try:
         runner.run(_until_terminated(work))
+    finally:
+        # the runner's own way to close waits without end for a task of a library that loses its cancellation
+        if runner.get_loop().run_until_complete(no_task_is_left()):
+            runner.close()
 
 
 async def _until_terminated(work: Coroutine[Any, Any, None]) -> None:

@@ -31,6 +31,19 @@ async def stay(seconds: float | None) -> None:
             await asyncio.Event().wait()
 
 
+async def no_task_is_left(tries: int = 6, each_seconds: float = 0.5) -> bool:
+    """Cancel whatever still runs, again and again, since a task may lose a cancellation; whether all has ended."""
+    for _ in range(tries):
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if not left:
+            return True
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=each_seconds)
+    logger.warning("%d tasks of libraries did not end", len(asyncio.all_tasks()) - 1)
+    return False
+
+
 async def contained(work: Work, participant_id: str, failed: Callable[[], None]) -> None:
     """Do one participant's work; if it fails, only they are lost, and that is counted."""
     try:

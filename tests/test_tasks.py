@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from bot.tasks import background, contained, stay
+from bot.tasks import background, contained, no_task_is_left, stay
 
 
 async def fail() -> None:
@@ -57,3 +57,17 @@ async def test_staying_ends_in_time_and_at_once_where_a_cancellation_was_lost_be
     async with asyncio.timeout(5):
         with pytest.raises(asyncio.CancelledError):
             await losing
+
+
+async def test_a_task_that_loses_its_cancellation_is_cancelled_again() -> None:
+    async def deaf() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    losing = asyncio.create_task(deaf())
+    await asyncio.sleep(0)
+    assert not await no_task_is_left(tries=1, each_seconds=0.01)
+    assert await no_task_is_left(each_seconds=0.01)
+    assert losing.cancelled()
