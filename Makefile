@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE_MODULES := docs/examples/node_modules/.package-lock.json
 ARGS ?=
 PYTEST_ARGS ?=
 
@@ -11,10 +12,10 @@ PYTEST_ARGS ?=
 demo: $(VENV)/.demo
 	@exec $(BIN)/classmood demo $(ARGS)
 
-test: programs lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: programs lint $(NODE_MODULES)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
-test-slow: programs $(VENV)/.test
+test-slow: programs $(VENV)/.test $(NODE_MODULES)
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
@@ -41,5 +42,10 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,train,test]'
 	@touch $(VENV)/.demo $@
 
+# Node and npm come as a wheel with the tests' other needs; where npm's registry is out of reach, Debian's own package is taken
+$(NODE_MODULES): docs/examples/package-lock.json | programs $(VENV)/.test
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix docs/examples --silent --no-audit --no-fund && touch $@ || \
+	  { mkdir -p $(@D) && ln -sfn /usr/share/nodejs/redis $(@D)/redis; }
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) docs/examples/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -103,11 +103,12 @@ async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterat
 
 
 async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings) -> None:
-    """Publish what the faces in the room show, until the room closes."""
-    bot = assemble(room, redis, analyst, settings)
-    await bot.publisher.wait_until_reachable()
-    async with running(bot, analyst, settings):
-        await bot.attendance.run()
+    """Publish what the faces in the room show, until the room is over; each stay in it is an epoch of its own."""
+    while not room.over:
+        bot = assemble(room, redis, analyst, settings)
+        await bot.publisher.wait_until_reachable()
+        async with running(bot, analyst, settings):
+            await bot.attendance.run()
 
 
 async def summaries(bot: Bot, settings: Settings) -> None:
@@ -124,7 +125,8 @@ async def heartbeat(bot: Bot, settings: Settings) -> None:
     while True:
         await asyncio.sleep(settings.heartbeat_seconds)
         before, looks = looks, bot.attendance.totals.looks
-        bot.publisher.publish(status(bot, "running", (looks - before) / settings.heartbeat_seconds))
+        state: BotState = "running" if bot.attendance.room.inside else "starting"
+        bot.publisher.publish(status(bot, state, (looks - before) / settings.heartbeat_seconds))
 
 
 def status(bot: Bot, state: BotState, looks_per_second: float) -> BotStatus:

@@ -23,6 +23,7 @@ class Seat:
     participant: Participant
     looks_due: Looks
     last_frame_ms: int
+    mend_after_ms: float
     watcher: asyncio.Task[None] | None = None
     frames_received: int = 0
     looks: int = 0
@@ -57,7 +58,7 @@ class Attendance:
         async with asyncio.TaskGroup() as watchers:
             async for happening in self.room.happenings():
                 self._take(happening, watchers)
-            self.close("room closed")
+            self.close("room closed" if self.room.over else "connection lost")
 
     def close(self, reason: str) -> None:
         """Tell that everybody is gone from our sight."""
@@ -87,6 +88,9 @@ class Attendance:
                 self.room.drop(seat.participant.id, "stalled")
             elif silent_ms >= self.stalled_ms:
                 self.moods.unseen(seat.participant.id, now, Coverage.STALLED)
+            if silent_ms >= seat.mend_after_ms:
+                seat.mend_after_ms *= 2  # each attempt costs the student's encoder a keyframe
+                self.room.stalled(seat.participant.id)
 
     def _take(self, happening: Happening, watchers: asyncio.TaskGroup) -> None:
         match happening:
@@ -102,10 +106,11 @@ class Attendance:
     def _seat(self, participant: Participant) -> Seat:
         """A fresh seat for a participant; one who had a track before is no longer read from it."""
         former = self.seats.get(participant.id)
-        seat = Seat(participant, Looks(1000 / self.looks_per_second), self.clock())
+        seat = Seat(participant, Looks(1000 / self.looks_per_second), self.clock(), self.stalled_ms)
         if former is not None:
             self._stop_watching(former)
             seat.frames_received, seat.looks = former.frames_received, former.looks
+            seat.mend_after_ms = former.mend_after_ms  # a mended connection that brings nothing is mended ever more seldom
         self.seats[participant.id] = seat
         self.moods.joined(participant.id, participant.name, "joined")
         return seat
@@ -130,6 +135,7 @@ class Attendance:
     def _received(self, seat: Seat) -> Callable[[VideoFrame, int], None]:
         def received(picture: VideoFrame, at_ms: int) -> None:
             seat.last_frame_ms = at_ms
+            seat.mend_after_ms = self.stalled_ms
             seat.frames_received += 1
             self.totals.frames_received += 1
             if seat.looks_due.due(at_ms):

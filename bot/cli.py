@@ -15,10 +15,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bot.errors import RedisRefused, Trouble, WeightsWrong
+from bot.errors import RedisRefused, SettingsWrong, Trouble, WeightsWrong
+from bot.forget_commands import add_forget_command
 from bot.settings import Settings, read_settings
 from bot.tasks import no_task_is_left
 from model.errors import DataUnusable, ModelUnusable
+from pipeline.keys import RoomNameUnusable
 from pipeline.publish import RedisUnusable
 
 Command = Callable[[argparse.Namespace, Settings], Awaitable[None] | None]
@@ -35,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except BaseExceptionGroup as group:
         return _told(group)
-    except (Trouble, ModelUnusable, DataUnusable, RedisUnusable) as error:
+    except (Trouble, ModelUnusable, DataUnusable, RedisUnusable, RoomNameUnusable) as error:
         return _told(error)
     return 0
 
@@ -79,6 +81,8 @@ def _first_trouble(error: BaseException) -> Trouble | None:
         return WeightsWrong(str(error))
     if isinstance(error, RedisUnusable):
         return RedisRefused(str(error))
+    if isinstance(error, RoomNameUnusable):
+        return SettingsWrong(str(error))
     return error if isinstance(error, Trouble) else None
 
 
@@ -88,6 +92,8 @@ def _log(settings: Settings) -> None:
     )
     for chatty in ("aioice", "aiortc", "aiohttp.access", "libav"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # each frame before a stream's first keyframe is a warning to it; none of them is news
+    logging.getLogger("aiortc.rtcrtpreceiver").setLevel(logging.ERROR)
 
 
 def say(line: str) -> None:
@@ -209,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="with --seconds: the result as one JSON object")
 
     join = _command(commands, "join", _join, "the bot: join a room and publish until the room closes or it is stopped")
-    join.add_argument("room_url", metavar="ROOM_URL", help="local://ROOM is hosted by the bot")
+    join.add_argument("room_url", metavar="ROOM_URL", help="local://ROOM is hosted by the bot; janus://HOST:PORT/ROOM is joined")
 
     simulate = _command(commands, "simulate", _simulate, "students that publish video into a room")
     simulate.add_argument("room_url", metavar="ROOM_URL", help="local://ROOM at --host and --port, or a WHIP URL")
@@ -227,14 +233,20 @@ def _parser() -> argparse.ArgumentParser:
     health = _command(commands, "health", _health, "exit 0 if the bot's status stands in Redis")
     health.add_argument("room", nargs="?", metavar="ROOM", help="any room if not given")
 
+    add_forget_command(commands, _command)
+
     _command(commands, "settings", _settings, "the table of all settings, as it stands in the README")
     _add_model_commands(commands)
     return parser
 
 
 def _add_model_commands(commands: Any) -> None:
+    from bot.contract_commands import add_contract_commands
+    from bot.forward_commands import add_forward_command
     from bot.model_commands import add_model_commands
 
+    add_contract_commands(commands, _command)
+    add_forward_command(commands, _command)
     add_model_commands(commands, _command)
 
 

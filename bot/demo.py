@@ -15,12 +15,13 @@ from redis.asyncio import Redis
 
 from bot.analyse import shares
 from bot.app import Bot, assemble, load_analyst, running
+from bot.clip_track import clips
 from bot.embedded_redis import embedded_redis
 from bot.errors import NothingHappened, RoomRefused
 from bot.redis_client import connect
 from bot.rooms.local import LocalRoom, host
 from bot.settings import Settings
-from bot.students import clips, students
+from bot.students import students
 from bot.tasks import background, stay
 from pipeline.events import EmotionSample
 from pipeline.follow import events_since

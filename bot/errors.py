@@ -35,3 +35,9 @@ class NothingHappened(Trouble):
     """A demonstration or a check that did not show what it should have."""
 
     exit_code = 6
+
+
+class RemovedFromRoom(Trouble):
+    """The bot was put out of a room, or the room is no more: it does not come back by itself."""
+
+    exit_code = 7

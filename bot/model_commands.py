@@ -19,7 +19,7 @@ LICENCE = "For research and education, as FER-2013 itself."
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the three commands to the parser's."""
     train = command(commands, "train", _train, "train a network on FER-2013, or go on after a kill")
-    train.add_argument("network", metavar="NETWORK", help="custom_cnn")
+    train.add_argument("network", metavar="NETWORK", help="custom_cnn or residual_cnn")
     train.add_argument("--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv")
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
     train.add_argument("--start-from", type=Path, help="a .keras checkpoint whose layers of equal shape are taken over")

@@ -1,9 +1,14 @@
 """The bot's connection to Redis."""
 
+import ssl
+from typing import Any
+
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 
+from bot.errors import SettingsWrong
 from bot.settings import Settings
 
 CONNECT_SECONDS = 3.0
@@ -14,6 +19,7 @@ def connect(settings: Settings) -> Redis:
     """A client of the Redis in the settings, to be used as `async with`; it connects with the first command.
 
     It never tries again by itself: the publisher alone decides when to, and redis-py's own tries take seconds.
+    Raises SettingsWrong if a certificate or a key cannot be used.
     """
     client: Redis = Redis.from_url(
         str(settings.redis_url),
@@ -25,5 +31,33 @@ def connect(settings: Settings) -> Redis:
         socket_timeout=REPLY_SECONDS,
         health_check_interval=0,
         retry=Retry(NoBackoff(), 0),
+        # two commands of redis-py's own at every connection, which an ACL refuses and its log then is full of
+        driver_info=None,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        **_tls(settings),
     )
     return client
+
+
+def _tls(settings: Settings) -> dict[str, Any]:
+    """What redis-py is told about certificates; it verifies the server and its name by itself."""
+    _check_certificates(settings)  # redis-py reads them when it connects, and takes a wrong path for a Redis that is away
+    files = {
+        "ssl_ca_certs": settings.redis_ca_file,
+        "ssl_certfile": settings.redis_certificate,
+        "ssl_keyfile": settings.redis_key,
+    }
+    return {name: str(path) for name, path in files.items() if path is not None}
+
+
+def _check_certificates(settings: Settings) -> None:
+    context, asked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "CLASSMOOD_REDIS_CA_FILE"
+    try:
+        if settings.redis_ca_file:
+            context.load_verify_locations(settings.redis_ca_file)
+        asked = "CLASSMOOD_REDIS_CERTIFICATE or CLASSMOOD_REDIS_KEY"
+        if settings.redis_certificate:
+            # a key with a passphrase would have it asked for on the terminal
+            context.load_cert_chain(settings.redis_certificate, settings.redis_key, password="")
+    except OSError as error:  # also of ssl: a file that is no certificate, or a key of another one
+        raise SettingsWrong(f"{asked} cannot be used: {error.strerror or error}") from None

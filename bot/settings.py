@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     redis_url: RedisDsn = Field(RedisDsn("redis://127.0.0.1:6379/0"), description="where events go; `rediss://` for TLS")
     redis_username: str = Field("", description="ACL user, empty for the default user")
     redis_password: SecretStr = Field(SecretStr(""), description="password of the Redis user")
+    redis_ca_file: Path | None = Field(None, description="PEM authority that signed the certificate of a `rediss://` server")
+    redis_certificate: Path | None = Field(None, description="PEM certificate that the bot shows to a Redis that asks for one")
+    redis_key: Path | None = Field(None, description="PEM private key of that certificate")
     redis_retry_seconds: float = Field(1.0, gt=0, le=60, description="longest wait between two tries while Redis is away")
     key_prefix: str = Field("classmood", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="first part of every Redis key")
     retention_hours: float = Field(24.0, ge=0.01, le=24 * 366, description="age at which stream entries and states are dropped")
@@ -49,6 +52,16 @@ class Settings(BaseSettings):
     page_height: int = Field(270, ge=90, le=1080, description="height that the student page sends, pixels")
     page_frames_per_second: float = Field(10.0, gt=0, le=60, description="frame rate that the student page sends")
 
+    bot_name: str = Field("classmood (reads emotions)", min_length=1, max_length=100, description="name in rooms it joins")
+    janus_pin: SecretStr = Field(SecretStr(""), description="PIN of the Janus room")
+    janus_token: SecretStr = Field(SecretStr(""), description="token that the Janus gateway or its room wants")
+    janus_api_secret: SecretStr = Field(SecretStr(""), description="API secret of the Janus gateway")
+    janus_path: str = Field("/", pattern=r"^/", description="path of the Janus WebSocket, where a proxy stands before it")
+    janus_ca_file: Path | None = Field(None, description="PEM authority that signed the certificate of a `januss://` server")
+    janus_substream: int = Field(0, ge=0, le=2, description="simulcast layer to receive: 0 the smallest, 2 the largest")
+    janus_temporal: int = Field(0, ge=0, le=2, description="temporal layer to receive: 0 the fewest frames, 2 all of them")
+    removed_exit_code: int = Field(7, ge=0, le=255, description="exit code when the bot was removed from a room, or the room was")
+
     looks_per_second: float = Field(2.0, gt=0, le=30, description="looks at each participant")
     batch: int = Field(8, ge=1, le=64, description="most frames that are read at a time")
     smallest_face_pixels: float = Field(20.0, ge=4, le=1000, description="a face narrower than this is `face_too_small`")
@@ -68,6 +81,10 @@ class Settings(BaseSettings):
     left_seconds: float = Field(30.0, gt=0, le=86400, description="time without a frame after which a participant has left")
 
     weights: Path | None = Field(None, description="folder with the classifier's `card.json`; the shipped one if not set")
+    mqtt_username: str = Field("", description="user at the broker that `forward` publishes to")
+    mqtt_password: SecretStr = Field(SecretStr(""), description="password of the MQTT user")
+    webhook_secret: SecretStr = Field(SecretStr(""), description="`whsec_…` that signs the webhooks of `forward`")
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
     @field_validator("stun_urls", "turn_urls", "allowed_origins", mode="before")
@@ -90,6 +107,10 @@ class Settings(BaseSettings):
     def _fit_together(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together")
+        if (self.redis_certificate is None) != (self.redis_key is None):
+            raise ValueError("redis_certificate and redis_key go together")
+        if (self.redis_ca_file or self.redis_certificate) and self.redis_url.scheme != "rediss":
+            raise ValueError("redis_ca_file and redis_certificate need a redis_url that begins with rediss://")
         if self.left_seconds <= self.stalled_seconds:
             raise ValueError("left_seconds must be longer than stalled_seconds")
         return self

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -19,6 +19,22 @@ async def background(*work: Work) -> AsyncIterator[None]:
         yield
         for task in running:
             task.cancel()
+
+
+@contextmanager
+def alone(kind: type[Exception]) -> Iterator[None]:
+    """Raise an exception of that kind as itself where a task group wrapped it, and nothing else, in a group."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        wanted, others = group.split(kind)
+        if wanted is None or others is not None:
+            raise
+        raise _first(wanted) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def stay(seconds: float | None) -> None:

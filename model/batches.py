@@ -27,13 +27,16 @@ def soft_labels(split: Split, crowd: float, smoothing: float) -> NDArray[np.floa
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is untyped
     """One epoch of faces (b, size, size, 1) float32 and soft labels (b, 7), shuffled anew each epoch."""
 
-    def __init__(self, split: Split, size: int, batch_size: int, crowd: float, smoothing: float, seed: int) -> None:
+    def __init__(
+        self, split: Split, size: int, batch_size: int, crowd: float, smoothing: float, seed: int, rarest: float = 0.0
+    ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self._pixels = resized(split.pixels, size)
         self._wanted = soft_labels(split, crowd, smoothing)
         self._batch_size = batch_size
         self._random = np.random.default_rng(seed)
-        self._order = self._random.permutation(len(split))
+        self._rows = evened(split.labels, rarest)
+        self._order = self._random.permutation(self._rows)
 
     def __len__(self) -> int:
         return len(self._order) // self._batch_size
@@ -44,18 +47,50 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         return faces[..., None], self._wanted[rows]
 
     def on_epoch_end(self) -> None:
-        self._order = self._random.permutation(len(self._order))
+        self._order = self._random.permutation(self._rows)
+
+
+def evened(labels: NDArray[np.int64], rarest: float) -> NDArray[np.int64]:
+    """The rows of one epoch: each once, and those of an emotion with less than the share `rarest` repeated up to it."""
+    rows = [np.arange(len(labels))]
+    for label in np.unique(labels):
+        ones = np.flatnonzero(labels == label)
+        rows.append(np.resize(ones, max(0, round(rarest * len(labels)) - len(ones))))
+    return np.concatenate(rows)
 
 
 def jittered(face: Image, random: np.random.Generator) -> NDArray[np.float32]:
-    """The face (h, w) turned, shifted, scaled, mirrored and relit a little, as a live crop would be: float32 of 0 to 255."""
+    """The face (h, w) as a live crop might show it: float32 of 0 to 255.
+
+    Turned, shifted, scaled, mirrored and relit a little; some with a part hidden, some as blurred as a small or
+    heavily compressed face is.
+    """
     size = face.shape[0]
     centre = (size - 1) / 2
-    turn = cv2.getRotationMatrix2D((centre, centre), random.uniform(-10, 10), random.uniform(0.88, 1.12))
-    turn[:, 2] += random.uniform(-0.07, 0.07, 2) * size
+    turn = cv2.getRotationMatrix2D((centre, centre), random.uniform(-12, 12), random.uniform(0.85, 1.2))
+    turn[:, 2] += random.uniform(-0.08, 0.08, 2) * size
     if random.random() < 0.5:
         face = np.ascontiguousarray(face[:, ::-1])
     moved = cv2.warpAffine(face, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    relit = moved.astype(np.float32) * random.uniform(0.75, 1.25) + random.uniform(-20, 20)
+    if random.random() < 0.2:
+        moved = _coarsened(moved.astype(np.uint8, copy=False), random)
+    relit = moved.astype(np.float32) * random.uniform(0.7, 1.3) + random.uniform(-25, 25)
+    if random.random() < 0.25:
+        _hide_a_part(relit, random)
     lit: NDArray[np.float32] = np.clip(relit, 0, 255)
     return lit
+
+
+def _coarsened(face: Image, random: np.random.Generator) -> Image:
+    """The face with the detail of a smaller one."""
+    size = face.shape[0]
+    small = int(size * random.uniform(0.4, 0.8))
+    return cv2.resize(cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA), (size, size)).astype(np.uint8, copy=False)
+
+
+def _hide_a_part(face: NDArray[np.float32], random: np.random.Generator) -> None:
+    """Grey out a rectangle, as a hand or hair would (Zhong et al., arXiv 1708.04896)."""
+    size = face.shape[0]
+    height, width = (random.uniform(0.15, 0.4, 2) * size).astype(int)
+    top, left = random.integers(0, size - height), random.integers(0, size - width)
+    face[top : top + height, left : left + width] = random.uniform(0, 255)

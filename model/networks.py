@@ -57,7 +57,44 @@ def _dense_block(number: int, units: int) -> list[keras.Layer]:
     ]
 
 
-NETWORKS: dict[str, Callable[[int], keras.Model]] = {"custom_cnn": custom_cnn}
+def residual_cnn(size: int = FACE_SIZE) -> keras.Model:
+    """A small residual network of 3.3 M parameters: a third of the first one's work, and weights for any size.
+
+    Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7). Every convolution is
+    followed by its normalisation, so that the two become one when exported (He et al., arXiv 1512.03385, with the
+    pooled shortcut of He et al., arXiv 1812.01187).
+    """
+    faces = layers.Input((size, size, 1))
+    features = layers.Rescaling(1 / 64, offset=-2.0)(faces)
+    features = _normalised_convolution(features, 40, kernel=5, stride=2, name="stem")
+    for number, filters in enumerate((40, 80, 160, 256)):
+        features = _residual_block(features, filters, stride=2 if number else 1, name=f"stage_{number}_a")
+        features = _residual_block(features, filters, stride=1, name=f"stage_{number}_b")
+    features = layers.GlobalAveragePooling2D()(features)
+    features = layers.Dropout(0.3)(features)
+    return keras.Model(
+        faces, layers.Dense(len(EMOTIONS), activation="softmax", name="probabilities")(features), name="residual_cnn"
+    )
+
+
+def _residual_block(features: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
+    shortcut = layers.AveragePooling2D(stride)(features) if stride > 1 else features
+    if features.shape[-1] != filters:
+        shortcut = _normalised_convolution(shortcut, filters, kernel=1, name=f"{name}_shortcut", activated=False)
+    inner = _normalised_convolution(features, filters, kernel=3, stride=stride, name=f"{name}_first")
+    inner = _normalised_convolution(inner, filters, kernel=3, name=f"{name}_second", activated=False)
+    return layers.ReLU()(layers.Add()([inner, shortcut]))
+
+
+def _normalised_convolution(
+    features: keras.KerasTensor, filters: int, kernel: int, name: str, stride: int = 1, activated: bool = True
+) -> keras.KerasTensor:
+    convolution = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)
+    normalised = layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_normalised")(convolution(features))
+    return layers.ReLU()(normalised) if activated else normalised
+
+
+NETWORKS: dict[str, Callable[[int], keras.Model]] = {"custom_cnn": custom_cnn, "residual_cnn": residual_cnn}
 
 
 def load_network(checkpoint: Path) -> keras.Model:

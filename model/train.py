@@ -38,6 +38,7 @@ class Training:
     weight_decay: float = 1e-2
     crowd: float = 0.3
     smoothing: float = 0.05
+    rarest: float = 0.05
     patience: int = 20
     seed: int = 2013
 
@@ -183,7 +184,7 @@ def _batches(training: Split, what: Training, finished: int) -> TrainingBatches:
         raise DataUnusable(f"{len(training)} faces to train on do not fill a batch of {what.batch_size}")
     # a run that goes on must not see the first epochs' jitter again
     seed = what.seed + finished
-    return TrainingBatches(training, what.size, what.batch_size, what.crowd, what.smoothing, seed)
+    return TrainingBatches(training, what.size, what.batch_size, what.crowd, what.smoothing, seed, what.rarest)
 
 
 def _network(what: Training, steps: int) -> keras.Model:
@@ -199,6 +200,8 @@ def _network(what: Training, steps: int) -> keras.Model:
         optimizer=keras.optimizers.AdamW(rate, weight_decay=what.weight_decay),
         loss=keras.losses.CategoricalCrossentropy(),
         metrics=["accuracy"],
+        # measured on two cores: tensorflow's own kernels train these networks 1.1 to 2.6 times as fast as XLA's
+        jit_compile=keras.backend.backend() != "tensorflow" and "auto",
     )
     return network
 

@@ -1,15 +1,16 @@
 """What the bot tells the world: CloudEvents 1.0 whose names subscribers depend on.
 
-Names are API. They change only with a new `SCHEMA_VERSION`.
+Names are API. They change only with a new `SCHEMA_VERSION`; within one, fields and types may be added, and what is
+read here keeps the fields that it does not know.
 Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema
 
-from model.faces import Emotion
+from model.faces import EMOTIONS, Emotion
 from pipeline.coverage import Coverage
 
 SCHEMA_VERSION = 1
@@ -23,16 +24,51 @@ BotState = Literal["starting", "running", "stopping"]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
+Count = Annotated[int, Field(ge=0)]
+
+EachEmotion = Annotated[
+    dict[Emotion, Fraction],
+    Field(min_length=len(EMOTIONS)),
+    # the seven by their names: pydantic's own schema would leave a generator of code with a dictionary
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {emotion.value: {"type": "number", "minimum": 0, "maximum": 1} for emotion in EMOTIONS},
+            "required": [emotion.value for emotion in EMOTIONS],
+            "additionalProperties": False,
+        }
+    ),
+]
+"""A fraction for each of the seven emotions."""
+
+ParticipantId = Annotated[str, Field(min_length=1, description="the room's id for a person, never the display name")]
+
+
+def _checked_time(text: str) -> str:
+    datetime.fromisoformat(text)  # a ValueError says which part is out of range
+    return text
+
+
+Time = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
+        json_schema_extra={"format": "date-time"},
+    ),
+    AfterValidator(_checked_time),
+]
+"""A moment as RFC 3339 in UTC."""
+
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
 
 class FaceBox(_Frozen):
     """A bounding box as fractions of the picture's width and height; it may reach over the edge."""
 
-    x: float
-    y: float
+    x: float = Field(description="left edge")
+    y: float = Field(description="upper edge")
     width: float
     height: float
 
@@ -41,31 +77,31 @@ class ParticipantJoined(_Frozen):
     """Somebody came into the room."""
 
     type: Literal["classmood.participant.joined"] = Field(default="classmood.participant.joined", exclude=True)
-    participant: str
-    name: str
-    reason: str
+    participant: ParticipantId
+    name: str = Field(description="the display name, as the person gave it")
+    reason: str = Field(description="open text, such as `joined`")
 
 
 class ParticipantLeft(_Frozen):
     """Somebody is gone from the room."""
 
     type: Literal["classmood.participant.left"] = Field(default="classmood.participant.left", exclude=True)
-    participant: str
-    reason: str
+    participant: ParticipantId
+    reason: str = Field(description="open text, such as `left`, `stalled`, `bot stopped` or `bot restarted`")
 
 
 class EmotionSample(_Frozen):
     """The smoothed emotion of one participant at one moment."""
 
     type: Literal["classmood.emotion.sample"] = Field(default="classmood.emotion.sample", exclude=True)
-    participant: str
+    participant: ParticipantId
     at_ms: int = Field(description="when the frame was received, milliseconds since the epoch")
-    emotion: Label
+    emotion: Label = Field(description="the emotion that holds at present; it changes with `emotion.changed`")
     confidence: Fraction = Field(description="the smoothed score of the strongest emotion")
-    scores: dict[Emotion, Fraction] = Field(description="the smoothed scores of all seven; they add up to 1")
-    face: FaceBox
+    scores: EachEmotion = Field(description="the smoothed scores of all seven; they add up to 1")
+    face: FaceBox = Field(description="where the face is, as fractions of the picture")
     faces: int = Field(ge=1, description="faces in the picture; the largest is taken for the participant's")
-    coverage: Coverage
+    coverage: Coverage = Field(description="`ok` in every sample")
     model: str = Field(description="name and fingerprint of the weights")
 
 
@@ -73,9 +109,9 @@ class EmotionChanged(_Frozen):
     """A participant's emotion changed, and stayed changed for the minimum dwell."""
 
     type: Literal["classmood.emotion.changed"] = Field(default="classmood.emotion.changed", exclude=True)
-    participant: str
+    participant: ParticipantId
     before: Label | None = Field(description="null for the first")
-    after: Label
+    after: Label = Field(description="the emotion that holds from now on")
     since_ms: int = Field(description="when the new emotion first led, milliseconds since the epoch")
 
 
@@ -83,36 +119,36 @@ class CoverageChanged(_Frozen):
     """A participant began or ceased to be readable."""
 
     type: Literal["classmood.coverage.changed"] = Field(default="classmood.coverage.changed", exclude=True)
-    participant: str
+    participant: ParticipantId
     before: Coverage | None = Field(description="null for the first")
-    after: Coverage
+    after: Coverage = Field(description="why the participant is, or is not, being read from now on")
 
 
 class Summary(_Frozen):
     """The class as a whole; shares and valence are null below the smallest group."""
 
     type: Literal["classmood.summary"] = Field(default="classmood.summary", exclude=True)
-    participants: int
-    scored: int = Field(description="participants whose emotion is known at present")
-    coverage: dict[Coverage, int]
-    shares: dict[Emotion, Fraction] | None
+    participants: Count = Field(description="participants in the room")
+    scored: Count = Field(description="participants whose emotion is known at present")
+    coverage: dict[Coverage, Count] = Field(description="participants by coverage; a state that nobody is in may be missing")
+    shares: EachEmotion | None = Field(description="share of those scored whose emotion it is")
     valence: float | None = Field(ge=-1, le=1, description="mean of +1 happy, 0 neutral and surprise, -1 the others")
-    withheld: bool
+    withheld: bool = Field(description="whether the group is too small to hide in, so that shares and valence are null")
 
 
 class BotStatus(_Frozen):
     """How the bot itself is doing; published every heartbeat."""
 
     type: Literal["classmood.bot.status"] = Field(default="classmood.bot.status", exclude=True)
-    state: BotState
-    participants: int
+    state: BotState = Field(description="`stopping` is the last status of a run that ends in order")
+    participants: Count = Field(description="participants in the room")
     looks_per_second: float = Field(ge=0, description="achieved since the last status, over all participants")
-    frames_received: int
-    looks: int
-    frames_skipped: int = Field(description="frames received between two looks")
-    frames_dropped: int = Field(description="frames replaced by a newer one before they were looked at")
-    events_dropped: int = Field(description="events that fell out of the outbox while Redis was away")
-    tracks_failed: int = Field(description="tracks that ended in an unexpected error")
+    frames_received: Count = Field(description="since the start, as are all counts below")
+    looks: Count = Field(description="frames that were looked at")
+    frames_skipped: Count = Field(description="frames received between two looks")
+    frames_dropped: Count = Field(description="frames replaced by a newer one before they were looked at")
+    events_dropped: Count = Field(description="events that fell out of the outbox while Redis was away")
+    tracks_failed: Count = Field(description="tracks that ended in an unexpected error")
 
 
 Data = Annotated[
@@ -122,29 +158,37 @@ Data = Annotated[
 
 _DATA: TypeAdapter[Data] = TypeAdapter(Data)
 
+DATA_BY_TYPE: dict[str, type[BaseModel]] = {kind.model_fields["type"].default: kind for kind in get_args(get_args(Data)[0])}
+"""The model of each event type's data."""
 
-class Event(_Frozen):
-    """The CloudEvents envelope around one piece of data."""
+
+class Envelope(_Frozen):
+    """The CloudEvents attributes around the data."""
 
     specversion: Literal["1.0"] = "1.0"
-    id: str = Field(description="EPOCH-SEQUENCE")
-    source: str = Field(description="/classmood/rooms/ROOM, percent-encoded")
-    type: str
+    id: str = Field(description="`EPOCH-SEQUENCE`")
+    source: str = Field(description="`/classmood/rooms/ROOM`, the room percent-encoded")
+    type: str = Field(description="what happened")
     subject: str | None = Field(None, description="the participant's id, where the event is about one")
-    time: str = Field(description="RFC 3339, UTC")
-    sequence: int = Field(ge=1, description="per bot run, without gaps")
-    epoch: str = Field(description="the bot run: its start in milliseconds since the epoch")
+    time: Time = Field(description="when it was published: RFC 3339, UTC")
+    sequence: int = Field(ge=1, description="per bot run, from 1, without gaps")
+    epoch: str = Field(min_length=1, description="the bot run: its start in milliseconds since the epoch")
     datacontenttype: Literal["application/json"] = "application/json"
-    dataschema: str
-    data: dict[str, object]
-
-    def typed(self) -> Data:
-        """The data as its own model; raises pydantic.ValidationError if it does not fit its type."""
-        return _DATA.validate_python({"type": self.type, **self.data})
+    dataschema: str = Field(description="`urn:classmood:schema:VERSION:TYPE`; a name to compare, not a page to fetch")
 
     def to_json(self) -> str:
         """One line in the CloudEvents JSON format, which leaves out an attribute that is not set; data keeps its nulls."""
         return self.model_dump_json(exclude={"subject"} if self.subject is None else None)
+
+
+class Event(Envelope):
+    """An event whose data may be of any type, also of one that is not known here."""
+
+    data: dict[str, object] = Field(description="what is told, by type")
+
+    def typed(self) -> Data:
+        """The data as its own model; raises pydantic.ValidationError if it does not fit its type."""
+        return _DATA.validate_python({**self.data, "type": self.type})
 
 
 def schema_url(event_type: str) -> str:

@@ -1,112 +1,271 @@
-"""The subscriber's side: what a room looks like at present, and what happened in it, read from Redis alone.
+"""The subscriber's side: what a room looks like at present, and then everything that happens in it.
 
-The client that is handed in decodes its replies; give it `encoding_errors="replace"`, so that bytes which somebody
-else wrote to these keys are one broken entry and not an exception.
+    async for item in follow(redis, "demo"):
+        match item:
+            case RoomState():
+                print(len(item.present), "are here")
+            case Change(data=EmotionChanged(participant=who, after=emotion)):
+                print(who, "is now", emotion)
+            case Missed():
+                print(item.count, "events are lost")
+
+It reads the stream and not the channel: a subscriber that is slow or was cut off falls behind in the stream, takes no
+memory for it, and has no gap to fill afterwards. What the stream itself no longer has is told as `Missed`, and the
+state comes anew once everything that is left was handed on. It comes anew, too, where Redis has lost what it held; a
+state is always a new beginning, and what follows is what happened since.
+
+The reader needs the commands ZRANGE, HGETALL, GET, XINFO STREAM, XRANGE, XREVRANGE, XREAD, MULTI and EXEC, and never writes.
 """
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
+from re import fullmatch
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
-from pipeline.events import BotStatus, Event
-from pipeline.keys import Keys, any_room, room_of
-from pipeline.state import PARTICIPANT, SUMMARY, ParticipantState, SummaryState
+from pipeline.entries import BEGINNING, PAGE, entries_since, event_in, events_since, last_id, position
+from pipeline.events import DATA_BY_TYPE, Data, Event, schema_url
+from pipeline.keys import Keys
+from pipeline.patience import BLOCK_SECONDS, Patience, own_client
+from pipeline.room import RoomState, room_state, rooms, state_with
+from pipeline.sequences import Missed, Sequences
 
-PAGE = 500
-"""Stream entries that are read at a time."""
+__all__ = [
+    "PAGE",
+    "Change",
+    "Follower",
+    "Item",
+    "Missed",
+    "RoomState",
+    "entries_since",
+    "events_since",
+    "follow",
+    "room_state",
+    "rooms",
+]
 
-BOT: TypeAdapter[BotStatus] = TypeAdapter(BotStatus)
+logger = logging.getLogger(__name__)
 
-Value = TypeVar("Value")
+LOOK_BACK = 1000
+"""Newest stream entries among which one that was seen is looked for, after Redis lost some."""
+
+NEWEST = 100
+"""Newest stream entries among which the last number of each run is looked for; other writers may have added some."""
+
+Entries = list[tuple[str, dict[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class RoomState:
-    """A room at one moment.
+class Change:
+    """An event, and where it stands in the stream.
 
-    Participants stand in the order of their names, those who left among them until the retention ends. `bot` is None
-    where no bot is live; `broken` counts hashes and strings that do not fit their names and were left out.
+    `data` is the event's data as its own model, None for a type or a schema version from the future: what is known of
+    such an event is in `event`, whose names may mean something else by then.
     """
 
-    room: str
-    participants: tuple[ParticipantState, ...] = ()
-    summary: SummaryState | None = None
-    bot: BotStatus | None = None
-    broken: int = 0
+    stream_id: str
+    event: Event
+    data: Data | None
+
+
+Item = RoomState | Change | Missed
+
+
+def follow(
+    redis: Redis,
+    room: str,
+    prefix: str = "classmood",
+    *,
+    after: str | None = None,
+    retry_seconds: float = 1.0,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> "Follower":
+    """A room's state, then each change once and in order, for ever; to be used as `async for item in follow(…)`.
+
+    With `after`, the stream id of an item from an earlier time, it goes on behind that and begins with no state; "0"
+    gives everything that the stream holds. Redis may go away and come back: tries go on, at most `retry_seconds`
+    apart. Any client of redis-py does, for only its address and credentials are used; leaving the loop closes what was
+    opened for it, at once inside `contextlib.aclosing(follow(…).items())`.
+
+    Raises ValueError for an `after` that is no stream id, and while iterating RedisUnusable for what waiting does not
+    mend, such as a wrong password.
+    """
+    return Follower(redis, Keys(prefix, room), after=after, retry_seconds=retry_seconds, sleep=sleep)
+
+
+class Follower:
+    """Follows one room, and counts what it left out.
+
+    `skipped` are entries that are no events of ours, `repeated` events that came again after Redis lost data, `outages`
+    the times that Redis was away. It is read by one loop at a time.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        *,
+        after: str | None = None,
+        retry_seconds: float = 1.0,
+        block_seconds: float = BLOCK_SECONDS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.skipped = 0
+        self.repeated = 0
+        self._redis = redis
+        self._keys = keys
+        self._block_ms = max(1, int(block_seconds * 1000))  # 0 would be for ever
+        self._patience = Patience("follow", retry_seconds, sleep)
+        self._sequences = Sequences()
+        self._cursor = None if after is None else _whole_id(after)
+        self._begun = False
+        self._behind = False  # the last page was full
+        self._state_is_due = False
+        self._nothing_came = False
+        self._outages_looked_into = 0
 
     @property
-    def present(self) -> tuple[ParticipantState, ...]:
-        """The participants who have not left."""
-        return tuple(participant for participant in self.participants if participant.present)
+    def outages(self) -> int:
+        """How often Redis was away."""
+        return self._patience.outages
 
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return self.items()
 
-async def room_state(redis: Redis, keys: Keys) -> RoomState:
-    """The state of a room, read in one transaction; raises redis.exceptions.RedisError."""
-    ids: list[str] = []
-    while True:
+    async def items(self) -> AsyncGenerator[Item, None]:
+        """One item at a time."""
+        async with aclosing(self.pages()) as pages:
+            async for page in pages:
+                for item in page:
+                    yield item
+
+    async def pages(self) -> AsyncGenerator[list[Item], None]:
+        """As many items at a time as there are, at least one and little more than `PAGE`."""
+        async with own_client(self._redis) as redis:
+            while True:
+                page = await self._patience.take(partial(self._next, redis))
+                if page:
+                    yield page
+
+    async def _next(self, redis: Redis) -> list[Item]:
+        # a step that fails is taken again, so each changes what is known only after its last reply
+        if not self._begun:
+            return await (self._begin(redis) if self._cursor is None else self._begin_after(redis, self._cursor))
+        if self._nothing_came or self._outages_looked_into != self.outages:
+            await self._look_for_losses(redis)
+        if self._state_is_due and not self._behind:
+            return await self._read_with_the_state(redis)
+        return await self._read(redis)
+
+    async def _begin(self, redis: Redis) -> list[Item]:
+        info, newest = ("XINFO STREAM", self._keys.events), ("XREVRANGE", self._keys.events, "+", "-", "COUNT", NEWEST)
+        state, replies = await state_with(redis, self._keys, info, newest)
+        self._cursor = last_id(replies[0])
+        self._sequences.begin(_events(reversed(_checked(replies[1]))))
+        self._begun = True
+        return [replace(state, stream_id=self._cursor)]
+
+    async def _begin_after(self, redis: Redis, after: str) -> list[Item]:
+        at_cursor: Any = await redis.xrange(self._keys.events, after, after)
+        if at_cursor:
+            self._sequences.begin(_events(at_cursor))
+        elif after != BEGINNING:
+            self._sequences.begin_behind_something_lost()
+            self._state_is_due = True
+        self._nothing_came = self._begun = True
+        return []
+
+    async def _look_for_losses(self, redis: Redis) -> None:
+        """Find out whether the stream is still the one that was read so far, and go back to where it is new if not."""
+        assert self._cursor is not None
+        outages = self.outages
         async with redis.pipeline(transaction=True) as pipe:
-            pipe.execute_command("ZRANGE", keys.participants, 0, -1)
-            for key in (keys.summary, *map(keys.participant, ids)):
-                pipe.execute_command("HGETALL", key)
-            pipe.execute_command("GET", keys.bot)
-            ids_now, summary, *hashes, bot = await pipe.execute()
-        if set(ids_now) == set(ids):
-            return _room_state(keys.room, summary, bot, hashes)
-        ids = ids_now  # not known before the first read; later, somebody came or expired between two
+            pipe.execute_command("XINFO STREAM", self._keys.events)
+            pipe.execute_command("XRANGE", self._keys.events, self._cursor, self._cursor)
+            info, at_cursor = await pipe.execute(raise_on_error=False)
+        here = bool(_checked(at_cursor)) or self._cursor == BEGINNING
+        if position(last_id(info)) < position(self._cursor):
+            self._cursor = await self._newest_that_was_seen(redis)
+            self._state_is_due = True
+            logger.warning("follow: the stream is gone, begins anew, or lost its newest entries")
+        elif not here and outages != self._outages_looked_into:
+            self._state_is_due = True  # Redis may have come back empty
+        self._outages_looked_into, self._nothing_came = outages, False
+
+    async def _newest_that_was_seen(self, redis: Redis) -> str:
+        newest: Any = await redis.xrevrange(self._keys.events, count=LOOK_BACK)
+        events = ((stream_id, event_in(fields)) for stream_id, fields in newest)
+        return next((stream_id for stream_id, event in events if event and self._sequences.has_seen(event)), BEGINNING)
+
+    async def _read_with_the_state(self, redis: Redis) -> list[Item]:
+        """The next page and, if that is the last one there is, the state behind it."""
+        rest = ("XRANGE", self._keys.events, f"({self._cursor}", "+", "COUNT", PAGE)
+        state, [entries] = await state_with(redis, self._keys, rest)
+        items = self._items(_checked(entries))
+        if self._behind:
+            return items
+        assert self._cursor is not None
+        self._state_is_due = False
+        self._sequences.begin_anew()
+        return [*items, replace(state, stream_id=self._cursor)]
+
+    async def _read(self, redis: Redis) -> list[Item]:
+        assert self._cursor is not None
+        replies: Any = await redis.xread({self._keys.events: self._cursor}, count=PAGE, block=self._block_ms)
+        entries: Entries = replies[0][1] if replies else []
+        self._nothing_came = not entries
+        return self._items(entries)
+
+    def _items(self, entries: Entries) -> list[Item]:
+        self._behind = len(entries) == PAGE
+        return [item for stream_id, fields in entries for item in self._items_of(stream_id, fields)]
+
+    def _items_of(self, stream_id: str, fields: dict[str, str]) -> list[Item]:
+        self._cursor = stream_id
+        change = change_in(stream_id, fields)
+        if change is None:
+            self.skipped += 1
+            return []
+        if self._sequences.is_repeated(change.event):
+            self.repeated += 1
+            return []
+        missed = self._sequences.missing_before(change.event, stream_id)
+        self._state_is_due = self._state_is_due or bool(missed)
+        return [*missed, change]
 
 
-def _room_state(room: str, summary: dict[str, str], bot: str | None, hashes: list[dict[str, str]]) -> RoomState:
-    # a hash may be gone while its id still stands in the sorted set
-    participants = [_read(PARTICIPANT.validate_python, fields) for fields in hashes if fields]
-    read_summary = _read(SUMMARY.validate_python, summary) if summary else None
-    read_bot = _read(BOT.validate_json, bot) if bot else None
-    return RoomState(
-        room,
-        tuple(sorted(filter(None, participants), key=lambda each: (each.name.casefold(), each.id))),
-        read_summary,
-        read_bot,
-        participants.count(None) + bool(summary and read_summary is None) + bool(bot and read_bot is None),
-    )
-
-
-async def rooms(redis: Redis, prefix: str) -> list[str]:
-    """The rooms that Redis knows of, live or within the retention, in the order of their names."""
-    found = [room_of(key, prefix) async for key in redis.scan_iter(any_room(prefix), count=1000)]
-    return sorted({room for room in found if room is not None})
-
-
-async def events_since(
-    redis: Redis, keys: Keys, after: str = "0", *, broken: Callable[[str], None] = lambda stream_id: None
-) -> AsyncIterator[Event]:
-    """A room's events in order, from behind the stream id `after` to the newest there is.
-
-    An entry that is no event is left out, and `broken` is told its stream id.
-    """
-    async for _, event in entries_since(redis, keys, after, broken=broken):
-        yield event
-
-
-async def entries_since(
-    redis: Redis, keys: Keys, after: str = "0", *, broken: Callable[[str], None] = lambda stream_id: None
-) -> AsyncIterator[tuple[str, Event]]:
-    """As `events_since`, each event with the stream id from which to go on later."""
-    while True:
-        page: Any = await redis.xrange(keys.events, min=f"({after}", count=PAGE)
-        for after, fields in page:
-            event = _read(Event.model_validate_json, fields.get("event", ""))
-            if event is None:
-                broken(after)
-            else:
-                yield after, event
-        if len(page) < PAGE:
-            return
-
-
-def _read(parse: Callable[[Any], Value], written: object) -> Value | None:
+def change_in(stream_id: str, fields: dict[str, str]) -> Change | None:
+    """What a stream entry tells; None if it holds no event, or one that its own schema does not allow."""
+    event = event_in(fields)
+    if event is None:
+        return None
+    if event.type not in DATA_BY_TYPE or event.dataschema != schema_url(event.type):
+        return Change(stream_id, event, None)
     try:
-        return parse(written)
+        return Change(stream_id, event, event.typed())
     except ValidationError:
         return None
+
+
+def _events(entries: Iterable[tuple[str, dict[str, str]]]) -> list[Event]:
+    return [event for event in (event_in(fields) for _, fields in entries) if event is not None]
+
+
+def _checked(reply: Any) -> Any:
+    if isinstance(reply, RedisError):
+        raise reply
+    return reply
+
+
+def _whole_id(text: str) -> str:
+    found = fullmatch(r"(\d{1,20})(?:-(\d{1,20}))?", text)
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is no stream id, such as 1767254400250-0")
+    return f"{found[1]}-{found[2] or 0}"

@@ -4,7 +4,13 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+LONGEST_ROOM_BYTES = 256
+
 _UNSAFE = re.compile(r"[%{}\x00-\x20\x7f]")
+
+
+class RoomNameUnusable(ValueError):
+    """A room name that no key can be made of; its text is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +27,11 @@ class Keys:
 
     def __post_init__(self) -> None:
         if not self.room:
-            raise ValueError("a room without a name has no keys")
+            raise RoomNameUnusable("a room without a name has no keys")
+        if any("\ud800" <= character <= "\udfff" for character in self.room):  # bytes of a command line that are no UTF-8
+            raise RoomNameUnusable("the room's name is not valid text")
+        if (length := len(self.room.encode())) > LONGEST_ROOM_BYTES:
+            raise RoomNameUnusable(f"the room's name has {length} bytes, at most {LONGEST_ROOM_BYTES} are taken")
 
     @property
     def events(self) -> str:
@@ -48,14 +58,21 @@ class Keys:
         """String with the bot's latest status; absent once the bot is gone."""
         return self._key("bot")
 
-    @property
-    def fence(self) -> str:
-        """String that a publisher changes to shut out whatever it sent earlier and got no answer to."""
-        return self._key("fence")
+    def last(self, epoch: str) -> str:
+        """String with the last sequence number that a run of the bot has written to the stream."""
+        return self._key(f"last:{epoch}")
 
     def participant(self, participant_id: str) -> str:
         """Hash of one participant's latest state."""
         return self._key(f"participant:{participant_id}")
+
+    def aside(self, group: str) -> str:
+        """Stream of the ids of entries that a consumer group gave up."""
+        return self._key(f"aside:{group}")
+
+    def forwarded(self, target: str) -> str:
+        """String with the stream id up to which events were forwarded to a target."""
+        return self._key(f"forwarded:{target}")
 
     def _key(self, name: str) -> str:
         room = _UNSAFE.sub(lambda unsafe: f"%{ord(unsafe[0]):02X}", self.room)

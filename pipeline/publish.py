@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
+import ssl
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import (
     AuthenticationError,
@@ -31,6 +30,7 @@ from pipeline.cancellation import cancellable
 from pipeline.clock import Clock, now_ms
 from pipeline.events import Data, EmotionSample, Event, ParticipantLeft, rfc3339, schema_url
 from pipeline.keys import Keys
+from pipeline.outbox import Outbox, Told, Waiting
 from pipeline.state import Command, Lifetimes, changes, housekeeping
 
 logger = logging.getLogger(__name__)
@@ -39,9 +39,6 @@ BATCH = 100
 """Most events in one transaction; a larger one would keep other users of the Redis waiting."""
 
 FIRST_RETRY_SECONDS = 0.05
-
-LOOK_BACK = 1000
-"""Stream entries among which this run's newest is looked for; other writers may have added some meanwhile."""
 
 Result = TypeVar("Result")
 
@@ -68,9 +65,14 @@ class RedisUnusable(Exception):
 
 def heals(error: RedisError) -> bool:
     """Whether trouble with Redis is worth waiting out."""
-    if isinstance(error, AuthenticationError | AuthorizationError):
+    if isinstance(error, AuthenticationError | AuthorizationError) or _is_a_refused_handshake(error.__context__):
         return False
     return isinstance(error, _WEATHER) or reason(error).startswith(_WEATHER_CODES)
+
+
+def _is_a_refused_handshake(cause: BaseException | None) -> bool:
+    # a connection that breaks within a handshake is weather as any other
+    return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
 
 
 def reason(error: RedisError) -> str:
@@ -79,20 +81,13 @@ def reason(error: RedisError) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """Data on its way to Redis, and when it was published."""
-
-    at_ms: int
-    data: Data
-
-
 class Publisher:
     """Writes a room's events to Redis, each exactly once and in order, with a sequence that has no gaps.
 
     Stream, channel and state are written in one transaction, so they agree. While Redis is away up to `outbox_limit`
-    events wait, with one batch beside them; then the oldest fall out and are counted in `dropped`. A sequence number
-    is given only on the way to Redis, so what falls out leaves no gap.
+    events wait, with one batch beside them; then some fall out and are counted in `dropped`. A sequence number is
+    given only on the way to Redis, so what falls out leaves no gap. A Redis that lost what it had acknowledged is told
+    again of everybody who is present.
     """
 
     def __init__(
@@ -110,21 +105,27 @@ class Publisher:
     ) -> None:
         self.epoch = epoch
         self.published: Counter[str] = Counter()
-        self.dropped = 0
         self.latencies_ms: deque[int] = deque(maxlen=10_000)
         self._redis = redis
         self._keys = keys
+        self._last = keys.last(epoch)
         self._source = f"/classmood/rooms/{quote(keys.room, safe='')}"
-        self._limit = outbox_limit
         self._lifetimes = Lifetimes(retention_ms, status_ttl_ms)
         self._retry_seconds = retry_seconds
         self._clock = clock
         self._sleep = sleep
-        self._outbox: deque[_Waiting] = deque()
-        self._unanswered: list[_Waiting] = []
+        self._outbox = Outbox(outbox_limit)
+        self._unanswered: list[Waiting] = []
+        self._told = Told()
         self._sequence = 0
+        self._redis_ms = 0
         self._something_waits = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def dropped(self) -> int:
+        """Events that fell out of the outbox."""
+        return self._outbox.dropped
 
     @property
     def waiting(self) -> int:
@@ -133,8 +134,7 @@ class Publisher:
 
     def publish(self, data: Data) -> None:
         """Leave data to be sent as an event of now; returns at once."""
-        self._outbox.append(_Waiting(self._clock(), data))
-        self._keep_to_the_limit()
+        self._outbox.put(Waiting(self._clock(), data))
         self._something_waits.set()
 
     async def wait_until_reachable(self) -> None:
@@ -188,8 +188,7 @@ class Publisher:
         """Who is present by the state that a former run left; raises RedisUnusable if the keys belong to something else."""
         keys = self._keys
         kinds: list[Command] = [("XLEN", keys.events), ("HLEN", keys.summary), ("GET", keys.bot)]
-        everybody = (await self._transaction([("ZRANGE", keys.participants, 0, -1), *kinds]))[0]
-        assert isinstance(everybody, list)
+        everybody: list[str] = (await self._transaction([("ZRANGE", keys.participants, 0, -1), *kinds]))[0]
         present = await self._transaction([("HGET", keys.participant(each), "present") for each in everybody])
         return [each for each, is_present in zip(everybody, present, strict=True) if is_present == "1"]
 
@@ -197,57 +196,50 @@ class Publisher:
         async with self._one_at_a_time:
             if self._unanswered:
                 await self._settle()
-            self._unanswered = [self._outbox.popleft() for _ in range(min(BATCH, len(self._outbox)))]
-            if not self._unanswered:
-                return
-            commands = housekeeping(self._clock(), self._keys, self._lifetimes)
-            for sequence, waiting in enumerate(self._unanswered, self._sequence + 1):
-                commands += self._commands(waiting, sequence)
-            await self._transaction(commands, watch=self._keys.fence)
-            self._acknowledge(len(self._unanswered))
+            self._unanswered = self._outbox.take(BATCH)
+            if self._unanswered:
+                await self._send_unanswered()
+
+    async def _send_unanswered(self) -> None:
+        commands = [*self._mark(), *housekeeping(self._clock(), self._redis_ms, self._keys, self._lifetimes)]
+        for sequence, waiting in enumerate(self._unanswered, self._sequence + 1):
+            commands += self._commands(waiting, sequence)
+        before, (seconds, microseconds), *_ = await self._transaction(commands, watch=self._last)
+        self._redis_ms = seconds * 1000 + microseconds // 1000
+        is_lost = (before or "0") != str(self._sequence)
+        self._acknowledge(len(self._unanswered))
+        if is_lost:
+            logger.warning("redis no longer has what it had acknowledged: it is told of %d participants again", len(self._told))
+            self._outbox.put_back(self._told.in_order())
+
+    def _mark(self) -> list[Command]:
+        """The commands that ask for the last sequence number of the time before and for Redis' time, and leave the new one."""
+        last = self._sequence + len(self._unanswered)
+        return [("GET", self._last), ("TIME",), ("SET", self._last, last, "PX", self._lifetimes.retention_ms)]
 
     async def _settle(self) -> None:
-        """Learn what became of a batch whose answer never came; what Redis does not have goes back into the outbox."""
-        newest = await self._newest_sequence()
-        self._acknowledge(max(0, newest - self._sequence))
-        self._outbox.extendleft(reversed(self._unanswered))
-        self._unanswered = []
-        self._keep_to_the_limit()
+        """Learn what became of a batch whose answer never came; what Redis does not have goes back into the outbox.
 
-    async def _newest_sequence(self) -> int:
-        """The last sequence number of this run that the stream holds, 0 for none.
-
-        The fence is moved first: a transaction still on its way from a connection that broke is watching it and fails.
+        The transaction watches the key that this touches, so one that is still on its way from a broken connection fails.
         """
-        fence: Command = ("SET", self._keys.fence, self.epoch, "PX", self._lifetimes.retention_ms)
-        look: Command = ("XREVRANGE", self._keys.events, "+", "-", "COUNT", LOOK_BACK)
-        _, entries = await self._transaction([fence, look])
-        assert isinstance(entries, list)
-        return max((self._sequence_in(fields) for _, fields in entries if fields), default=0)
-
-    def _sequence_in(self, fields: dict[str, str]) -> int:
-        try:
-            event = Event.model_validate_json(fields.get("event", ""))
-        except ValidationError:  # written by somebody else
-            return 0
-        return event.sequence if event.epoch == self.epoch else 0
+        touch: list[Command] = [("INCRBY", self._last, 0), ("PEXPIRE", self._last, self._lifetimes.retention_ms)]
+        newest = (await self._transaction(touch))[0]
+        self._acknowledge(max(0, newest - self._sequence))
+        self._outbox.put_back(self._unanswered)
+        self._unanswered = []
 
     def _acknowledge(self, count: int) -> None:
         """Count the first of the unanswered as arrived."""
         acknowledged_ms = self._clock()
         for waiting in self._unanswered[:count]:
+            self._told.add(waiting)
             self.published[waiting.data.type] += 1
             if isinstance(waiting.data, EmotionSample):
                 self.latencies_ms.append(acknowledged_ms - waiting.data.at_ms)
         del self._unanswered[:count]
         self._sequence += count
 
-    def _keep_to_the_limit(self) -> None:
-        while len(self._outbox) > self._limit:
-            self._outbox.popleft()
-            self.dropped += 1
-
-    def _commands(self, waiting: _Waiting, sequence: int) -> list[Command]:
+    def _commands(self, waiting: Waiting, sequence: int) -> list[Command]:
         event = self._event(waiting, sequence)
         text = event.to_json()
         return [
@@ -256,7 +248,7 @@ class Publisher:
             *changes(event, waiting.data, waiting.at_ms, self._keys, self._lifetimes),
         ]
 
-    def _event(self, waiting: _Waiting, sequence: int) -> Event:
+    def _event(self, waiting: Waiting, sequence: int) -> Event:
         return Event(
             id=f"{self.epoch}-{sequence}",
             source=self._source,
@@ -269,7 +261,7 @@ class Publisher:
             data=waiting.data.model_dump(mode="json"),
         )
 
-    async def _transaction(self, commands: Sequence[Command], watch: str | None = None) -> list[object]:
+    async def _transaction(self, commands: Sequence[Command], watch: str | None = None) -> list[Any]:
         """The replies to commands that run as one; a change of the key `watch` in between undoes them with WatchError."""
         async with self._redis.pipeline(transaction=True) as pipe:
             if watch is not None:
@@ -277,13 +269,13 @@ class Publisher:
                 pipe.multi()  # type: ignore[no-untyped-call]  # of redis-py
             for command in commands:
                 pipe.execute_command(*command)
-            replies: list[object] = await pipe.execute(raise_on_error=False)
+            replies: list[Any] = await pipe.execute(raise_on_error=False)
         for error, command in _refused(replies, commands):
             if not heals(error):
-                raise RedisUnusable(f"redis refuses {command[0]} at key {command[1]}: {reason(error)}")
+                raise RedisUnusable(f"redis refuses {' at key '.join(map(str, command[:2]))}: {reason(error)}")
             raise error
         return replies
 
 
-def _refused(replies: Sequence[object], commands: Sequence[Command]) -> Iterator[tuple[RedisError, Command]]:
+def _refused(replies: Sequence[Any], commands: Sequence[Command]) -> Iterator[tuple[RedisError, Command]]:
     return ((reply, command) for reply, command in zip(replies, commands, strict=True) if isinstance(reply, RedisError))

@@ -102,14 +102,19 @@ def changes(event: Event, data: Data, at_ms: int, keys: Keys, lifetimes: Lifetim
     return commands
 
 
-def housekeeping(now_ms: int, keys: Keys, lifetimes: Lifetimes) -> list[Command]:
-    """The commands that end what has outlived the retention, and let a room that falls silent end by itself."""
-    oldest_ms = now_ms - lifetimes.retention_ms
+def housekeeping(bot_ms: int, redis_ms: int, keys: Keys, lifetimes: Lifetimes) -> list[Command]:
+    """The commands that end what has outlived the retention, and let a room that falls silent end by itself.
+
+    Each age is taken by the clock that gave the time: Redis made the ids in the stream, the bot says who was seen when.
+    The two need not agree. `redis_ms` is as old as the transaction before, which told it, and 0 where there was none.
+    """
+    kept_ms = lifetimes.retention_ms
     return [
-        ("XTRIM", keys.events, "MINID", "=", max(0, oldest_ms)),
-        ("ZREMRANGEBYSCORE", keys.participants, "-inf", f"({oldest_ms}"),
-        ("PEXPIRE", keys.events, lifetimes.retention_ms),
-        ("PEXPIRE", keys.participants, lifetimes.retention_ms),
+        ("XTRIM", keys.events, "MINID", "=", max(0, redis_ms - kept_ms)),
+        ("ZREMRANGEBYSCORE", keys.participants, "-inf", f"({bot_ms - kept_ms}"),
+        ("ZREMRANGEBYSCORE", keys.participants, f"({bot_ms + kept_ms}", "+inf"),  # of a former run whose clock was ahead
+        ("PEXPIRE", keys.events, kept_ms),
+        ("PEXPIRE", keys.participants, kept_ms),
     ]
 
 

@@ -81,8 +81,12 @@ class SilentTrack(MediaStreamTrack):
 class ScriptedRoom:
     """A room in which happens what a test puts into it."""
 
+    inside = True
+
     def __init__(self, name: str = "algebra") -> None:
         self.name = name
+        self.over = False
+        self.mended: list[str] = []
         self.shown: list[Mood] = []
         self.dropped: list[tuple[str, str]] = []
         self._queue: asyncio.Queue[Happening | None] = asyncio.Queue()
@@ -96,6 +100,10 @@ class ScriptedRoom:
     async def happenings(self) -> AsyncIterator[Happening]:
         while (happening := await self._queue.get()) is not None:
             yield happening
+        self.over = True
+
+    def stalled(self, participant_id: str) -> None:
+        self.mended.append(participant_id)
 
     def drop(self, participant_id: str, reason: str) -> None:
         self.dropped.append((participant_id, reason))

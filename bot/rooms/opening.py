@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from bot.errors import SettingsWrong
 from bot.rooms import Room
+from bot.rooms.janus import PORTS, join_janus
 from bot.rooms.local import host
 from bot.settings import Settings
 
@@ -14,10 +15,14 @@ from bot.settings import Settings
 async def open_room(url: str, settings: Settings) -> AsyncIterator[Room]:
     """Join, or host, the room that `url` names. Raises SettingsWrong for a URL of no known kind, RoomRefused by a room."""
     scheme, name = split_room_url(url)
-    if scheme != "local":
-        raise SettingsWrong(f"{scheme}:// is no kind of room this bot can join; it can host local://ROOM")
-    async with host(name, settings) as room:
-        yield room
+    if scheme in PORTS:
+        async with join_janus(url, settings) as janus_room:
+            yield janus_room
+    elif scheme == "local":
+        async with host(name, settings) as local_room:
+            yield local_room
+    else:
+        raise SettingsWrong(f"{scheme}:// is no kind of room this bot can join; there are local://, janus:// and januss://")
 
 
 def split_room_url(url: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.exceptions import OperationError
 
 from bot.peers import SETTLE_SECONDS, close_peer
+from bot.receiver import can_rebind, rebind
 from bot.rooms import Arrival, Participant, Unseen
 from bot.rooms.billboard import Billboard
 from bot.rooms.fragment import Fragment
@@ -95,6 +96,9 @@ class WhipSession:
         """Receive the camera, if there is consent, and nothing else: what is inactive is never decoded."""
         for transceiver in self._peer.getTransceivers():
             if transceiver.mid == self.offer.camera_mid and self.participant.consent:
+                if can_rebind():
+                    # not strict: some publishers send with another SSRC than they offered, and nobody else is here
+                    rebind(self._peer, transceiver.mid, strict=False)
                 self._camera = transceiver.receiver.track
             else:
                 transceiver.direction = "inactive"

@@ -1,0 +1,153 @@
+"""The commands about the event contract: validate, record, replay, and the one that writes its documents."""
+
+import argparse
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bot.errors import NothingHappened, SettingsWrong
+from bot.settings import Settings
+from pipeline.keys import Keys
+
+
+def add_contract_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the four commands to the parser's."""
+    _add_validate(command(commands, "validate", _validate, "check events against the contract: a file, or a room in Redis"))
+    _add_record(command(commands, "record", _record, "write a room's events to a file, as JSON lines, as they come"))
+    _add_replay(command(commands, "replay", _replay, "play a recorded class into Redis as if it happened now"))
+    schemas = command(
+        commands, "schemas", _schemas, "write the JSON Schemas, the AsyncAPI document and the tables of docs/events.md"
+    )
+    schemas.add_argument("--out", type=Path, default=Path("docs"), metavar="FOLDER", help="folder of the documents (docs)")
+
+
+def _add_validate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="JSON lines, a JSON array or one event; also gzipped; - for standard input"
+    )
+    parser.add_argument("--room", metavar="ROOM", help="instead of a file: what the room's stream in Redis holds")
+    parser.add_argument("--follow", action="store_true", help="with --room: go on with what comes")
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="with --follow: end after S seconds")
+    parser.add_argument("--allow-gaps", action="store_true", help="take gaps in the sequence for erased events")
+    parser.add_argument("--json", action="store_true", help="the findings as one JSON object")
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("room", metavar="ROOM")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="FILE.jsonl or FILE.jsonl.gz; standard output if not given")
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="end after S seconds")
+    parser.add_argument("--from-start", action="store_true", help="begin with the oldest event that Redis holds")
+    parser.add_argument("--force", action="store_true", help="overwrite FILE")
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="JSON lines as `record` writes them; also gzipped")
+    parser.add_argument("--room", metavar="ROOM", help="play into this room; the one it was recorded in if not given")
+    parser.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="times its own speed; 0 or max for at once")
+    parser.add_argument("--loop", action="store_true", help="begin again at the end, until stopped")
+    parser.add_argument(
+        "--history", action="store_true", help="at once, with the times it would have if the class had just ended"
+    )
+    parser.add_argument("--force", action="store_true", help="play into a room where a bot is live")
+    parser.add_argument("--json", action="store_true", help="what was played as one JSON object")
+
+
+async def _validate(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.recordings import named
+    from bot.validate import Findings, conclude
+
+    if (arguments.file is None) == (arguments.room is None):
+        raise SettingsWrong("validate takes either a file or --room")
+    if arguments.file is not None and (arguments.follow or arguments.seconds):
+        raise SettingsWrong("--follow and --seconds go with --room")
+    findings = Findings(_say if arguments.json else print, arguments.allow_gaps)
+    try:
+        await _look_for(findings, arguments, settings)
+    finally:
+        if arguments.json or findings.events:
+            print(json.dumps(findings.summary()) if arguments.json else findings.in_words(), flush=True)
+    conclude(findings, f"room {arguments.room}" if arguments.room else named(arguments.file))
+
+
+async def _look_for(findings: Any, arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.recordings import recorded
+    from bot.redis_client import connect
+    from bot.validate import check_lines, check_room, check_room_as_it_goes
+
+    if arguments.file is not None:
+        check_lines(recorded(arguments.file), findings)
+        return
+    keys = Keys(settings.key_prefix, arguments.room)
+    async with connect(settings) as redis:
+        if arguments.follow:
+            await check_room_as_it_goes(redis, keys, findings, arguments.seconds, settings.redis_retry_seconds)
+        else:
+            await check_room(redis, keys, findings)
+
+
+async def _record(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.line_files import opened_for_lines
+    from bot.record import Recorder, record
+    from bot.redis_client import connect
+
+    keys = Keys(settings.key_prefix, arguments.room)
+    with opened_for_lines(arguments.out, arguments.force) as lines:
+        recorder = Recorder(lines)
+        how: dict[str, Any] = {"from_start": arguments.from_start, "seconds": arguments.seconds}
+        try:
+            async with connect(settings) as redis:
+                await record(redis, keys, recorder, wait_seconds=settings.redis_retry_seconds, **how)
+        finally:
+            missing = f", {recorder.sequences.missing} missing" if recorder.sequences.missing else ""
+            left_out = f", {recorder.left_out} entries left out" if recorder.left_out else ""
+            _say(f"{recorder.events} events recorded{missing}{left_out}")
+    if not recorder.events:
+        raise NothingHappened(f"no event came in room {arguments.room}")
+
+
+async def _replay(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.redis_client import connect
+    from bot.replay import Pace, Played, check_that_nobody_is_live, replay
+    from bot.timeline import survey
+
+    recording, played = survey(arguments.file), Played()
+    keys = Keys(settings.key_prefix, arguments.room or recording.room)
+    async with connect(settings) as redis:
+        if not arguments.force:
+            await check_that_nobody_is_live(redis, keys)
+        _say(f"{recording.events} events, {recording.seconds:.0f} s, into room {keys.room}")
+        try:
+            pace = Pace(arguments.speed, arguments.history)
+            await replay(redis, keys, recording, settings, pace, played, loop=arguments.loop)
+        finally:
+            result = {"room": keys.room, "events": played.events, "rounds": played.rounds, "types": dict(played.types)}
+            print(json.dumps(result), flush=True) if arguments.json else _say(f"{played.events} events played")
+
+
+def _schemas(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.contract_documents import write_documents
+
+    for path in write_documents(arguments.out):
+        print(path)
+
+
+def _say(line: str) -> None:
+    from bot.cli import say
+
+    say(line)
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return number
+
+
+def _speed(text: str) -> float:
+    number = 0.0 if text == "max" else float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no speed")
+    return number or math.inf

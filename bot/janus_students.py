@@ -1,0 +1,133 @@
+"""Simulated students in a Janus room: each is a publisher with a session of their own, as a browser would be.
+
+Source: https://janus.conf.meetecho.com/docs/videoroom.html
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from aiortc import RTCSessionDescription
+
+from bot.clip_track import Sending, sending
+from bot.clips import Clip
+from bot.errors import RoomRefused
+from bot.rooms.janus import enter, janus_access, join_request
+from bot.rooms.janus_api import JanusHandle, JanusSession, janus_session
+from bot.rooms.janus_messages import VIDEO_ROOM, Envelope
+from bot.settings import Settings
+from bot.tasks import background
+from bot.together import student_name, together
+
+
+class JanusStudent:
+    """A student in a room, who turns the camera on and off; made by `janus_student`.
+
+    `id` is the room's for them as long as they stay, `lost` tells when the room let go.
+    """
+
+    def __init__(self, session: JanusSession, handle: JanusHandle, woken: asyncio.Event, feed_id: str) -> None:
+        self.id = feed_id
+        self.lost = asyncio.Event()
+        self._session = session
+        self._handle = handle
+        self._woken = woken
+        self._camera: Sending | None = None
+        self._closing = AsyncExitStack()
+
+    async def publish(self, clip: Clip) -> None:
+        """Send a clip until `unpublish`, instead of the one before; raises RoomRefused with the room's own reason."""
+        await self.unpublish()
+        async with AsyncExitStack() as stack:
+            camera = await stack.enter_async_context(sending(clip))
+            answer = await self._handle.request({"request": "publish"}, await _offer(camera))
+            await camera.peer.setRemoteDescription(_answer_in(answer))
+            await camera.until_connected("the room")
+            self._camera, self._closing = camera, stack.pop_all()
+            camera.peer.on("connectionstatechange", self._woken.set)
+            self._woken.set()  # it may have broken since it stood
+
+    async def unpublish(self) -> None:
+        """Turn the camera off, and stay in the room; if it is off, nothing happens."""
+        if self._camera is not None:
+            self._camera = None
+            await self._say_and_close("unpublish")
+
+    async def leave(self) -> None:
+        """Go; a room that cannot hear it notices the end of the session instead."""
+        self._camera = None
+        await self._say_and_close("leave")
+
+    async def attend(self) -> None:
+        """Notice when the session, the place in the room, or the camera's connection is lost."""
+        while not self._is_over():
+            await self._woken.wait()
+            self._woken.clear()
+        self.lost.set()
+
+    def _is_over(self) -> bool:
+        events = iter(self._handle.pop, None)
+        # no short cut: every event has to be taken, or they pile up
+        farewells = [event for event in events if _is_farewell(event)]
+        broken = self._camera is not None and self._camera.lost.is_set()
+        return bool(farewells) or broken or self._session.lost.is_set()
+
+    async def _say_and_close(self, request: str) -> None:
+        try:
+            with suppress(RoomRefused):  # whoever was removed, or lost the server, has nobody to say it to
+                await self._handle.request({"request": request})
+        finally:
+            await self._closing.aclose()
+
+
+def _is_farewell(event: Envelope) -> bool:
+    """Whether the room says that it is closed, or that we are out of it."""
+    data = event.plugin_data
+    return data.get("videoroom") == "destroyed" or data.get("leaving") == "ok" or event.janus == "detached"
+
+
+async def _offer(camera: Sending) -> dict[str, object]:
+    """The camera's offer; it holds every candidate there will be."""
+    return {"type": "offer", "sdp": await camera.offer(), "trickle": False}
+
+
+def _answer_in(event: Envelope) -> RTCSessionDescription:
+    """The room's answer to an offer; raises RoomRefused if it takes no VP8."""
+    if event.jsep is None or event.jsep.type != "answer":
+        raise RoomRefused("the room did not answer the offer of video")
+    if "m=video 0 " in event.jsep.sdp or "a=inactive" in event.jsep.sdp:
+        raise RoomRefused("the room takes no video in VP8")
+    return RTCSessionDescription(event.jsep.sdp, "answer")
+
+
+@asynccontextmanager
+async def janus_student(room_url: str, name: str, settings: Settings) -> AsyncIterator[JanusStudent]:
+    """Be in a room under that name while the block runs, with the camera off; raises RoomRefused with the room's reason."""
+    access, room = janus_access(room_url, settings)
+    async with janus_session(access) as session:
+        woken = asyncio.Event()
+        handle = await session.attach(VIDEO_ROOM, woken.set)
+        _, joined = await enter(handle, room, join_request("publisher", settings) | {"display": name})
+        student = JanusStudent(session, handle, woken, joined.id or "")
+        async with background(student.attend()):
+            try:
+                yield student
+            finally:
+                await student.leave()
+
+
+@asynccontextmanager
+async def janus_students(room_url: str, count: int, ready: list[Clip], settings: Settings) -> AsyncIterator[asyncio.Event]:
+    """Have `count` students in a room while the block runs; yields an event that tells when all of them lost it.
+
+    Student N sends clip N modulo their number.
+    """
+
+    @asynccontextmanager
+    async def join(number: int) -> AsyncIterator[asyncio.Event]:
+        async with janus_student(room_url, student_name(number), settings) as student:
+            await student.publish(ready[number % len(ready)])
+            yield student.lost
+
+    async with together(count, join) as deserted:
+        yield deserted

@@ -1,0 +1,165 @@
+"""Events as MQTT 5 messages: CloudEvents in the structured mode of its MQTT binding.
+
+A room has these topics under the one that was chosen, its name and the participants' ids percent-encoded:
+
+    BASE/ROOM/availability                 `online` or, by the last will, `offline`; retained
+    BASE/ROOM/summary, BASE/ROOM/bot.status                                          retained
+    BASE/ROOM/participant/ID/emotion.sample, emotion.changed, coverage.changed       retained
+    BASE/ROOM/participant/ID/participant.joined, participant.left, and what else there is about them
+
+A retained message holds the latest of its kind, for who subscribes later. Those about a participant are cleared when
+they leave, and a broker forgets all of them with the retention. Every message goes out with QoS 1: at least once.
+Sources: https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html and
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/mqtt-protocol-binding.md
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from bot.errors import Trouble
+from bot.forward import NotNow, Refused
+from pipeline.events import Event
+
+ANSWER_SECONDS = 10.0
+LONGEST_TOPIC_BYTES = 65_535
+
+_PREFIX = "classmood."
+_RETAINED = ("summary", "bot.status", "emotion.sample", "emotion.changed", "coverage.changed")
+_OF_A_PARTICIPANT = ("emotion.sample", "emotion.changed", "coverage.changed")
+
+_REFUSALS = {129, 130, 132, 133, 134, 135, 138, 140, 144, 153, 157}
+"""Reason codes of CONNACK that waiting does not mend: MQTT 5.0, section 3.2.2.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where a broker is, and who we are there."""
+
+    host: str
+    port: int
+    tls: bool = False
+    username: str | None = None
+    password: str | None = None
+
+
+class Mqtt:
+    """Publishes a room's events to a broker; to be used as `async with`, which raises Trouble if the broker refuses.
+
+    It connects when there is something to send, and again when the connection is lost. `retain_seconds` is how long
+    the broker keeps a retained message.
+    """
+
+    def __init__(self, broker: Broker, base: str, room: str, retain_seconds: int) -> None:
+        self._broker = broker
+        self._room_topic = f"{base}/{_level(room)}"
+        self._retain_seconds = retain_seconds
+        self._client: aiomqtt.Client | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._connected()
+        except NotNow as error:
+            raise Trouble(f"mqtt broker at {self._broker.host}:{self._broker.port}: {error}") from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            await client.publish(self._availability, "offline", qos=1, retain=True, timeout=ANSWER_SECONDS)
+            await client.__aexit__(None, None, None)
+        except aiomqtt.MqttError:  # the last will says it
+            return
+
+    async def send(self, event: Event) -> None:
+        """Return once the broker has acknowledged; raises bot.forward.NotNow if it does not, Refused if it never can."""
+        topic = self.topic(event)
+        if len(topic.encode()) > LONGEST_TOPIC_BYTES:
+            raise Refused("its topic would be longer than MQTT allows")
+        client = await self._connected()
+        try:
+            await self._publish(client, topic, event.to_json().encode(), _kind(event) in _RETAINED)
+            if _kind(event) == "participant.left":
+                for kind in _OF_A_PARTICIPANT:
+                    await self._publish(client, f"{self._person(event)}/{kind}", b"", retain=True)
+        except aiomqtt.MqttError as error:
+            await self._lose(client)
+            raise NotNow(str(error)) from None
+
+    def topic(self, event: Event) -> str:
+        """Where an event is published."""
+        return f"{self._person(event) if event.subject is not None else self._room_topic}/{_level(_kind(event))}"
+
+    def _person(self, event: Event) -> str:
+        return f"{self._room_topic}/participant/{_level(event.subject or '')}"
+
+    @property
+    def _availability(self) -> str:
+        return f"{self._room_topic}/availability"
+
+    async def _publish(self, client: aiomqtt.Client, topic: str, payload: bytes, retain: bool) -> None:
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # of paho
+        if payload:
+            properties.ContentType = "application/cloudevents+json; charset=utf-8"
+            properties.MessageExpiryInterval = self._retain_seconds
+        await client.publish(topic, payload, qos=1, retain=retain, properties=properties, timeout=ANSWER_SECONDS)
+
+    async def _connected(self) -> aiomqtt.Client:
+        async with self._one_at_a_time:
+            if self._client is None:
+                self._client = await self._connect()
+            return self._client
+
+    async def _connect(self) -> aiomqtt.Client:
+        broker = self._broker
+        client = aiomqtt.Client(
+            broker.host,
+            broker.port,
+            username=broker.username,
+            password=broker.password,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            will=aiomqtt.Will(self._availability, "offline", qos=1, retain=True),
+            tls_context=ssl.create_default_context() if broker.tls else None,
+            timeout=ANSWER_SECONDS,
+        )
+        try:
+            await client.__aenter__()
+            await client.publish(self._availability, "online", qos=1, retain=True)
+        except aiomqtt.MqttCodeError as error:
+            if getattr(error.rc, "value", error.rc) in _REFUSALS:
+                raise Trouble(f"mqtt broker at {broker.host}:{broker.port} refuses: {error}") from None
+            raise NotNow(str(error)) from None
+        except aiomqtt.MqttError as error:
+            raise NotNow(str(error)) from None
+        return client
+
+    async def _lose(self, client: aiomqtt.Client) -> None:
+        async with self._one_at_a_time:
+            if self._client is not client:  # another lane was quicker
+                return
+            self._client = None
+        try:
+            await client.__aexit__(None, None, None)
+        except aiomqtt.MqttError:  # it was lost already
+            return
+
+
+def _kind(event: Event) -> str:
+    return event.type.removeprefix(_PREFIX)
+
+
+def _level(text: str) -> str:
+    """Any text as one level of a topic: without slash, wildcards and control characters."""
+    return quote(text, safe=" ")

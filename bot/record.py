@@ -1,0 +1,73 @@
+"""A room's events, written down as they come."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from pydantic_core import from_json, to_json
+from redis.asyncio import Redis
+
+from bot.line_files import Lines
+from bot.stream_entries import BEGINNING, Entry, entries_to_come
+from pipeline.contract import Judged, Sequences, Wrong, judge
+from pipeline.keys import Keys
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 0.2
+MOST_WARNINGS = 10
+
+KEPT_THOUGH_UNKNOWN = {Wrong.FUTURE_VERSION, Wrong.UNKNOWN_TYPE}
+"""What a newer program may understand."""
+
+
+@dataclass
+class Recorder:
+    """Writes down what is an event, as it stands in the stream, and counts what is none."""
+
+    lines: Lines
+    events: int = 0
+    left_out: int = 0
+    sequences: Sequences = field(default_factory=Sequences)
+
+    def add(self, page: list[Entry]) -> None:
+        """Write a page of entries; raises RecordingUnusable if the file cannot take them."""
+        texts = [text for entry in page if (text := self._line(entry)) is not None]
+        if texts:
+            self.lines.write("".join(f"{text}\n" for text in texts).encode())
+            self.events += len(texts)
+
+    def _line(self, entry: Entry) -> str | None:
+        judged = judge(entry.text or "")
+        wrong = [problem for problem in judged.problems if problem.kind not in KEPT_THOUGH_UNKNOWN]
+        if entry.text is None or wrong:
+            self._leave_out(entry.stream_id, wrong[0].reason if entry.text else "it has no field `event`")
+            return None
+        self._count(judged)
+        # somebody else may have written an event over several lines
+        return to_json(from_json(entry.text)).decode() if "\n" in entry.text or "\r" in entry.text else entry.text
+
+    def _leave_out(self, stream_id: str, why: str) -> None:
+        self.left_out += 1
+        if self.left_out <= MOST_WARNINGS:
+            logger.warning("stream entry %s is no event and is left out: %s", stream_id, why)
+
+    def _count(self, judged: Judged) -> None:
+        if judged.epoch is None or judged.sequence is None:
+            return
+        problem = self.sequences.check(judged.epoch, judged.sequence)
+        if problem is not None and problem.kind is Wrong.GAP:
+            logger.warning("events of run %s were gone before they could be read: %s", judged.epoch, problem.reason)
+
+
+async def record(
+    redis: Redis, keys: Keys, recorder: Recorder, *, from_start: bool, seconds: float | None, wait_seconds: float
+) -> None:
+    """Record for that long, or until cancelled, through outages of Redis; raises RedisRefused and RecordingUnusable."""
+    after = BEGINNING if from_start else None
+    try:
+        async with asyncio.timeout(seconds):
+            async for page in entries_to_come(redis, keys, after, every_seconds=EVERY_SECONDS, wait_seconds=wait_seconds):
+                recorder.add(page)
+    except TimeoutError:
+        return

@@ -1,0 +1,133 @@
+"""Recorded events: files of JSON lines, gzipped or not, or one JSON value; read a line at a time, whatever they hold."""
+
+import gzip
+import io
+import json
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from pydantic_core import from_json
+
+from bot.errors import Trouble
+
+STANDARD_INPUT = "-"
+
+LONGEST_LINE = 1 << 20
+"""Bytes. A longer line is no event, and must not fill the memory."""
+
+LONGEST_VALUE = 64 << 20
+"""Bytes of a file that is one JSON value over several lines, which is read as a whole."""
+
+_GZIP = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class RecordingUnusable(Trouble):
+    """A file of events that cannot be read, or whose events cannot be used."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One recorded event as it stands in the file; `text` is None where it is longer than `LONGEST_LINE`."""
+
+    place: str
+    text: bytes | None
+
+
+def named(path: str) -> str:
+    """What to call a file, also where it is `-`."""
+    return "standard input" if path == STANDARD_INPUT else path
+
+
+def recorded(path: str) -> Iterator[Line]:
+    """The events of a file, or of standard input for `-`; raises RecordingUnusable, also midway.
+
+    Blank lines are passed over.
+    """
+    name = named(path)
+    try:
+        with _opened(path) as file:
+            yield from _values(file, name)
+    except EOFError:
+        raise RecordingUnusable(f"{name} ends too early: the gzip stream is cut off") from None
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise RecordingUnusable(f"{name} is damaged: {error}") from None
+    except OSError as error:
+        raise RecordingUnusable(f"cannot read {name}: {error.strerror or error}") from None
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    if path == STANDARD_INPUT:
+        yield _unzipped(sys.stdin.buffer)
+    else:
+        with Path(path).open("rb") as file:
+            yield _unzipped(file)
+
+
+def _unzipped(file: BinaryIO) -> BinaryIO:
+    """The bytes that are meant, told by the first of them: a name says nothing, and standard input has none."""
+    assert isinstance(file, io.BufferedReader)
+    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if file.peek(2)[:2] == _GZIP else file
+
+
+def _values(file: BinaryIO, name: str) -> Iterator[Line]:
+    first = _first_line(file)
+    if _opens_a_value(first):
+        yield from _whole(first + file.read(LONGEST_VALUE), name)
+        return
+    number, line = 1, first
+    while line:
+        if line.strip():
+            too_long = len(line) > LONGEST_LINE
+            yield Line(f"{name}:{number}", None if too_long else line)
+            if too_long:
+                _skip_the_rest(file, line)
+        number, line = number + 1, file.readline(LONGEST_LINE + 1)
+
+
+def _first_line(file: BinaryIO) -> bytes:
+    return file.readline(LONGEST_LINE + 1).removeprefix(_BYTE_ORDER_MARK)
+
+
+def _skip_the_rest(file: BinaryIO, line: bytes) -> None:
+    while line and not line.endswith(b"\n"):
+        line = file.readline(LONGEST_LINE)
+
+
+def _opens_a_value(line: bytes) -> bool:
+    """Whether a JSON value begins here that is not one event on one line."""
+    start = line.strip()
+    if start.startswith(b"["):
+        return True
+    # an object over several lines breaks off behind a brace or a comma; a broken line of its own does not
+    return start.startswith(b"{") and start.endswith((b"{", b",")) and not _is_json(start)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        from_json(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _whole(text: bytes, name: str) -> Iterator[Line]:
+    if len(text) >= LONGEST_VALUE:
+        raise RecordingUnusable(f"{name} is one JSON value of more than {LONGEST_VALUE >> 20} MiB: write one event a line")
+    try:
+        value = from_json(text)
+    except ValueError as error:
+        raise RecordingUnusable(f"{name} is neither JSON lines nor JSON: {error}") from None
+    if isinstance(value, list):
+        for number, each in enumerate(value):
+            yield Line(f"{name}[{number}]", json.dumps(each).encode())
+    else:
+        yield Line(name, text)

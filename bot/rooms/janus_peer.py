@@ -1,0 +1,158 @@
+"""One subscriber's connection to a Janus room: its offers, our answers, and who is behind each m-line."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.exceptions import OperationError
+from aiortc.sdp import SessionDescription
+
+from bot.peers import close_peer
+from bot.receiver import can_rebind, can_receive, rebind, retire
+from bot.rooms.janus_api import JanusHandle
+from bot.rooms.janus_messages import Description, RoomEvent
+from bot.rooms.janus_roster import Camera
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 15.0
+UPDATE_SECONDS = 5.0
+"""How long an offer may take that Janus promised."""
+
+
+class Broken(Exception):
+    """This connection is of no more use; another one is needed."""
+
+
+class CannotAnswer(Broken):
+    """An offer held streams that cannot be received, and of `cameras`."""
+
+    def __init__(self, cameras: list[Camera]) -> None:
+        super().__init__(f"{len(cameras)} cameras send what cannot be received")
+        self.cameras = cameras
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What an m-line carries: whose camera, and the SSRCs it comes with."""
+
+    camera: Camera
+    ssrcs: tuple[int, ...]
+
+
+class SubscriberPeer:
+    """A handle and the peer connection behind it; `bound` holds each camera's m-line by the newest word of Janus."""
+
+    def __init__(
+        self,
+        handle: JanusHandle,
+        configuration: RTCConfiguration,
+        arrived: Callable[[Camera, MediaStreamTrack], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.handle = handle
+        self.bound: dict[Camera, str] = {}
+        self.joined = False
+        self._peer = RTCPeerConnection(configuration)
+        self._peer.on("connectionstatechange", changed)
+        self._arrived = arrived
+        self._sources: dict[str, _Source] = {}
+        self._promised_at: float | None = None
+
+    @property
+    def updating(self) -> bool:
+        """Whether Janus promised an offer that has not come yet."""
+        return self._promised_at is not None
+
+    def check(self) -> None:
+        """Raise Broken if the connection is at its end, or the promised offer does not come."""
+        if self.joined and self._peer.connectionState in ("failed", "closed"):
+            raise Broken(f"its connection is {self._peer.connectionState}")
+        if self._promised_at is not None and self._now() - self._promised_at > UPDATE_SECONDS:
+            raise Broken("the offer that janus promised does not come")
+
+    def note(self, event: RoomEvent) -> None:
+        """Take in who is behind each m-line now."""
+        if event.videoroom == "updating":
+            self._promised_at = self._now()
+        elif event.videoroom in ("attached", "updated"):
+            self._promised_at = None
+        if event.streams:  # of an m-line that nobody is behind, there is an entry all the same
+            self.bound = {
+                Camera(stream.feed_id, stream.feed_mid): stream.mid
+                for stream in event.streams
+                if stream.active and stream.feed_id is not None and stream.feed_mid is not None
+            }
+
+    def forget(self, cameras: list[Camera]) -> None:
+        """Count cameras as not bound that were just unsubscribed."""
+        for camera in cameras:
+            self.bound.pop(camera, None)
+
+    async def answer(self, offer: Description) -> None:
+        """Answer an offer, and hand on the track of each m-line that has another source than before.
+
+        Raises CannotAnswer if it holds what cannot be received, Broken if no connection comes about.
+        """
+        sources = self._offered(offer)
+        changed = {mid: source for mid, source in sources.items() if self._sources.get(mid) != source}
+        if not can_rebind() and any(mid in self._known_mids() for mid in changed):
+            raise Broken("an m-line changed hands, and this aiortc needs a new connection for that")
+        try:
+            await self._peer.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        except (OperationError, ValueError) as error:
+            raise Broken(f"the offer cannot be applied: {type(error).__name__}") from None
+        receivers = [rebind(self._peer, mid) for mid in changed] if can_rebind() else []
+        await self._peer.setLocalDescription(await self._peer.createAnswer())
+        jsep = {"type": "answer", "sdp": self._peer.localDescription.sdp, "trickle": False}
+        await self.handle.request({"request": "start"}, jsep)
+        await self._connected()
+        for fresh, former in receivers:
+            if not await retire(fresh, former):
+                raise Broken("a receiver did not start")
+        self._sources = sources
+        self._hand_on(changed)
+
+    async def close(self) -> None:
+        """End the connection, here and at the server."""
+        await close_peer(self._peer)
+        await self.handle.detach()
+
+    def _offered(self, offer: Description) -> dict[str, _Source]:
+        try:
+            sections = {media.rtp.muxId: media for media in SessionDescription.parse(offer.sdp).media}
+        except (ValueError, IndexError, KeyError, AssertionError) as error:
+            raise Broken(f"the offer cannot be read: {type(error).__name__}") from None
+        cameras = {mid: camera for camera, mid in self.bound.items() if mid in sections}
+        if bad := [camera for mid, camera in cameras.items() if not can_receive(sections[mid])]:
+            raise CannotAnswer(bad)
+        return {mid: _Source(camera, tuple(each.ssrc for each in sections[mid].ssrc)) for mid, camera in cameras.items()}
+
+    def _known_mids(self) -> set[str | None]:
+        return {transceiver.mid for transceiver in self._peer.getTransceivers()}
+
+    def _hand_on(self, changed: dict[str, _Source]) -> None:
+        tracks = {each.mid: each.receiver.track for each in self._peer.getTransceivers()}
+        for mid, source in changed.items():
+            self._arrived(source.camera, tracks[mid])
+
+    async def _connected(self) -> None:
+        """Wait until the connection stands: an offer that overtakes the handshake would leave new m-lines without media."""
+        settled = asyncio.Event()
+        changed = settled.set
+        self._peer.on("connectionstatechange", changed)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                while self._peer.connectionState not in ("connected", "failed", "closed"):
+                    await settled.wait()
+                    settled.clear()
+        except TimeoutError:
+            raise Broken(f"no media path was found in {CONNECT_SECONDS:.0f} s") from None
+        finally:
+            self._peer.remove_listener("connectionstatechange", changed)
+        self.check()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,128 @@
+"""One stay in a Janus room, from joining it to losing the connection: what the room tells, and what is made of it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from aiortc import MediaStreamTrack, RTCConfiguration
+
+from bot.errors import RemovedFromRoom, RoomRefused
+from bot.rooms import Arrival, Departure, Happening, Unseen
+from bot.rooms.janus_api import JanusHandle, JanusSession
+from bot.rooms.janus_messages import Envelope, RoomEvent, read_room_event
+from bot.rooms.janus_roster import Camera, Change, JanusRoster
+from bot.rooms.janus_subscription import Subscription, Terms
+from bot.rooms.waiting import in_time
+from bot.tasks import alone, background
+from pipeline.coverage import Coverage
+
+logger = logging.getLogger(__name__)
+
+RECONCILE_SECONDS = 15.0
+"""How often the server's own list is read: it holds what events did not tell, as in a room without `notify_joining`."""
+
+LATE_SECONDS = 3.0
+"""How long a camera may take to be subscribed to, until its owner is told of as stalled."""
+
+
+class Stay:
+    """Being in a room: keeps the roster, and the subscription to the cameras in it."""
+
+    def __init__(
+        self,
+        session: JanusSession,
+        handle: JanusHandle,
+        woken: asyncio.Event,
+        ourselves: Iterable[str],
+        terms: Terms,
+        configuration: RTCConfiguration,
+        tell: Callable[[Happening], None],
+        reconcile_seconds: float = RECONCILE_SECONDS,
+    ) -> None:
+        self.subscription = Subscription(session, terms, configuration, self._arrived, self._unreadable)
+        self._session = session
+        self._handle = handle
+        self._woken = woken
+        self._roster = JanusRoster(ourselves)
+        self._tell = tell
+        self._reconcile_seconds = reconcile_seconds
+        self._list = {"request": "listparticipants", "room": terms.room}
+        self._watched: dict[str, Camera] = {}
+
+    def begin(self, joined: RoomEvent) -> None:
+        """Take in who was there when we came."""
+        self._take(joined)
+
+    async def run(self) -> str:
+        """Follow what happens until the connection is lost; returns why. Raises RemovedFromRoom."""
+        with alone(RemovedFromRoom):
+            async with background(self.subscription.run(), self._reconcile()):
+                await self._follow_events()
+        return self._session.why
+
+    async def _follow_events(self) -> None:
+        while not self._session.lost.is_set():
+            while event := self._handle.pop():
+                self._read(event)
+            await self._woken.wait()
+            self._woken.clear()
+
+    async def _reconcile(self) -> None:
+        """Compare the roster with the server's list now and then, until the session is lost."""
+        while not await in_time(self._session.lost, self._reconcile_seconds):
+            try:
+                answer = await self._handle.request(self._list)
+            except RoomRefused:  # of a lost session, or of a server that keeps its list to itself
+                continue
+            for change in self._roster.reconcile(read_room_event(answer.plugin_data)):
+                self._follow(change)
+
+    def _read(self, envelope: Envelope) -> None:
+        if envelope.janus == "detached":
+            self._session.lose("janus detached the bot")
+        elif envelope.janus == "event":
+            event = read_room_event(envelope.plugin_data)
+            self._session.skipped["odd entries"] += event.skipped
+            self._take(event)
+
+    def _take(self, event: RoomEvent) -> None:
+        if event.videoroom == "destroyed":
+            raise RemovedFromRoom("the room was closed at the server")
+        if event.leaving == "ok" and event.reason == "kicked":
+            raise RemovedFromRoom("the bot was removed from the room")
+        for change in self._roster.take(event):
+            self._follow(change)
+
+    def _follow(self, change: Change) -> None:
+        """Subscribe or unsubscribe, and tell what cannot be seen from a track."""
+        if isinstance(change, Departure):
+            self._stop_watching(change.participant_id)
+            self._tell(change)
+        elif change.camera is None:
+            self._stop_watching(change.participant.id)
+            self._tell(Unseen(change.participant, change.coverage))
+        else:
+            self.subscription.want(change.camera)
+            asyncio.get_running_loop().call_later(LATE_SECONDS, self._tell_if_late, change.camera)
+
+    def _stop_watching(self, participant_id: str) -> None:
+        self._watched.pop(participant_id, None)
+        self.subscription.drop(participant_id)
+
+    def _arrived(self, camera: Camera, track: MediaStreamTrack) -> None:
+        presence = self._roster.present.get(camera.feed_id)
+        if presence is not None and presence.camera == camera:
+            self._watched[camera.feed_id] = camera
+            self._tell(Arrival(presence.participant, track))
+
+    def _unreadable(self, camera: Camera) -> None:
+        self._unseen(camera, Coverage.UNSUPPORTED_CODEC)
+
+    def _tell_if_late(self, camera: Camera) -> None:
+        if self._watched.get(camera.feed_id) != camera and not self._session.lost.is_set():
+            self._unseen(camera, Coverage.STALLED)
+
+    def _unseen(self, camera: Camera, coverage: Coverage) -> None:
+        presence = self._roster.present.get(camera.feed_id)
+        if presence is not None and presence.camera == camera:
+            self._tell(Unseen(presence.participant, coverage))

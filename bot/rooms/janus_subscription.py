@@ -1,0 +1,205 @@
+"""Everybody's cameras over one peer connection: one task makes all of its requests, offers and answers."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiortc import MediaStreamTrack, RTCConfiguration
+
+from bot.errors import RoomRefused
+from bot.rooms.janus_api import JanusRefused, JanusSession
+from bot.rooms.janus_messages import NO_SUCH_FEED, VIDEO_ROOM, Envelope, read_room_event
+from bot.rooms.janus_peer import Broken, CannotAnswer, SubscriberPeer
+from bot.rooms.janus_roster import Camera
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+"""How long a camera waits that Janus does not give, though its publisher was announced."""
+
+FIRST_REBUILD_SECONDS, LAST_REBUILD_SECONDS = 0.1, 3.0
+PATIENCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to join a room as a subscriber, and which layers of each stream to ask for."""
+
+    room: int | str
+    join: dict[str, Any]
+    substream: int
+    temporal: int
+
+    def stream(self, camera: Camera) -> dict[str, Any]:
+        """A camera, as a request names it."""
+        feed = int(camera.feed_id) if isinstance(self.room, int) else camera.feed_id
+        return {"feed": feed, "mid": camera.mid, "substream": self.substream, "temporal": self.temporal}
+
+
+class Subscription:
+    """Receives the cameras that are wanted; `arrived` gets each one's track, again whenever it is a new one.
+
+    `unreadable` is told of a camera whose stream cannot be received. `counts` says how often a connection was
+    rebuilt, a camera was not known to Janus, and an offer could not be answered.
+    """
+
+    def __init__(
+        self,
+        session: JanusSession,
+        terms: Terms,
+        configuration: RTCConfiguration,
+        arrived: Callable[[Camera, MediaStreamTrack], None],
+        unreadable: Callable[[Camera], None],
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._session = session
+        self._terms = terms
+        self._configuration = configuration
+        self._arrived = arrived
+        self._unreadable = unreadable
+        self._wanted: dict[str, Camera] = {}
+        self._put_off: dict[Camera, float] = {}
+        self._stale: set[str] = set()
+        self._changed = asyncio.Event()
+
+    def want(self, camera: Camera) -> None:
+        """Receive this camera from now on, in place of another one of the same publisher."""
+        self._wanted[camera.feed_id] = camera
+        self._changed.set()
+
+    def drop(self, feed_id: str) -> None:
+        """Receive nothing of this publisher any more."""
+        if self._wanted.pop(feed_id, None):
+            self._stale.discard(feed_id)
+            self._changed.set()
+
+    def renew(self, feed_id: str) -> None:
+        """Subscribe anew to a camera that sends nothing; where none of them does, over a new connection."""
+        if feed_id in self._wanted:
+            self._stale.add(feed_id)
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Keep to what is wanted, until the session is lost."""
+        loop, wait_seconds = asyncio.get_running_loop(), FIRST_REBUILD_SECONDS
+        while not self._session.lost.is_set():
+            started = loop.time()
+            try:
+                await self._one_connection()
+            except (Broken, RoomRefused) as error:
+                self.counts["rebuilt"] += 1
+                logger.info("the subscription is built anew: %s", error)
+            lasted = loop.time() - started > LAST_REBUILD_SECONDS
+            wait_seconds = FIRST_REBUILD_SECONDS if lasted else min(2 * wait_seconds, LAST_REBUILD_SECONDS)
+            await asyncio.sleep(wait_seconds)
+
+    async def _one_connection(self) -> None:
+        while not self._due():
+            await self._something_changes()
+        self._stale.clear()
+        handle = await self._session.attach(VIDEO_ROOM, self._changed.set)
+        peer = SubscriberPeer(handle, self._configuration, self._arrived, self._changed.set)
+        try:
+            await self._join(peer)
+            while not self._session.lost.is_set():
+                await self._keep_up(peer)
+                await self._something_changes()
+        finally:
+            await peer.close()
+
+    async def _join(self, peer: SubscriberPeer) -> None:
+        """Subscribe to the cameras that are due; their joining is what makes the connection."""
+        while not peer.joined:
+            cameras = self._due()
+            if not cameras:
+                raise Broken("the cameras were gone before they could be subscribed to")
+            streams = [self._terms.stream(camera) for camera in cameras]
+            join = {"request": "join", "ptype": "subscriber", "autoupdate": True, "streams": streams, **self._terms.join}
+            peer.joined = await self._asked(peer, join, cameras)
+
+    async def _keep_up(self, peer: SubscriberPeer) -> None:
+        """Answer what the room offers, and ask for what is wanted, until nothing is left to do."""
+        while True:
+            peer.check()
+            if event := peer.handle.pop():
+                await self._take(peer, event)
+            elif peer.updating:
+                return
+            elif leave := self._unwanted(peer):
+                await self._leave(peer, leave)
+            elif come := [camera for camera in self._due() if camera not in peer.bound]:
+                await self._asked(peer, {"request": "update", "subscribe": list(map(self._terms.stream, come))}, come)
+            else:
+                return
+
+    def _unwanted(self, peer: SubscriberPeer) -> list[Camera]:
+        """The cameras to unsubscribe from: those that nobody wants, and those that are to be subscribed to anew."""
+        stale = [camera for camera in peer.bound if camera.feed_id in self._stale]
+        if stale and len(stale) == len(peer.bound):
+            raise Broken("no camera sends anything")
+        self._stale.clear()
+        return stale + [camera for camera in peer.bound if camera not in stale and camera not in self._wanted.values()]
+
+    async def _leave(self, peer: SubscriberPeer, cameras: list[Camera]) -> None:
+        streams = [{"sub_mid": peer.bound[camera]} for camera in cameras]
+        answer = await peer.handle.request({"request": "update", "unsubscribe": streams})
+        peer.forget(cameras)
+        await self._take(peer, answer)
+
+    async def _asked(self, peer: SubscriberPeer, body: dict[str, Any], cameras: list[Camera]) -> bool:
+        """Make a request for cameras; those that Janus does not give are asked for again a little later."""
+        try:
+            answer = await peer.handle.request(body)
+        except JanusRefused as refused:
+            if refused.code != NO_SUCH_FEED:
+                raise
+            self._put_off_unknown(cameras, str(refused))
+            return False
+        await self._take(peer, answer)
+        if not peer.updating:
+            self._later([camera for camera in cameras if camera not in peer.bound])
+        return True
+
+    def _put_off_unknown(self, cameras: list[Camera], reason: str) -> None:
+        """Let the camera wait that Janus named as unknown; where it named none, all but one, which shows which it is."""
+        self.counts["no_such_feed"] += 1
+        named = [camera for camera in cameras if f"({camera.feed_id})" in reason]
+        self._later(named or cameras[1:] or cameras)
+
+    def _later(self, cameras: list[Camera]) -> None:
+        due = asyncio.get_running_loop().time() + RETRY_SECONDS
+        self._put_off |= dict.fromkeys(cameras, due)
+
+    async def _take(self, peer: SubscriberPeer, event: Envelope) -> None:
+        if event.janus in ("hangup", "detached"):
+            raise Broken(f"janus let go of it: {event.reason or event.janus}")
+        peer.note(read_room_event(event.plugin_data))
+        if event.jsep is None:
+            return
+        try:
+            await peer.answer(event.jsep)
+        except CannotAnswer as error:
+            self.counts["cannot_answer"] += 1
+            for camera in error.cameras:
+                self.drop(camera.feed_id)
+                self._unreadable(camera)
+            raise
+
+    def _due(self) -> list[Camera]:
+        now = asyncio.get_running_loop().time()
+        self._put_off = {camera: due for camera, due in self._put_off.items() if due > now}
+        return [camera for camera in self._wanted.values() if camera not in self._put_off]
+
+    async def _something_changes(self) -> None:
+        """Wait for a wish, an event, or the time to look again."""
+        now = asyncio.get_running_loop().time()
+        seconds = min([PATIENCE_SECONDS, *(due - now for due in self._put_off.values())])
+        try:
+            async with asyncio.timeout(max(seconds, 0.01)):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()

@@ -1,0 +1,128 @@
+"""A room's stream as it stands in Redis, entry by entry and unread: what is no event is there too."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
+
+from bot.errors import RedisRefused
+from pipeline.cancellation import cancellable
+from pipeline.follow import PAGE
+from pipeline.keys import Keys
+from pipeline.publish import REDIS_TROUBLES, heals, reason
+
+logger = logging.getLogger(__name__)
+
+BEGINNING = "0-0"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stream entry; `text` is None where it has no field `event`."""
+
+    stream_id: str
+    text: str | None
+
+
+async def present_entries(redis: Redis, keys: Keys) -> AsyncIterator[Entry]:
+    """What the stream holds, from its oldest entry to its newest; raises RedisRefused, also if Redis is away."""
+    after = BEGINNING
+    while True:
+        try:
+            page = await cancellable(_page(redis, keys, after))
+        except REDIS_TROUBLES as error:
+            raise RedisRefused(_trouble(error)) from None
+        for entry in page:
+            yield entry
+        if len(page) < PAGE:
+            return
+        after = page[-1].stream_id
+
+
+async def entries_to_come(
+    redis: Redis, keys: Keys, after: str | None, *, every_seconds: float, wait_seconds: float
+) -> AsyncIterator[list[Entry]]:
+    """The stream's entries from behind the id `after`, or from now on, for ever: a page at a time, also an empty one.
+
+    They are asked for `every_seconds`. While Redis is away it waits up to `wait_seconds` between two tries, and goes on
+    where it was. Raises RedisRefused where waiting would not help.
+    """
+    tail = _Tail(redis, keys, after)
+    away = False
+    while True:
+        try:
+            page = await cancellable(tail.read())
+        except REDIS_TROUBLES as error:
+            if not heals(error):
+                raise RedisRefused(_trouble(error)) from None
+            if not away:
+                logger.warning("redis is away: %s", reason(error))
+            away = True
+            await asyncio.sleep(wait_seconds)
+            continue
+        if away:
+            logger.info("redis is back")
+        away = False
+        yield page
+        if len(page) < PAGE:
+            await asyncio.sleep(every_seconds)
+
+
+class _Tail:
+    """A position in a stream that moves on with what is read."""
+
+    def __init__(self, redis: Redis, keys: Keys, after: str | None) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._after = after
+
+    async def read(self) -> list[Entry]:
+        """The next page, empty where there is nothing new."""
+        if self._after is None:
+            self._after = await self._newest()
+            return []
+        page = await _page(self._redis, self._keys, self._after)
+        if page:
+            self._after = page[-1].stream_id
+        # redis-py reconnects by itself where it can, so that a restart of Redis may pass without an error
+        elif await self._has_gone_back(_order(self._after)):
+            logger.warning("the stream is not what it was before: reading it from its beginning")
+            self._after = BEGINNING
+        return page
+
+    async def _has_gone_back(self, position: tuple[int, int]) -> bool:
+        """Whether the stream is another, or an older state of itself, so that its new ids may lie before our position."""
+        if _order(await self._newest()) >= position:
+            return False
+        try:
+            told: Any = await self._redis.xinfo_stream(self._keys.events)
+        except NoPermissionError:  # then what was erased cannot be told from what was lost
+            return False
+        except ResponseError as error:
+            if "no such key" not in str(error):
+                raise
+            return True
+        # an entry that was deleted still counts here
+        return _order(told["last-generated-id"]) < position
+
+    async def _newest(self) -> str:
+        entries: Any = await self._redis.xrevrange(self._keys.events, count=1)
+        return entries[0][0] if entries else BEGINNING
+
+
+async def _page(redis: Redis, keys: Keys, after: str) -> list[Entry]:
+    found: Any = await redis.xrange(keys.events, min=f"({after}", count=PAGE)
+    return [Entry(stream_id, (fields or {}).get("event")) for stream_id, fields in found]
+
+
+def _order(stream_id: str) -> tuple[int, int]:
+    milliseconds, _, number = stream_id.partition("-")
+    return int(milliseconds), int(number)
+
+
+def _trouble(error: RedisError) -> str:
+    return f"redis {'is away' if heals(error) else 'refuses'}: {reason(error)}"

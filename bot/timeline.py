@@ -1,0 +1,72 @@
+"""What a recording holds, checked to its last line before anything is made of it."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import unquote
+
+from bot.errors import NothingHappened, SettingsWrong
+from bot.recordings import LONGEST_LINE, STANDARD_INPUT, RecordingUnusable, recorded
+from pipeline.contract import Sequences, TypedEvent, Wrong, judge, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is known of a recording once all of it was checked."""
+
+    path: str
+    events: int
+    seconds: float
+    rooms: frozenset[str]
+
+    @property
+    def room(self) -> str:
+        """The one room it was recorded in; raises SettingsWrong if there are more."""
+        if len(self.rooms) > 1:
+            named = ", ".join(sorted(map(shown, self.rooms)))
+            raise SettingsWrong(f"{self.path} holds the rooms {named}: --room says into which one all of it goes")
+        return next(iter(self.rooms))
+
+
+def survey(path: str) -> Survey:
+    """Check a whole recording; raises RecordingUnusable with the first place that cannot be played, NothingHappened if empty."""
+    if path == STANDARD_INPUT:
+        raise SettingsWrong("a recording is read twice, which standard input cannot be: name a file")
+    events, at_ms, rooms = 0, 0.0, set()
+    for offset_ms, event in timeline(path):
+        events, at_ms = events + 1, offset_ms
+        rooms.add(unquote(event.source.rpartition("/")[2]))
+    if not events:
+        raise NothingHappened(f"{path} holds no event")
+    return Survey(path, events, at_ms / 1000, frozenset(rooms))
+
+
+def timeline(path: str) -> Iterator[tuple[float, TypedEvent]]:
+    """A recording's events, each with the milliseconds since the first; a clock that was set back counts as standing still."""
+    sequences, offset_ms, before_ms = Sequences(), 0.0, math.inf
+    for line in recorded(path):
+        event = _event(line.place, line.text, sequences)
+        at_ms = published_ms(event)
+        offset_ms += max(0.0, at_ms - before_ms)
+        before_ms = at_ms
+        yield offset_ms, event
+
+
+def _event(place: str, text: bytes | None, sequences: Sequences) -> TypedEvent:
+    if text is None:
+        raise RecordingUnusable(f"{place}: longer than {LONGEST_LINE} bytes")
+    judged = judge(text)
+    problems = list(judged.problems)
+    if judged.epoch is not None and judged.sequence is not None:
+        problem = sequences.check(judged.epoch, judged.sequence)
+        # what was erased or trimmed leaves a gap, which the new numbers close
+        problems += [problem] if problem is not None and problem.kind is not Wrong.GAP else []
+    if judged.event is None or problems:
+        raise RecordingUnusable(f"{place}: {problems[0].path}: {problems[0].reason}")
+    return judged.event
+
+
+def published_ms(event: TypedEvent) -> float:
+    """When an event was published, milliseconds since the epoch."""
+    return datetime.fromisoformat(event.time).timestamp() * 1000

@@ -1,0 +1,147 @@
+"""Events against their contract, from a file, from standard input, or from a room's stream in Redis."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from bot.errors import NothingHappened, RedisRefused
+from bot.recordings import LONGEST_LINE, Line, RecordingUnusable
+from bot.stream_entries import BEGINNING, Entry, entries_to_come, present_entries
+from pipeline.cancellation import cancellable
+from pipeline.contract import Judged, Problem, Sequences, Wrong, judge
+from pipeline.follow import room_state
+from pipeline.keys import Keys
+from pipeline.publish import reason
+
+MOST_PROBLEMS = 1000
+"""Problems, and fields that are not known, that machine output lists; problems beyond are counted."""
+
+
+@dataclass
+class Findings:
+    """What was found so far; tells of each problem as it comes."""
+
+    tell: Callable[[str], None]
+    allow_gaps: bool = False
+    complete: bool = False
+    events: int = 0
+    valid: int = 0
+    types: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[Wrong] = field(default_factory=Counter)
+    unknown_fields: Counter[str] = field(default_factory=Counter)
+    problems: list[dict[str, str]] = field(default_factory=list)
+    sequences: Sequences = field(default_factory=Sequences)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of it was read, and nothing found that is wrong."""
+        return self.complete and all(kind is Wrong.GAP and self.allow_gaps for kind in self.kinds)
+
+    def add(self, place: str, text: bytes | str | None, missing: Problem) -> Judged | None:
+        """Take in what stands at a place; without a text, what is wrong there is `missing`."""
+        self.events += 1
+        if text is None:
+            self.report(place, missing)
+            return None
+        judged = judge(text)
+        for problem in judged.problems:
+            self.report(place, problem)
+        self.valid += judged.event is not None
+        if judged.event is not None:
+            self.types[judged.type] += 1
+            if len(self.unknown_fields) < MOST_PROBLEMS:
+                self.unknown_fields.update(judged.unknown_fields)
+        if judged.epoch is not None and judged.sequence is not None:
+            self._follows(place, judged.epoch, judged.sequence)
+        return judged
+
+    def report(self, place: str, problem: Problem) -> None:
+        """Take in a problem."""
+        self.kinds[problem.kind] += 1
+        self.tell(f"{place}: {problem.path}: {problem.reason}")
+        if len(self.problems) < MOST_PROBLEMS:
+            told = {"place": place, "path": problem.path, "kind": problem.kind.value, "reason": problem.reason}
+            self.problems.append(told)
+
+    def _follows(self, place: str, epoch: str, sequence: int) -> None:
+        problem = self.sequences.check(epoch, sequence)
+        if problem is not None:
+            self.report(place, problem)
+
+    def summary(self) -> dict[str, Any]:
+        """All of it as one JSON object."""
+        return {
+            "ok": self.ok,
+            "complete": self.complete,
+            "events": self.events,
+            "valid": self.valid,
+            "types": dict(sorted(self.types.items())),
+            "runs": {epoch: {"first": first, "last": last} for epoch, (first, last) in self.sequences.runs.items()},
+            "missing": self.sequences.missing,
+            "wrong": {kind.value: count for kind, count in sorted(self.kinds.items())},
+            "problems": self.problems,
+            "problems_not_listed": self.kinds.total() - len(self.problems),
+            "unknown_fields": dict(self.unknown_fields),
+        }
+
+    def in_words(self) -> str:
+        """All of it as one line."""
+        runs = len(self.sequences.runs)
+        wrong = [f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(self.kinds.items())]
+        unknown = [f"{len(self.unknown_fields)} fields that are not known here"] if self.unknown_fields else []
+        counted = f"{self.valid} of {self.events} events valid, {runs} run{'' if runs == 1 else 's'} of a bot"
+        return "; ".join([counted, *wrong, *unknown])
+
+
+def check_lines(lines: Iterable[Line], findings: Findings) -> None:
+    """Check a recording."""
+    missing = Problem(Wrong.NOT_JSON, "$", f"longer than {LONGEST_LINE} bytes")
+    for line in lines:
+        findings.add(line.place, line.text, missing)
+    findings.complete = True
+
+
+async def check_room(redis: Redis, keys: Keys, findings: Findings) -> None:
+    """Check what a room's stream and state hold at present; raises RedisRefused."""
+    async for entry in present_entries(redis, keys):
+        _check_entry(entry, findings)
+    await _check_state(redis, keys, findings)
+    findings.complete = True
+
+
+async def check_room_as_it_goes(redis: Redis, keys: Keys, findings: Findings, seconds: float | None, wait_seconds: float) -> None:
+    """Check what a room's stream holds and what comes, for that long or for ever; raises RedisRefused."""
+    try:
+        async with asyncio.timeout(seconds):
+            async for page in entries_to_come(redis, keys, BEGINNING, every_seconds=0.5, wait_seconds=wait_seconds):
+                for entry in page:
+                    _check_entry(entry, findings)
+    except TimeoutError:
+        await _check_state(redis, keys, findings)
+        findings.complete = True
+
+
+def _check_entry(entry: Entry, findings: Findings) -> None:
+    findings.add(entry.stream_id, entry.text, Problem(Wrong.FOREIGN, "$", "a stream entry without the field `event`"))
+
+
+async def _check_state(redis: Redis, keys: Keys, findings: Findings) -> None:
+    try:
+        state = await cancellable(room_state(redis, keys))
+    except RedisError as error:
+        raise RedisRefused(f"redis refuses: {reason(error)}") from None
+    if state.broken:
+        findings.report("state", Problem(Wrong.STATE, "$", f"{state.broken} keys of the room's state cannot be read"))
+
+
+def conclude(findings: Findings, what: str) -> None:
+    """Raise RecordingUnusable if anything is wrong, and NothingHappened if there was nothing to check."""
+    if not findings.ok:
+        raise RecordingUnusable(f"{what}: {findings.in_words()}")
+    if not findings.events:
+        raise NothingHappened(f"{what} holds no event")

@@ -1,0 +1,79 @@
+"""A room's stream of events, read page by page."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from pipeline.events import Event
+from pipeline.keys import Keys
+
+PAGE = 500
+"""Stream entries that are read at a time."""
+
+BEGINNING = "0-0"
+"""The stream id before every entry."""
+
+
+async def events_since(
+    redis: Redis, keys: Keys, after: str = "0", *, broken: Callable[[str], None] = lambda stream_id: None
+) -> AsyncIterator[Event]:
+    """A room's events in order, from behind the stream id `after` to the newest there is.
+
+    An entry that is no event is left out, and `broken` is told its stream id.
+    """
+    async for _, event in entries_since(redis, keys, after, broken=broken):
+        yield event
+
+
+async def entries_since(
+    redis: Redis, keys: Keys, after: str = "0", *, broken: Callable[[str], None] = lambda stream_id: None
+) -> AsyncIterator[tuple[str, Event]]:
+    """As `events_since`, each event with the stream id from which to go on later."""
+    while True:
+        page: Any = await redis.xrange(keys.events, min=f"({after}", count=PAGE)
+        for after, fields in page:
+            event = event_in(fields)
+            if event is None:
+                broken(after)
+            else:
+                yield after, event
+        if len(page) < PAGE:
+            return
+
+
+def event_in(fields: dict[str, str]) -> Event | None:
+    """The event that a stream entry holds; None if it holds none."""
+    try:
+        return Event.model_validate_json(fields.get("event", ""))
+    except ValidationError:
+        return None
+
+
+def position(stream_id: str) -> tuple[int, int]:
+    """A stream id as what it is ordered by: milliseconds of the Redis server's clock, and a number within them."""
+    milliseconds, _, number = stream_id.partition("-")
+    return int(milliseconds), int(number or 0)
+
+
+def last_id(info: Any) -> str:
+    """The id that a stream gave last, from the reply to XINFO STREAM; where there is no stream, the one before all.
+
+    Raises the redis.exceptions.RedisError that the reply is.
+    """
+    if isinstance(info, ResponseError) and "no such key" in str(info):
+        return BEGINNING
+    if isinstance(info, RedisError):
+        raise info
+    last: str = info["last-generated-id"]
+    return last
+
+
+async def last_id_of(redis: Redis, keys: Keys) -> str:
+    """The id that a room's stream gave last; raises redis.exceptions.RedisError."""
+    try:
+        return last_id(await redis.xinfo_stream(keys.events))
+    except ResponseError as error:
+        return last_id(error)

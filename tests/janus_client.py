@@ -1,0 +1,135 @@
+"""A client of Janus for tests, which shares nothing with the bot's own: it looks at a room, and does what its owner may do."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from tests.janus_servers import ADMIN_SECRET, JanusServer
+
+ANSWER_SECONDS = 5
+FINAL = {"success", "event", "error", "server_info", "pong"}
+
+
+class JanusSaidNo(Exception):
+    """An error of Janus or of its VideoRoom; `code` is theirs."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+
+
+class JanusClient:
+    """One session with one handle of the VideoRoom; made by `janus_client`."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, server: JanusServer) -> None:
+        self._socket = socket
+        self._server = server
+        self._numbers = itertools.count(1)
+        self._ids: dict[str, int] = {}
+        self.events: list[dict[str, Any]] = []
+        """Every message that answered no request, in order."""
+
+    async def ask(self, janus: str, **fields: Any) -> dict[str, Any]:
+        """One request to the core, and what is no mere `ack` of it; raises JanusSaidNo."""
+        transaction = f"t{next(self._numbers)}"
+        credentials = self._credentials()
+        await self._socket.send_json({"janus": janus, "transaction": transaction, **credentials, **self._ids, **fields})
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while True:
+                message: dict[str, Any] = await self._socket.receive_json()
+                if message.get("transaction") == transaction and message["janus"] in FINAL:
+                    return _accepted(message)
+                if message["janus"] != "ack":
+                    self.events.append(message)
+
+    def _credentials(self) -> dict[str, str]:
+        options = self._server.options
+        token = {"token": options.tokens[0]} if options.tokens else {}
+        return {"apisecret": options.api_secret, **token} if options.api_secret else token
+
+    async def attach(self) -> None:
+        """Make the session, and the handle that the room's requests go through."""
+        self._ids["session_id"] = (await self.ask("create"))["data"]["id"]
+        self._ids["handle_id"] = (await self.ask("attach", plugin="janus.plugin.videoroom"))["data"]["id"]
+
+    async def room(self, request: str, **fields: Any) -> dict[str, Any]:
+        """A request to the VideoRoom about the test's room, and its answer's data; raises JanusSaidNo."""
+        data: dict[str, Any] = (await self.negotiate(request, **fields))["plugindata"]["data"]
+        return data
+
+    async def negotiate(self, request: str, jsep: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
+        """The same with session descriptions: the whole message that answers, with a `jsep` in it where there is one."""
+        body = {"request": request, "room": self._server.room, **fields}
+        answer = await self.ask("message", body=body, **({"jsep": jsep} if jsep else {}))
+        data = answer["plugindata"]["data"]
+        if "error_code" in data:
+            raise JanusSaidNo(data["error_code"], data["error"])
+        return answer
+
+    async def participants(self) -> dict[str, dict[str, Any]]:
+        """Who is in the room by display name: `id`, `publisher` and the rest of what Janus lists."""
+        listed = (await self._owner("listparticipants"))["participants"]
+        return {each.get("display", ""): each for each in listed}
+
+    async def publishers(self) -> dict[str, int | str]:
+        """The feeds that publish now, by display name."""
+        return {name: each["id"] for name, each in (await self.participants()).items() if each["publisher"]}
+
+    async def kick(self, display: str) -> None:
+        """Throw somebody out of the room."""
+        await self._owner("kick", id=(await self.participants())[display]["id"])
+
+    async def mute(self, display: str, mid: str, mute: bool = True) -> None:
+        """Have the server send on nothing of one of somebody's streams, or let it flow again."""
+        await self._owner("moderate", id=(await self.participants())[display]["id"], mid=mid, mute=mute)
+
+    async def destroy(self) -> None:
+        """End the room for everybody."""
+        await self._owner("destroy")
+
+    async def create(self, **settings: Any) -> None:
+        """Make a room under the test's number again, after it was destroyed."""
+        await self._owner("create", **{"publishers": 100, "videocodec": "vp8,h264", "notify_joining": True, **settings})
+
+    async def _owner(self, request: str, **fields: Any) -> dict[str, Any]:
+        return await self.room(request, secret=self._server.options.room_secret, **fields)
+
+
+def _accepted(message: dict[str, Any]) -> dict[str, Any]:
+    if message["janus"] == "error":
+        raise JanusSaidNo(message["error"]["code"], message["error"]["reason"])
+    return message
+
+
+@asynccontextmanager
+async def janus_client(server: JanusServer) -> AsyncIterator[JanusClient]:
+    """A client with a session and a handle, in no room, while the block runs."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(server.url, protocols=["janus-protocol"]) as socket,
+    ):
+        client = JanusClient(socket, server)
+        await client.attach()
+        yield client
+
+
+async def server_info(server: JanusServer) -> dict[str, Any]:
+    """What the server says of itself."""
+    async with aiohttp.ClientSession() as http, http.ws_connect(server.url, protocols=["janus-protocol"]) as socket:
+        return await JanusClient(socket, server).ask("info")
+
+
+async def add_tokens(server: JanusServer) -> None:
+    """Tell the server its tokens, which it does not read from a file; to be done after each start."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(server.admin_url, protocols=["janus-admin-protocol"]) as socket,
+    ):
+        for token in server.options.tokens:
+            request = {"janus": "add_token", "token": token, "transaction": token, "admin_secret": ADMIN_SECRET}
+            await socket.send_json({**request, "plugins": ["janus.plugin.videoroom"]})
+            _accepted(await socket.receive_json())

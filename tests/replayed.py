@@ -1,0 +1,93 @@
+"""What a room's state must be by its stream alone, worked out apart from the code that writes it."""
+
+import json
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from redis.asyncio import Redis
+
+from pipeline.keys import Keys
+
+Hash = dict[str, Any]
+
+
+class Replayed:
+    """Follows a stream from its beginning, and checks with `check` that Redis holds what comes of it.
+
+    `texts` are the events as they stand in the stream, `gaps` what is wrong with the sequences.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self.texts: list[str] = []
+        self.gaps: list[str] = []
+        self.last: Counter[str] = Counter()
+        self.people: dict[str, Hash] = {}
+        self.summary: Hash = {}
+        self.bot: Hash | None = None
+        self._redis: Any = redis  # whose replies are text, which its types do not know
+        self._keys, self._after = keys, "-"
+
+    async def check(self) -> None:
+        """Read what is new in the stream, and compare hashes, sorted set and the bot's status with what it tells."""
+        await self._read_on()
+        assert self.gaps == []
+        keys, redis = self._keys, self._redis
+        assert set(await redis.zrange(keys.participants, 0, -1)) >= {who for who, state in self.people.items() if "name" in state}
+        for who, expected in self.people.items():
+            assert _read(await redis.hgetall(keys.participant(who))) == expected, who
+        assert _read(await redis.hgetall(keys.summary)) == self.summary
+        assert json.loads(await redis.get(keys.bot) or "null") == self.bot
+        for epoch, sequence in self.last.items():
+            assert await redis.get(keys.last(epoch)) == str(sequence)
+
+    async def _read_on(self) -> None:
+        while page := await self._redis.xrange(self._keys.events, min=self._after, count=1000):
+            self._after = f"({page[-1][0]}"
+            for _, fields in page:
+                self.texts.append(fields["event"])
+                self._add(json.loads(fields["event"]))
+
+    def _add(self, event: Hash) -> None:
+        self.last[event["epoch"]] += 1
+        if event["sequence"] != self.last[event["epoch"]]:
+            self.gaps.append(f"{event['sequence']} stands where {self.last[event['epoch']]} should be")
+        stamp = {"updated_ms": _ms(event["time"]), "epoch": event["epoch"], "sequence": event["sequence"]}
+        kind, data = event["type"].removeprefix("classmood."), event["data"]
+        if kind == "summary":
+            self.summary = {**data, **stamp}
+        elif kind == "bot.status":
+            self.bot = None if data["state"] == "stopping" else data
+        else:
+            self._add_to_person(kind, data, {"id": event["subject"], **stamp})
+
+    def _add_to_person(self, kind: str, data: Hash, stamp: Hash) -> None:
+        person = self.people.setdefault(data["participant"], {})
+        if kind == "participant.joined":
+            person.clear()
+            person["name"] = data["name"]
+        elif kind == "coverage.changed":
+            person["coverage"] = data["after"]
+        elif kind == "emotion.changed":
+            person["emotion"] = data["after"]
+        elif kind == "emotion.sample":
+            person |= {name: value for name, value in data.items() if name not in ("participant", "model")}
+        person |= {**stamp, "present": int(kind != "participant.left")}
+
+
+def _ms(time: str) -> int:
+    return round(datetime.fromisoformat(time).timestamp() * 1000)
+
+
+def _read(fields: dict[str, str]) -> Hash:
+    """A hash with its numbers and JSON as values; text that only looks like a number stays text."""
+    return {name: value if name in ("id", "name", "epoch") else _value(value) for name, value in fields.items()} | (
+        {"withheld": fields["withheld"] == "1"} if "withheld" in fields else {}
+    )
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,429 @@
+"""Events on their way out of Redis: to a real web server that fails now and then, and to a real MQTT broker."""
+
+import asyncio
+import shutil
+import signal
+import socket
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import aiomqtt
+import pytest
+import standardwebhooks
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from bot.cli import main
+from bot.errors import SettingsWrong, Trouble
+from bot.forward import MOST_TRIES, Forwarder, NotNow, Refused
+from bot.mqtt import Broker, Mqtt
+from bot.tasks import background
+from bot.webhook import Webhook, message_id, signing_key
+from model.faces import Emotion
+from pipeline.events import Data, EmotionChanged, Event, ParticipantJoined, ParticipantLeft
+from pipeline.keys import Keys
+from pipeline.publish import Publisher
+from tests.commands import started, until
+from tests.redis_servers import PROGRAMS, RedisServer, free_port, running_redis
+
+KEYS = Keys("classmood", "maths/7b")
+SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
+# Debian has it where only root looks
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+pytestmark = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="no mosquitto")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with running_redis(SERVER) as running:
+        yield running
+
+
+@pytest.fixture
+async def redis(server: RedisServer) -> AsyncIterator[Redis]:
+    async with server.client() as client:
+        await client.flushall()
+        yield client
+
+
+@pytest.fixture
+def sender(redis: Redis) -> Publisher:
+    return Publisher(redis, KEYS, "1", outbox_limit=5000, retention_ms=600_000, status_ttl_ms=5000, retry_seconds=0.02)
+
+
+def changed(participant: str) -> EmotionChanged:
+    return EmotionChanged(participant=participant, before=None, after=Emotion.HAPPY, since_ms=1)
+
+
+async def publish(sender: Publisher, *data: Data) -> None:
+    for each in data:
+        sender.publish(each)
+    await sender.flush(5)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+class Hours:
+    """Time that passes by sleeping; it keeps how long each sleep was."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@dataclass
+class Receiver:
+    """A web server's memory: what it took, and what it answers to each try of an event by its sequence number."""
+
+    answers: Callable[[int, int], web.Response] = lambda sequence, tries: web.Response()
+    tries: Counter[int] = field(default_factory=Counter)
+    ids: dict[int, set[str]] = field(default_factory=dict)
+    taken: list[Event] = field(default_factory=list)
+    content_types: set[str] = field(default_factory=set)
+
+    async def take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        event = Event.model_validate(standardwebhooks.Webhook(SECRET).verify(body, dict(request.headers)))
+        self.tries[event.sequence] += 1
+        self.ids.setdefault(event.sequence, set()).add(request.headers["webhook-id"])
+        self.content_types.add(request.headers["content-type"])
+        answer = self.answers(event.sequence, self.tries[event.sequence])
+        if answer.status == 200:
+            self.taken.append(event)
+        if answer.reason == "cut":
+            assert request.transport is not None
+            request.transport.close()
+        return answer
+
+    def of(self, participant: str) -> list[int]:
+        return [event.sequence for event in self.taken if event.subject == participant]
+
+
+@asynccontextmanager
+async def listening(receiver: Receiver) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_post("/hook", receiver.take)
+    async with TestServer(app) as hooks:
+        yield str(hooks.make_url("/hook"))
+
+
+@asynccontextmanager
+async def forwarding(redis: Redis, url: str, hours: Hours | None = None, name: str = "a") -> AsyncIterator[Forwarder]:
+    times = hours or Hours()
+    async with aiohttp.ClientSession() as session:
+        target = Webhook(session, url, signing_key(SecretStr(SECRET)), answer_seconds=5)
+        bridge = Forwarder(redis, KEYS, target, name, from_start=True, sleep=times.sleep, monotonic=times.monotonic)
+        async with background(bridge.run()):
+            yield bridge
+
+
+async def test_every_event_is_posted_once_signed_and_as_a_cloudevent(redis: Redis, sender: Publisher) -> None:
+    receiver = Receiver()
+    await publish(sender, *(changed(f"p{number % 5}") for number in range(40)))
+    async with listening(receiver) as url, forwarding(redis, url) as bridge:
+        await eventually(lambda: len(receiver.taken) == 40)
+        await publish(sender, changed("p0"))
+        await eventually(lambda: len(receiver.taken) == 41)
+    assert sorted(event.sequence for event in receiver.taken) == list(range(1, 42))
+    assert all(receiver.of(f"p{number}") == sorted(receiver.of(f"p{number}")) for number in range(5))
+    assert receiver.content_types == {"application/cloudevents+json; charset=UTF-8"}
+    assert (bridge.counts.forwarded, bridge.counts.dropped, bridge.counts.retries) == (41, 0, 0)
+
+
+async def test_a_target_that_fails_now_and_then_gets_everything_in_order_with_the_same_message_id(
+    redis: Redis, sender: Publisher
+) -> None:
+    def now_and_then(sequence: int, tries: int) -> web.Response:
+        if tries > 2 or sequence % 3:
+            return web.Response()
+        return web.Response(status=(500, 503)[tries - 1]) if sequence % 2 else web.Response(status=502, reason="cut")
+
+    receiver = Receiver(now_and_then)
+    await publish(sender, *(changed(f"p{number % 4}") for number in range(30)))
+    async with listening(receiver) as url, forwarding(redis, url) as bridge:
+        await eventually(lambda: len(receiver.taken) == 30)
+    assert all(receiver.of(f"p{number}") == sorted(receiver.of(f"p{number}")) for number in range(4))
+    assert bridge.counts.dropped == 0 and bridge.counts.retries >= 10
+    assert all(len(ids) == 1 for ids in receiver.ids.values()) and len(set.union(*receiver.ids.values())) == 30
+
+
+async def test_a_target_that_asks_for_time_is_left_alone_for_as_long(redis: Redis, sender: Publisher) -> None:
+    busy = web.Response(status=429, headers={"retry-after": "90"})
+    receiver, hours = Receiver(lambda sequence, tries: web.Response() if tries > 1 else busy), Hours()
+    await publish(sender, changed("ada"))
+    async with listening(receiver) as url, forwarding(redis, url, hours):
+        await eventually(lambda: len(receiver.taken) == 1)
+    assert sum(hours.slept) == pytest.approx(90)
+
+
+async def test_what_a_target_refuses_is_dropped_and_counted_and_the_rest_goes_on(redis: Redis, sender: Publisher) -> None:
+    receiver = Receiver(lambda sequence, tries: web.Response(status=422 if sequence == 2 else 301 if sequence == 3 else 200))
+    await publish(sender, *(changed("ada") for _ in range(4)))
+    async with listening(receiver) as url, forwarding(redis, url) as bridge:
+        await eventually(lambda: len(receiver.taken) == 2)
+    assert receiver.of("ada") == [1, 4] and bridge.counts.dropped == 2 and receiver.tries[2] == 1
+
+
+async def test_one_event_that_breaks_the_target_does_not_hold_up_the_rest_for_ever(redis: Redis, sender: Publisher) -> None:
+    receiver = Receiver(lambda sequence, tries: web.Response(status=500 if sequence == 1 else 200))
+    await publish(sender, changed("ada"), changed("ben"), changed("ada"))
+    async with listening(receiver) as url, forwarding(redis, url) as bridge:
+        await eventually(lambda: len(receiver.taken) == 2)
+    assert receiver.of("ada") == [3] and bridge.counts.dropped == 1 and receiver.tries[1] == MOST_TRIES
+
+
+async def test_a_bridge_that_starts_again_neither_loses_nor_repeats(redis: Redis, sender: Publisher) -> None:
+    receiver = Receiver()
+    async with listening(receiver) as url:
+        for number in range(3):
+            await publish(sender, changed("ada"), changed("ben"))
+            async with forwarding(redis, url):
+                await eventually(lambda count=2 * number + 2: len(receiver.taken) == count)
+                await asyncio.sleep(0.05)
+        async with forwarding(redis, url, name="b"):
+            await eventually(lambda: len(receiver.taken) == 12)
+    assert sorted(event.sequence for event in receiver.taken[:6]) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_target_that_is_busy_for_long_loses_no_event(redis: Redis, sender: Publisher) -> None:
+    receiver = Receiver(lambda sequence, tries: web.Response(status=503 if tries <= 3 * MOST_TRIES else 200))
+    await publish(sender, changed("ada"))
+    async with listening(receiver) as url, forwarding(redis, url) as bridge:
+        await eventually(lambda: len(receiver.taken) == 1)
+    assert (bridge.counts.dropped, bridge.counts.retries) == (0, 3 * MOST_TRIES)
+
+
+async def test_a_target_that_is_away_is_waited_for(redis: Redis, sender: Publisher) -> None:
+    port, hours = free_port(), Hours()
+    await publish(sender, changed("ada"))
+    async with forwarding(redis, f"http://127.0.0.1:{port}/hook", hours) as bridge:
+        await eventually(lambda: bridge.counts.retries > 100)
+    assert bridge.counts.forwarded == bridge.counts.dropped == 0 and max(hours.slept) == 60
+
+
+async def test_what_was_gone_before_it_could_be_sent_is_counted(redis: Redis, sender: Publisher) -> None:
+    await publish(sender, *(changed("ada") for _ in range(10)))
+    await redis.xtrim(KEYS.events, maxlen=4, approximate=False)
+    receiver = Receiver()
+    async with listening(receiver) as url, forwarding(redis, url) as bridge:
+        await eventually(lambda: len(receiver.taken) == 4)
+    assert bridge.counts.missed == 6
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7), ("99999999999", 3600), ("soon", 0), ("", 0), ("-3", 0), ("Thu, 01 Jan 1970 00:01:30 GMT", 60)],
+)
+async def test_retry_after_is_read_in_both_its_forms(header: str, seconds: float) -> None:
+    async def busy(request: web.Request) -> web.Response:
+        return web.Response(status=503, headers={"retry-after": header})
+
+    app = web.Application()
+    app.router.add_post("/hook", busy)
+    async with TestServer(app) as hooks, aiohttp.ClientSession() as session:
+        with pytest.raises(NotNow, match="status 503") as later:
+            await Webhook(session, str(hooks.make_url("/hook")), None, clock=lambda: 30.0).send(_event())
+    assert later.value.after_seconds == seconds
+
+
+def _event(participant: str = "ada", room: str = "maths") -> Event:
+    data = changed(participant)
+    return Event(
+        id="1-1",
+        source=f"/classmood/rooms/{room}",
+        type=data.type,
+        subject=participant,
+        time="2026-01-01T08:00:00.000Z",
+        sequence=1,
+        epoch="1",
+        dataschema=f"urn:classmood:schema:1:{data.type}",
+        data=data.model_dump(mode="json"),
+    )
+
+
+def test_the_same_event_of_two_rooms_has_two_message_ids() -> None:
+    assert message_id(_event()) == message_id(_event("ada")) != message_id(_event(room="art"))
+
+
+@pytest.mark.parametrize("secret", ["hush", "whsec_", "whsec_c2hvcnQ=", "whsec_not base64 at all, though it is long enough"])
+def test_a_secret_that_cannot_sign_is_refused_without_being_told(secret: str) -> None:
+    with pytest.raises(SettingsWrong, match="CLASSMOOD_WEBHOOK_SECRET must be") as wrong:
+        signing_key(SecretStr(secret))
+    assert secret.removeprefix("whsec_") not in str(wrong.value) or secret == "whsec_"
+
+
+@contextmanager
+def mosquitto(folder: Path, port: int, *lines: str) -> Iterator[None]:
+    """A broker that keeps what is retained in `folder`."""
+    config = folder / "mosquitto.conf"
+    config.write_text(
+        "\n".join((f"listener {port} 127.0.0.1", "persistence true", f"persistence_location {folder}/", *lines)) + "\n"
+    )
+    assert MOSQUITTO is not None
+    with (folder / "mosquitto.log").open("ab") as log:
+        process = subprocess.Popen([MOSQUITTO, "-c", str(config)], stdout=log, stderr=log)
+    try:
+        until(lambda: _listens(port), 10)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@asynccontextmanager
+async def subscribed(port: int) -> AsyncIterator[list[aiomqtt.Message]]:
+    heard: list[aiomqtt.Message] = []
+
+    async def listen() -> None:
+        async for message in client.messages:
+            heard.append(message)  # noqa: PERF401  # it never ends
+
+    async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+        await client.subscribe("#", qos=1)
+        async with background(listen()):
+            yield heard
+
+
+def topics(messages: list[aiomqtt.Message]) -> list[str]:
+    return [str(message.topic).removeprefix("school/maths%2F7b/") for message in messages]
+
+
+@pytest.fixture
+def broker_folder(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o777)  # as root it runs as a user of its own
+    return tmp_path
+
+
+@needs_mosquitto
+async def test_a_broker_gets_each_event_on_its_topic_and_keeps_the_latest_until_the_participant_leaves(
+    redis: Redis, sender: Publisher, broker_folder: Path
+) -> None:
+    port = free_port()
+    with mosquitto(broker_folder, port, "allow_anonymous true"):
+        async with subscribed(port) as heard:
+            async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600) as target:
+                bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
+                async with background(bridge.run()):
+                    await publish(sender, ParticipantJoined(participant="a+b", name="Ada", reason="published"), changed("a+b"))
+                    await eventually(lambda: len(heard) == 3)
+                    async with subscribed(port) as late:
+                        await eventually(lambda: len(late) == 2)
+                    await publish(sender, ParticipantLeft(participant="a+b", reason="left"))
+                    await eventually(lambda: bridge.counts.forwarded == 3)
+                    async with subscribed(port) as later:
+                        await eventually(lambda: len(later) == 1)
+                        await asyncio.sleep(0.05)
+            await eventually(lambda: heard[-1].payload == b"offline")
+    person = "participant/a%2Bb/"
+    assert topics(heard)[:4] == [
+        "availability",
+        person + "participant.joined",
+        person + "emotion.changed",
+        person + "participant.left",
+    ]
+    assert {message.qos for message in heard} == {1}
+    assert Event.model_validate_json(bytes(heard[2].payload)).data["after"] == "happy"  # type: ignore[arg-type]
+    assert heard[2].properties is not None and heard[2].properties.json()["ContentType"].startswith(
+        "application/cloudevents+json"
+    )
+    assert sorted(topics(late)) == ["availability", person + "emotion.changed"] and topics(later) == ["availability"]
+
+
+@needs_mosquitto
+async def test_a_broker_that_restarts_loses_no_event(redis: Redis, sender: Publisher, broker_folder: Path) -> None:
+    port = free_port()
+    target = Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600)
+    bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True, sleep=lambda s: asyncio.sleep(min(s, 0.05)))
+    with mosquitto(broker_folder, port, "allow_anonymous true"):
+        await target.__aenter__()
+        async with background(bridge.run()):
+            await publish(sender, changed("ada"))
+            await eventually(lambda: bridge.counts.forwarded == 1)
+    async with background(bridge.run()):
+        await publish(sender, changed("ada"), changed("ben"))
+        await eventually(lambda: bridge.counts.retries > 0)
+        with mosquitto(broker_folder, port, "allow_anonymous true"):
+            async with subscribed(port) as heard:
+                await eventually(lambda: bridge.counts.forwarded == 3)
+                await eventually(lambda: len(heard) >= 3)
+            await target.__aexit__(None, None, None)
+    assert bridge.counts.dropped == 0
+
+
+@needs_mosquitto
+async def test_a_broker_that_refuses_the_password_and_one_that_is_not_there_are_one_line(broker_folder: Path) -> None:
+    port = free_port()
+    refuses = pytest.raises(Trouble, match=f"mqtt broker at 127.0.0.1:{port} refuses: .*[Nn]ot authorized")
+    with mosquitto(broker_folder, port, "allow_anonymous false"), refuses as refused:
+        await Mqtt(Broker("127.0.0.1", port, username="ada", password="s3cret"), "school", "maths", 60).__aenter__()
+    assert "s3cret" not in str(refused.value)
+    with pytest.raises(Trouble, match=f"mqtt broker at 127.0.0.1:{port}: "):
+        await Mqtt(Broker("127.0.0.1", port), "school", "maths", 60).__aenter__()
+
+
+async def test_a_topic_too_long_for_mqtt_is_refused_before_anything_is_sent() -> None:
+    target = Mqtt(Broker("127.0.0.1", 1), "school", "maths", 60)
+    with pytest.raises(Refused, match="topic"):
+        await target.send(_event("ü" * 20_000))
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("ftp://host/x", "--to must be mqtt://"),
+        ("mqtt:///topic", "--to must be mqtt://"),
+        ("https://ada:s3cret@host/x", "must not hold a password"),
+        ("mqtt://host:notaport/x", "the port must be a number"),
+        ("mqtt://host/class/#", "has no wildcards"),
+    ],
+)
+def test_a_target_that_cannot_be_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, complaint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["forward", "maths", "--to", url]) == 2
+    told = capsys.readouterr().err
+    assert complaint in told and "s3cret" not in told and len(told.splitlines()) == 1
+
+
+@pytest.mark.slow
+async def test_the_command_forwards_until_it_is_stopped_and_tells_what_it_did(
+    redis: Redis, sender: Publisher, server: RedisServer, tmp_path: Path
+) -> None:
+    receiver = Receiver()
+    settings = {"CLASSMOOD_REDIS_URL": server.url, "CLASSMOOD_WEBHOOK_SECRET": SECRET}
+    await publish(sender, changed("ada"))
+    async with listening(receiver) as url:
+        with started(tmp_path, "forward", KEYS.room, "--to", url, "--from-start", **settings) as command:
+            await eventually(lambda: len(receiver.taken) == 1)
+            await asyncio.sleep(0.1)
+            command.signal(signal.SIGTERM)
+            assert command.exit_code() == 0
+    assert "forwarded to 127.0.0.1: 1 forwarded, 0 dropped" in command.err and SECRET not in command.err

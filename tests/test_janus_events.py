@@ -1,0 +1,225 @@
+"""What a Janus gateway may say, and everything that it should not say: nothing of it ends the bot."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiortc import RTCConfiguration
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.errors import RemovedFromRoom
+from bot.rooms import Departure, Happening, Participant, Unseen
+from bot.rooms.janus_api import Access, JanusSession
+from bot.rooms.janus_messages import VIDEO_ROOM, read_envelope, read_room_event
+from bot.rooms.janus_roster import Camera, JanusRoster, Presence
+from bot.rooms.janus_stay import Stay
+from bot.rooms.janus_subscription import Terms
+from pipeline.coverage import Coverage
+
+SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=sendonly\r\n"
+
+
+class SaysNo:
+    """The socket of a gateway that makes sessions and handles, and answers everything else with one error."""
+
+    close_code = 1000
+
+    def __init__(self) -> None:
+        self.hear: Callable[[str], None] = lambda text: None
+        self.handles = 0
+
+    async def send_str(self, text: str) -> None:
+        message = json.loads(text)
+        answer: dict[str, Any] = {"janus": "success", "transaction": message["transaction"]}
+        if message["janus"] == "info":
+            answer |= {"janus": "server_info", "version": 1102, "version_string": "1.1.2"}
+        elif message["janus"] == "create":
+            answer["data"] = {"id": 1}
+        elif message["janus"] == "attach":
+            self.handles += 1
+            answer["data"] = {"id": 100 + self.handles}
+        elif message["janus"] == "message":
+            answer |= {"janus": "event", "plugindata": {"data": {"error_code": 499, "error": "no"}}}
+        self.hear(json.dumps(answer))
+
+
+async def stay_in(*messages: str) -> tuple[list[Happening], JanusSession]:
+    """What is told of a room whose gateway says that, and its session; raises what ends the stay."""
+    socket, told = SaysNo(), []
+    session = JanusSession(socket, Access("ws://127.0.0.1:1/"))  # type: ignore[arg-type]  # as much of one as is needed
+    socket.hear = session.take
+    await session.start()
+    woken = asyncio.Event()
+    handle = await session.attach(VIDEO_ROOM, woken.set)
+    terms = Terms(1, {"room": 1}, 0, 0)
+    stay = Stay(session, handle, woken, ["99"], terms, RTCConfiguration(iceServers=[]), told.append)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(stay.run())
+        for message in messages:
+            session.take(message)
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert running.done() == session.lost.is_set()
+        session.lose("the test is over")
+    return told, session
+
+
+def said(**data: Any) -> str:
+    """An event of the room."""
+    return json.dumps({"janus": "event", "sender": 101, "plugindata": {"data": {"videoroom": "event", **data}}})
+
+
+def camera(codec: str = "vp8", **more: Any) -> dict[str, Any]:
+    return {"type": "video", "mid": "0", "mindex": 0, "codec": codec, **more}
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+SOMEBODY = st.fixed_dictionaries(
+    {"id": st.integers(1, 5) | ANYTHING},
+    optional={
+        "display": st.text(max_size=4) | ANYTHING,
+        "metadata": ANYTHING,
+        "streams": st.lists(st.builds(camera, st.sampled_from(["vp8", "vp9", "h264", ""])) | ANYTHING, max_size=3) | ANYTHING,
+    },
+)
+DATA = st.fixed_dictionaries(
+    {},
+    optional={
+        "videoroom": st.sampled_from(["event", "joined", "attached", "updated", "updating", "talking", "slow_link"]) | ANYTHING,
+        "publishers": st.lists(SOMEBODY | ANYTHING, max_size=3) | ANYTHING,
+        "attendees": st.lists(SOMEBODY | ANYTHING, max_size=3) | ANYTHING,
+        "joining": SOMEBODY | ANYTHING,
+        "leaving": st.integers(1, 5) | ANYTHING,
+        "unpublished": st.integers(1, 5) | ANYTHING,
+        "kicked": st.integers(1, 5) | ANYTHING,
+        "streams": st.lists(SOMEBODY | ANYTHING, max_size=3) | ANYTHING,
+        "reason": st.text(max_size=4) | ANYTHING,
+        "error_code": ANYTHING,
+    },
+)
+MESSAGE = st.fixed_dictionaries(
+    {"janus": st.sampled_from(["event", "ack", "success", "error", "hangup", "webrtcup", "media", "slowlink", "trickle"])},
+    optional={
+        "sender": st.sampled_from([101, 102, 7]) | ANYTHING,
+        "transaction": st.text(max_size=4) | ANYTHING,
+        "plugindata": st.fixed_dictionaries({"data": DATA}) | ANYTHING,
+        "jsep": st.just({"type": "offer", "sdp": SDP}) | ANYTHING,
+        "data": ANYTHING,
+        "error": ANYTHING,
+    },
+)
+TEXTS = st.lists((MESSAGE | ANYTHING).map(json.dumps) | st.text(max_size=20), max_size=8)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(TEXTS)
+def test_whatever_the_gateway_says_the_bot_stays(texts: list[str]) -> None:
+    told, session = asyncio.run(stay_in(*texts, said(publishers=[{"id": 77, "display": "Ada", "streams": [camera("vp9")]}])))
+    assert session.why == "the test is over"
+    assert Unseen(Participant("77", "Ada"), Coverage.UNSUPPORTED_CODEC) in told
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(DATA, max_size=12))
+def test_whatever_events_come_the_roster_tells_each_change_once(events: list[dict[str, Any]]) -> None:
+    roster, present = JanusRoster(), set()
+    for data in events:
+        event = read_room_event(data)
+        for change in roster.take(event):
+            if isinstance(change, Departure):
+                present.remove(change.participant_id)
+            else:
+                present.add(change.participant.id)
+        assert present == roster.present.keys()
+        repeated = [change for change in roster.take(event) if isinstance(change, Presence)] if not _contradicts(data) else []
+        assert not repeated
+
+
+def _contradicts(data: dict[str, Any]) -> bool:
+    """Whether an event says two things of somebody, so that saying it twice changes them twice."""
+    return len(data.keys() & {"publishers", "attendees", "joining", "leaving", "unpublished", "kicked"}) > 1 or (
+        isinstance(data.get("publishers"), list) and len(data["publishers"]) > 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("publisher", "coverage"),
+    [
+        ({"streams": []}, Coverage.CAMERA_OFF),
+        ({"streams": [{"type": "audio", "mid": "0", "codec": "opus"}]}, Coverage.CAMERA_OFF),
+        ({"streams": [camera("vp9")]}, Coverage.UNSUPPORTED_CODEC),
+        ({"streams": [camera("av1"), camera("h265")]}, Coverage.UNSUPPORTED_CODEC),
+        ({"streams": [camera(disabled=True)]}, Coverage.CAMERA_OFF),
+        ({"streams": [camera(description="My Screen")]}, Coverage.CAMERA_OFF),
+        ({"streams": [camera()], "metadata": {"consent": False}}, Coverage.NOT_CONSENTED),
+        ({"audio_codec": "opus"}, Coverage.CAMERA_OFF),
+    ],
+)
+async def test_who_cannot_be_watched_is_told_of_with_the_reason(publisher: dict[str, Any], coverage: Coverage) -> None:
+    told, _ = await stay_in(said(publishers=[{"id": 5, "display": "Ada", **publisher}]))
+    assert [(happening.participant.name, happening.coverage) for happening in told if isinstance(happening, Unseen)] == [
+        ("Ada", coverage)
+    ]
+
+
+def test_the_first_camera_with_a_readable_codec_is_chosen_beside_a_screen() -> None:
+    streams = [camera(mid="1", description="screen"), camera("vp9", mid="2"), camera("h264", mid="3"), camera(mid="4")]
+    (change,) = JanusRoster().take(read_room_event({"publishers": [{"id": 5, "streams": streams}]}))
+    assert isinstance(change, Presence) and change.camera == Camera("5", "3")
+
+
+def test_a_former_self_that_lingers_in_the_room_is_no_participant() -> None:
+    roster = JanusRoster(["7"])
+    assert roster.take(read_room_event({"attendees": [{"id": 7}, {"id": 8, "display": "Ada"}]})) == [
+        Presence(Participant("8", "Ada"), None, Coverage.CAMERA_OFF)
+    ]
+
+
+def test_the_servers_own_list_tells_of_whom_events_did_not() -> None:
+    roster = JanusRoster(["7"])
+    roster.take(read_room_event({"attendees": [{"id": 1, "display": "Ada"}, {"id": 2, "display": "Bob"}]}))
+    listed = read_room_event({"videoroom": "participants", "participants": [{"id": 7}, {"id": 2}, {"id": 3, "display": "Cy"}]})
+    assert roster.reconcile(listed) == [Presence(Participant("3", "Cy"), None, Coverage.CAMERA_OFF)]
+    # a list may be older than somebody's coming, two are not
+    assert roster.reconcile(listed) == [Departure("1", "left")]
+    assert roster.reconcile(listed) == [] and roster.reconcile(read_room_event({"videoroom": "event"})) == []
+
+
+async def test_who_unpublishes_stays_and_who_leaves_is_gone_however_often_it_is_said() -> None:
+    publisher = {"id": 5, "display": "Ada", "streams": [camera("vp9")]}
+    told, _ = await stay_in(*[said(publishers=[publisher])] * 2, *[said(unpublished=5)] * 2, *[said(leaving=5)] * 2)
+    ada = Participant("5", "Ada")
+    assert told == [Unseen(ada, Coverage.UNSUPPORTED_CODEC), Unseen(ada, Coverage.CAMERA_OFF), Departure("5", "left")]
+
+
+async def test_one_odd_entry_costs_the_others_nothing_and_is_counted() -> None:
+    told, session = await stay_in(said(publishers=[{"id": []}, 5, {"id": 6, "display": "Bob"}], leaving={"id": 3}))
+    assert told == [Unseen(Participant("6", "Bob"), Coverage.CAMERA_OFF)]
+    assert session.skipped["odd entries"] == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [({"leaving": "ok", "reason": "kicked"}, "removed from the room"), ({"videoroom": "destroyed"}, "closed at the server")],
+)
+async def test_who_is_removed_leaves_for_good(data: dict[str, Any], words: str) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await stay_in(said(**data))
+    assert caught.group_contains(RemovedFromRoom, match=words)
+
+
+async def test_a_session_that_the_gateway_forgot_is_lost() -> None:
+    _, session = await stay_in(json.dumps({"janus": "timeout", "session_id": 1}))
+    assert session.why == "the session timed out"
+
+
+def test_a_message_that_is_none_is_read_as_none() -> None:
+    assert read_envelope("nonsense") is None and read_envelope("[1]") is None and read_envelope('{"janus": 5}') is None

@@ -1,0 +1,117 @@
+"""What falls out of a full outbox, and what a Redis that lost its data would be told again."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.faces import Emotion
+from pipeline.coverage import Coverage
+from pipeline.events import CoverageChanged, Data, EmotionChanged, ParticipantJoined, ParticipantLeft
+from pipeline.outbox import Outbox, Told, Waiting, subject_of
+
+
+def joined(who: str) -> Data:
+    return ParticipantJoined(participant=who, name=who, reason="published")
+
+
+def left(who: str) -> Data:
+    return ParticipantLeft(participant=who, reason="left")
+
+
+def covered(who: str, after: Coverage = Coverage.OK) -> Data:
+    return CoverageChanged(participant=who, before=None, after=after)
+
+
+def changed(who: str) -> Data:
+    return EmotionChanged(participant=who, before=None, after=Emotion.HAPPY, since_ms=1)
+
+
+ANYTHING = st.builds(lambda make, who: make(who), st.sampled_from([joined, left, covered, changed]), st.sampled_from("abcd"))
+
+
+def filled(limit: int, *everything: Data) -> Outbox:
+    outbox = Outbox(limit)
+    for number, data in enumerate(everything):
+        outbox.put(Waiting(number, data))
+    return outbox
+
+
+def contents(outbox: Outbox) -> list[Data]:
+    return [waiting.data for waiting in outbox.take(len(outbox))]
+
+
+def test_what_a_later_event_makes_up_for_falls_out_before_what_none_does() -> None:
+    outbox = filled(3, joined("ada"), covered("ada", Coverage.NO_FACE), covered("ada"), changed("ada"))
+    assert contents(outbox) == [joined("ada"), covered("ada"), changed("ada")]
+    assert outbox.dropped == 1
+
+
+def test_where_nothing_is_made_up_for_the_oldest_falls_out() -> None:
+    outbox = filled(2, joined("ada"), joined("ben"), joined("cid"))
+    assert contents(outbox) == [joined("ben"), joined("cid")]
+    assert outbox.dropped == 1
+
+
+def test_who_left_needs_no_join_and_who_came_again_no_leave() -> None:
+    assert contents(filled(1, joined("ada"), left("ada"))) == [left("ada")]
+    assert contents(filled(1, left("ada"), joined("ada"))) == [joined("ada")]
+
+
+def test_what_is_put_back_is_the_first_to_go_and_the_first_to_fall_out() -> None:
+    outbox = filled(3, covered("ada"), joined("ben"))
+    outbox.put_back([Waiting(0, covered("ada", Coverage.NO_FACE)), Waiting(0, joined("cid"))])
+    assert contents(outbox) == [joined("cid"), covered("ada"), joined("ben")]
+    assert outbox.dropped == 1
+
+
+@settings(max_examples=50)
+@given(st.lists(st.one_of(ANYTHING, st.none(), st.integers(0, 3)), max_size=60), st.integers(1, 8))
+def test_order_and_bound_and_count_hold_whatever_happens(happenings: list[Data | int | None], limit: int) -> None:
+    """Data is put, an integer takes that many, and None puts back what was taken last."""
+    outbox, put, taken, gone = Outbox(limit), 0, list[Waiting](), 0
+    for happening in happenings:
+        if isinstance(happening, int):
+            gone += len(taken)
+            taken = outbox.take(happening)
+        elif happening is None:
+            outbox.put_back(taken)
+            taken = []
+        else:
+            outbox.put(Waiting(put, happening))
+            put += 1
+        assert len(outbox) <= limit
+        assert put == gone + len(taken) + len(outbox) + outbox.dropped
+    times = [waiting.at_ms for waiting in outbox.take(len(outbox))]
+    assert times == sorted(times)
+
+
+@settings(max_examples=50)
+@given(st.lists(ANYTHING, max_size=80))
+def test_a_limit_that_has_room_for_everybodys_state_never_loses_the_latest_of_anything(everything: list[Data]) -> None:
+    outbox = filled(4 * 3, *everything)
+    latest = {subject_of(data): data for data in everything}
+    kept = contents(outbox)
+    assert {subject_of(data): data for data in kept} == latest
+    assert len(kept) == min(len(everything), 12)
+
+
+def test_redis_is_told_again_of_who_is_present_and_in_the_order_it_happened() -> None:
+    told = Told()
+    happened = [joined("ada"), joined("ben"), covered("ada", Coverage.NO_FACE), changed("ben"), covered("ada"), left("ben")]
+    for number, data in enumerate(happened):
+        told.add(Waiting(number, data))
+    assert [waiting.data for waiting in told.in_order()] == [joined("ada"), covered("ada")]
+    assert len(told) == 1
+
+
+def test_of_one_millisecond_the_later_is_told_later() -> None:
+    told = Told()
+    for data in (joined("ada"), changed("ada"), covered("ada"), changed("ada")):
+        told.add(Waiting(1, data))
+    assert [waiting.data for waiting in told.in_order()] == [joined("ada"), covered("ada"), changed("ada")]
+
+
+def test_who_comes_again_is_not_told_of_with_what_was_before() -> None:
+    told = Told()
+    for number, data in enumerate([joined("ada"), changed("ada"), joined("ada")]):
+        told.add(Waiting(number, data))
+    assert [waiting.at_ms for waiting in told.in_order()] == [2]

@@ -1,0 +1,413 @@
+"""Classes that are recorded from a real Redis, and played into one."""
+
+import asyncio
+import gzip
+import json
+import resource
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.cli import main
+from bot.line_files import PlainFile, opened_for_lines
+from bot.record import Recorder, record
+from bot.recordings import RecordingUnusable
+from bot.replay import AS_FAST_AS_POSSIBLE, Pace, Played, moved, replay
+from bot.settings import Settings
+from bot.stream_entries import Entry
+from bot.tasks import background
+from bot.timeline import published_ms, survey
+from pipeline.clock import now_ms
+from pipeline.contract import TypedEvent, judge
+from pipeline.events import Data, EmotionChanged, EmotionSample, Event, ParticipantJoined, ParticipantLeft
+from pipeline.follow import RoomState, events_since, room_state
+from pipeline.keys import Keys
+from pipeline.publish import Publisher
+from tests.commands import ended, started, until
+from tests.make_example_class import STUDENTS, example_class
+from tests.redis_servers import PROGRAMS, RedisServer, running_redis
+
+FIXTURES = Path(__file__).parent / "fixtures"
+EXAMPLE = FIXTURES / "example-class.jsonl.gz"
+SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
+KEYS = Keys("classmood", "algebra")
+AT_ONCE = Pace(AS_FAST_AS_POSSIBLE)
+
+pytestmark = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with running_redis(SERVER) as running:
+        yield running
+
+
+@pytest.fixture
+async def redis(server: RedisServer) -> AsyncIterator[Redis]:
+    async with server.client() as client:
+        await client.flushall()
+        yield client
+
+
+def some_settings() -> Settings:
+    return Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+def publisher(redis: Redis, epoch: str = "1") -> Publisher:
+    return Publisher(redis, KEYS, epoch, outbox_limit=5000, retention_ms=600_000, status_ttl_ms=60_000, retry_seconds=0.1)
+
+
+def joined(participant: str) -> ParticipantJoined:
+    return ParticipantJoined(participant=participant, name=participant, reason="joined")
+
+
+def a_recording(file: Path, *numbers: int) -> Path:
+    """A file with these lines of the example class, or its first seconds."""
+    with gzip.open(EXAMPLE, "rt") as lines:
+        events = lines.readlines()
+    file.write_text("".join(events[number] for number in numbers or range(150)))
+    return file
+
+
+def events_in(file: Path) -> list[TypedEvent]:
+    """The events of a recording, each of them valid."""
+    text = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    events = [judge(line).event for line in text.splitlines()]
+    assert text.endswith(b"\n") and None not in events
+    return [event for event in events if event is not None]
+
+
+async def published(redis: Redis, keys: Keys = KEYS) -> list[Event]:
+    return [event async for event in events_since(redis, keys)]
+
+
+def without_times(data: Data) -> dict[str, Any]:
+    return {name: value for name, value in data.model_dump(mode="json").items() if not name.endswith("_ms")}
+
+
+# replay
+
+
+async def test_the_example_class_played_at_once_leaves_the_state_that_its_events_say(redis: Redis) -> None:
+    played, began_ms = Played(), now_ms()
+    await replay(redis, KEYS, survey(str(EXAMPLE)), some_settings(), AT_ONCE, played)
+    recorded, events = events_in(EXAMPLE), await published(redis)
+    assert [without_times(event.typed()) for event in events] == [without_times(event.data) for event in recorded]
+    assert [event.sequence for event in events] == list(range(1, len(recorded) + 1))
+    assert len({event.epoch for event in events}) == 1 and int(events[0].epoch) >= began_ms
+    assert {event.source for event in events} == {"/classmood/rooms/algebra"}
+    assert all(judge(event.to_json()).event for event in events[-100:])
+    check_the_state(await room_state(redis, KEYS), recorded, began_ms)
+
+
+def check_the_state(state: RoomState, recorded: list[TypedEvent], began_ms: int) -> None:
+    """Who is there, and how, is what the last event about each says."""
+    left = {event.subject for event in recorded if isinstance(event.data, ParticipantLeft)}
+    assert len(state.participants) == STUDENTS and {each.id for each in state.participants if not each.present} == left
+    samples = {event.subject: event.data for event in recorded if isinstance(event.data, EmotionSample)}
+    changes = {event.subject: event.data for event in recorded if isinstance(event.data, EmotionChanged)}
+    for each in state.participants:
+        assert each.emotion == (changes[each.id].after if each.id in changes else None)
+        assert each.scores == (samples[each.id].scores if each.id in samples else None)
+        assert began_ms <= each.updated_ms <= now_ms()
+        assert each.at_ms is None or began_ms <= each.at_ms <= now_ms()
+    last = [event.data for event in recorded if event.type == "classmood.summary"][-1]
+    assert state.summary is not None and state.summary.shares == last.shares  # type: ignore[union-attr]
+    assert state.bot is None and state.broken == 0
+
+
+async def test_a_replay_keeps_the_distances_in_time_divided_by_its_speed(redis: Redis, tmp_path: Path) -> None:
+    file, played = a_recording(tmp_path / "class.jsonl"), Played()
+    seconds = survey(str(file)).seconds
+    await replay(redis, KEYS, survey(str(file)), some_settings(), Pace(seconds), played)
+    events, recorded = await published(redis), events_in(file)
+    took = at(events[-1]) - at(events[0])
+    assert 950 <= took <= 2500 and played.events == 150
+    for event, was in zip(events, recorded, strict=True):
+        assert at(event) - at(events[0]) >= (at(was) - at(recorded[0])) / seconds - 50
+
+
+def at(event: Event | TypedEvent) -> float:
+    return published_ms(event)  # type: ignore[arg-type]  # both have a time
+
+
+async def test_a_history_comes_at_once_with_the_times_of_a_class_that_just_ended(redis: Redis, tmp_path: Path) -> None:
+    file = a_recording(tmp_path / "class.jsonl")
+    await replay(redis, KEYS, survey(str(file)), some_settings(), Pace(history=True), Played())
+    events, recorded = await published(redis), events_in(file)
+    assert now_ms() - 5000 < at(events[-1]) <= now_ms()
+    shift = at(events[0]) - at(recorded[0])
+    for event, was in zip(events, recorded, strict=True):
+        assert abs(at(event) - at(was) - shift) <= 2
+        data = event.typed()
+        if isinstance(data, EmotionSample) and isinstance(was.data, EmotionSample):
+            assert abs(data.at_ms - was.data.at_ms - shift) <= 2
+
+
+def test_every_time_in_an_event_is_moved_and_its_distance_shortened() -> None:
+    change = EmotionChanged(participant="ada", before=None, after="unknown", since_ms=9_000)
+    assert moved(change, 10_000, 50_000, 1).since_ms == 49_000  # type: ignore[union-attr]
+    assert moved(change, 10_000, 50_000, 4).since_ms == 49_750  # type: ignore[union-attr]
+    assert moved(change, 10_000, 50_000, AS_FAST_AS_POSSIBLE).since_ms == 50_000  # type: ignore[union-attr]
+
+
+async def test_a_loop_plays_round_after_round_each_as_a_run_of_its_own(redis: Redis, tmp_path: Path) -> None:
+    played = Played()
+    recording = survey(str(a_recording(tmp_path / "class.jsonl")))
+    async with background(replay(redis, KEYS, recording, some_settings(), AT_ONCE, played, loop=True)):
+        while played.rounds < 2:
+            await asyncio.sleep(0.01)
+    runs = Counter(event.epoch for event in await published(redis))
+    assert len(runs) >= 2
+    state = await room_state(redis, KEYS)
+    assert state.present == () and state.bot is None
+
+
+async def test_a_replay_that_is_cut_short_leaves_nobody_behind(redis: Redis, tmp_path: Path) -> None:
+    recording = survey(str(a_recording(tmp_path / "class.jsonl")))
+    async with background(replay(redis, KEYS, recording, some_settings(), Pace(1), Played())):
+        while not (await room_state(redis, KEYS)).present:
+            await asyncio.sleep(0.01)
+    state, events = await room_state(redis, KEYS), await published(redis)
+    assert state.present == () and state.bot is None
+    assert events[-1].typed().state == "stopping"  # type: ignore[union-attr]
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+
+
+async def test_a_replay_waits_while_redis_is_away_and_loses_nothing(tmp_path: Path) -> None:
+    file, played = a_recording(tmp_path / "class.jsonl"), Played()
+    with running_redis(SERVER, "--appendonly", "yes", "--appendfsync", "always") as server:
+        async with server.client() as redis, asyncio.timeout(30):
+            settings = some_settings().model_copy(update={"redis_retry_seconds": 0.1})
+            playing = asyncio.create_task(replay(redis, KEYS, survey(str(file)), settings, Pace(20), played))
+            while played.events < 40:
+                await asyncio.sleep(0.01)
+            server.kill()
+            await asyncio.sleep(0.3)
+            server.start()
+            await playing
+            events = await published(redis)
+    assert [without_times(event.typed()) for event in events] == [without_times(event.data) for event in events_in(file)]
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"half": ', "$: EOF while parsing"),
+        ("{}", "$.id: Field required"),
+        ("future", "$.dataschema: schema version 2 is of the future"),
+        ("again", "$.sequence: 2 comes again"),
+    ],
+)
+def test_a_bad_line_is_named_and_nothing_is_played(server: RedisServer, tmp_path: Path, line: str, says: str) -> None:
+    file = a_recording(tmp_path / "class.jsonl", 0, 1, 2)
+    [*_, second, _] = texts = file.read_text().splitlines()
+    line = {"future": texts[0].replace("schema:1:", "schema:2:"), "again": second}.get(line, line)
+    file.write_text("\n".join([*texts[:2], line, *texts[2:]]))
+    with pytest.raises(RecordingUnusable) as told:
+        survey(str(file))
+    assert str(told.value).startswith(f"{file}:3: {says}")
+    assert main(["replay", str(file), "--room", "untouched", "--redis-url", server.url]) == 3
+    assert asyncio.run(length(server, "untouched")) == 0
+
+
+async def length(server: RedisServer, room: str) -> int:
+    """How many entries a room's stream has."""
+    async with server.client() as redis:
+        return int(await redis.xlen(Keys("classmood", room).events))
+
+
+async def test_gaps_of_erased_events_are_closed(redis: Redis, tmp_path: Path) -> None:
+    file = a_recording(tmp_path / "class.jsonl", 1, 2, 4, 9)
+    await replay(redis, KEYS, survey(str(file)), some_settings(), AT_ONCE, Played())
+    assert [event.sequence for event in await published(redis)] == [1, 2, 3, 4]
+
+
+def test_a_replay_goes_where_it_was_recorded_or_where_it_is_told_but_never_beside_a_bot(
+    server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def prepare() -> None:
+        async with server.client() as redis:
+            await redis.flushall()
+            await redis.set(Keys("classmood", "live").bot, "{}")
+
+    asyncio.run(prepare())
+    file = str(a_recording(tmp_path / "class.jsonl", *range(5)))
+    play = ["replay", file, "--speed", "max", "--redis-url", server.url]
+    assert [main([*play, "--room", room]) for room in ("example", "other", "live")] == [0, 0, 2]
+    assert "classmood: a bot is live in room live" in capsys.readouterr().err
+    assert main([*play, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["events"] == 5
+    assert main([*play, "--room", "live", "--force"]) == 0
+    # twice in the first: the second time begins with those who were left behind by the first
+    assert [asyncio.run(length(server, room)) for room in ("other", "live")] == [5, 5]
+    assert asyncio.run(length(server, "example")) > 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["replay", "-"], "a recording is read twice"),
+        (["replay", "two rooms"], "holds the rooms a, b: --room says"),
+        (["record", ""], "without a name"),
+        (["record", "algebra", "--out", "there.jsonl"], "there.jsonl is there already: --force overwrites it"),
+        (["record", "algebra", "--out", "no/such/folder"], "cannot write no/such/folder: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    event = json.loads((FIXTURES / "events/classmood.emotion.changed.json").read_text())
+    other = {**event, "id": event["id"] + "0", "sequence": event["sequence"] * 10, "source": "/classmood/rooms/b"}
+    Path("two rooms").write_text(json.dumps({**event, "source": "/classmood/rooms/a"}) + "\n" + json.dumps(other))
+    Path("there.jsonl").write_text("mine")
+    assert main(arguments) in (2, 3)
+    [line] = capsys.readouterr().err.splitlines()
+    assert says in line and Path("there.jsonl").read_text() == "mine"
+
+
+# record
+
+
+async def recording(redis: Redis, recorder: Recorder, *, from_start: bool = False) -> None:
+    await record(redis, KEYS, recorder, from_start=from_start, seconds=None, wait_seconds=0.05)
+
+
+@pytest.mark.parametrize("name", ["class.jsonl", "class.jsonl.gz"])
+async def test_what_is_recorded_is_the_stream_word_for_word(redis: Redis, tmp_path: Path, name: str) -> None:
+    sender, file = publisher(redis), tmp_path / name
+    sender.publish(joined("before"))
+    await sender.flush(5)
+    with opened_for_lines(file, force=False) as lines:
+        recorder = Recorder(lines)
+        async with background(recording(redis, recorder, from_start=True)):
+            for number in range(600):  # more than a page
+                sender.publish(joined(f"s{number}"))
+            await sender.flush(20)
+            while recorder.events < 601:
+                await asyncio.sleep(0.01)
+    assert [event.to_json() for event in events_in(file)] == [event.to_json() for event in await published(redis)]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_recording_begins_now_if_not_told_otherwise(redis: Redis, tmp_path: Path) -> None:
+    sender, file = publisher(redis), tmp_path / "class.jsonl"
+    sender.publish(joined("before"))
+    await sender.flush(5)
+    with opened_for_lines(file, force=False) as lines:
+        recorder = Recorder(lines)
+        async with background(recording(redis, recorder)):
+            await asyncio.sleep(0.2)
+            sender.publish(joined("after"))
+            await sender.flush(5)
+            while not recorder.events:
+                await asyncio.sleep(0.01)
+    assert [event.subject for event in events_in(file)] == ["after"]
+
+
+async def test_what_is_no_event_is_left_out_and_counted_and_what_is_newer_is_kept(redis: Redis, tmp_path: Path) -> None:
+    event = json.loads((FIXTURES / "events/classmood.emotion.changed.json").read_text())
+    newer = {**event, "dataschema": "urn:classmood:schema:2:classmood.emotion.changed", "mood": 1}
+    file = tmp_path / "class.jsonl"
+    with opened_for_lines(file, force=False) as lines:
+        recorder = Recorder(lines)
+        recorder.add([Entry("1-0", None), Entry("1-1", "hello"), Entry("1-2", json.dumps({**event, "time": 1}))])
+        recorder.add([Entry("2-0", json.dumps(newer)), Entry("2-1", json.dumps(event, indent=2))])
+    assert (recorder.events, recorder.left_out) == (2, 3)
+    assert [json.loads(line) for line in file.read_text().splitlines()] == [newer, event]
+
+
+async def test_a_recording_outlives_a_restart_of_redis_without_a_gap_or_a_repeat(tmp_path: Path) -> None:
+    file = tmp_path / "class.jsonl"
+    with (
+        running_redis(SERVER, "--appendonly", "yes", "--appendfsync", "always") as server,
+        opened_for_lines(file, False) as lines,
+    ):
+        recorder = Recorder(lines)
+        async with server.client() as redis, background(recording(redis, recorder, from_start=True)), asyncio.timeout(30):
+            sender = publisher(redis)
+            for part in range(3):
+                for number in range(10):
+                    sender.publish(joined(f"s{part}{number}"))
+                await sender.flush(10)
+                while recorder.events < 10 * (part + 1):
+                    await asyncio.sleep(0.01)
+                server.kill()
+                await asyncio.sleep(0.1)
+                server.start()
+    assert [event.sequence for event in events_in(file)] == list(range(1, 31))
+
+
+async def test_a_recording_goes_on_with_a_stream_that_began_anew(tmp_path: Path) -> None:
+    file = tmp_path / "class.jsonl"
+    with running_redis(SERVER) as server, opened_for_lines(file, False) as lines:
+        recorder = Recorder(lines)
+        async with server.client() as redis, background(recording(redis, recorder, from_start=True)), asyncio.timeout(30):
+            text = (FIXTURES / "events/classmood.emotion.changed.json").read_text()
+            for stream_id, so_far in (("9999999999999-0", 1), ("5-0", 2)):  # the clock of the server was set back
+                await redis.xadd(KEYS.events, {"event": text}, id=stream_id)
+                while recorder.events < so_far:
+                    await asyncio.sleep(0.01)
+                server.kill()
+                await asyncio.sleep(0.1)
+                server.start()
+    assert len(events_in(file)) == 2
+
+
+async def test_events_that_were_trimmed_before_they_were_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    event = json.loads((FIXTURES / "events/classmood.emotion.changed.json").read_text())
+    with opened_for_lines(tmp_path / "class.jsonl", False) as lines:
+        recorder = Recorder(lines)
+        for sequence in (5, 6, 9):
+            changed = {**event, "id": f"1-{sequence}", "epoch": "1", "sequence": sequence}
+            recorder.add([Entry(f"{sequence}-0", json.dumps(changed))])
+    assert recorder.sequences.missing == 2 and "9 follows 6: 2 missing" in caplog.text
+
+
+def test_a_full_disk_ends_in_one_line_and_leaves_whole_lines(tmp_path: Path) -> None:
+    file = tmp_path / "class.jsonl"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with file.open("wb", buffering=0) as raw:
+            plain = PlainFile(raw, "class.jsonl")
+            plain.write(b"whole\n")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+            with pytest.raises(RecordingUnusable, match=r"cannot write class\.jsonl: File too large"):
+                plain.write(b"another\nand another\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert file.read_text() == "whole\n"
+
+
+def test_ctrl_c_ends_a_recording_with_whole_lines(server: RedisServer, tmp_path: Path) -> None:
+    out, url = tmp_path / "class.jsonl.gz", f"--redis-url={server.url}"
+    file = str(a_recording(tmp_path / "played.jsonl"))
+    with started(tmp_path, "record", "ctrl-c", "--from-start", "--out", str(out), url) as recording:
+        assert ended(tmp_path, "replay", file, "--room", "ctrl-c", "--speed", "max", url)[0] == 0
+        until(lambda: out.exists() and out.stat().st_size > 0)
+        recording.signal(signal.SIGINT)
+        assert recording.exit_code() == 130
+        assert "events recorded" in recording.err
+    sequences = [event.sequence for event in events_in(out)]
+    assert sequences == list(range(1, len(sequences) + 1)) and len(sequences) > 100
+
+
+def test_a_silent_room_leaves_no_file(server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "class.jsonl"
+    assert main(["record", "nowhere", "--seconds", "0.1", "--out", str(out), "--redis-url", server.url]) == 6
+    assert capsys.readouterr().err.endswith("classmood: no event came in room nowhere\n") and not out.exists()
+
+
+@pytest.mark.slow
+def test_the_example_class_is_what_its_script_makes() -> None:
+    with running_redis(SERVER) as server, gzip.open(EXAMPLE, "rt") as lines:
+        assert asyncio.run(example_class(server)) == lines.read().splitlines()

@@ -1,0 +1,277 @@
+"""A Redis that is locked: TLS, passwords, and users who may do what docs/redis.md says and nothing else."""
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from bot.cli import main
+from bot.errors import RedisRefused, SettingsWrong
+from bot.forget_commands import forget_participant
+from bot.health import health
+from bot.redis_client import connect
+from bot.settings import Settings, read_settings
+from pipeline.follow import Change, entries_since, follow, room_state, rooms
+from pipeline.publish import RedisUnusable
+from tests.commands import ROOT, ended, started
+from tests.redis_servers import PROGRAMS, RedisServer, every_server, free_port, proxied, running_redis
+from tests.test_publish import KEYS, ONE_OF_EACH, joined, needs_redis, publisher, status
+from tests.videos import portrait, write_video
+
+# the wheels are built without TLS
+needs_tls = pytest.mark.skipif(PROGRAMS["debian"] is None, reason="no redis-server of Debian's")
+
+PAGE = (ROOT / "docs/redis.md").read_text()
+RULES = {user: rules.split() for user, rules in re.findall(r"^ACL SETUSER (\w+) (.*)$", PAGE, re.MULTILINE)}
+PASSWORD = "PASSWORD"
+
+Life = Callable[[RedisServer, Settings], Awaitable[None]]
+
+
+def commands_of(user: str) -> list[str]:
+    return [rule[1:] for rule in RULES[user] if rule[0] == "+"]
+
+
+def as_user(server: RedisServer, user: str, port: int | None = None) -> Settings:
+    return read_settings(redis_url=f"redis://127.0.0.1:{port or server.port}/0", redis_username=user, redis_password=PASSWORD)
+
+
+@asynccontextmanager
+async def with_users(program: str | None) -> AsyncIterator[tuple[RedisServer, Redis]]:
+    """A server with the users that the page tells of, and a client that may do everything."""
+    with running_redis(program) as server:
+        async with server.client() as admin:
+            for user, rules in RULES.items():
+                await admin.execute_command("ACL", "SETUSER", user, *rules)
+            yield server, admin
+
+
+async def the_bots(server: RedisServer, settings: Settings) -> None:
+    """Start where a former run left somebody behind, publish everything there is, have an answer cut off, and stop."""
+    async with server.client() as admin:
+        former = publisher(admin, epoch="1")
+        former.publish(joined(9))
+        await former.flush(5)
+    async with connect(settings) as redis:
+        await publisher(redis, epoch="2").wait_until_reachable()
+    async with proxied(server, "answer") as proxy, connect(as_user(server, settings.redis_username, proxy.port)) as redis:
+        sender = publisher(redis)
+        for data in (*ONE_OF_EACH, status().model_copy(update={"state": "stopping"})):
+            sender.publish(data)
+            await sender.flush(5)
+
+
+async def the_readers(server: RedisServer, settings: Settings) -> None:
+    """Look at the present, the past and what comes, in every way that is offered."""
+    async with connect(settings) as redis, server.client() as admin:
+        sender = publisher(admin)
+        for data in ONE_OF_EACH:
+            sender.publish(data)
+        await sender.flush(5)
+        assert (await room_state(redis, KEYS)).participants and KEYS.room in await rooms(redis, "classmood")
+        await health(settings)
+        await health(settings, KEYS.room)
+        assert [event async for event in entries_since(redis, KEYS)]
+        async with redis.pubsub() as channel:
+            await channel.subscribe(KEYS.live)
+            assert await channel.get_message(timeout=5)
+        async with aclosing(follow(redis, KEYS.room).items()) as items:
+            await anext(items)
+            sender.publish(joined(2))
+            await sender.flush(5)
+            assert isinstance(await anext(items), Change)
+
+
+async def the_keepers(server: RedisServer, settings: Settings) -> None:
+    """Forget somebody."""
+    async with server.client() as admin:
+        sender = publisher(admin)
+        for data in ONE_OF_EACH:
+            sender.publish(data)
+        await sender.flush(5)
+    assert (await forget_participant(settings, KEYS.room, "p1")).entries
+
+
+LIVES: dict[str, Life] = {"bot": the_bots, "reader": the_readers, "keeper": the_keepers}
+
+
+def test_the_readme_gives_the_same_rights() -> None:
+    in_readme = re.findall(r"^ACL SETUSER .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert [line.split()[2] for line in in_readme] == ["bot", "reader"] and all(line in PAGE for line in in_readme)
+
+
+@every_server
+async def test_everybody_can_live_by_the_rights_on_the_page(program: str) -> None:
+    async with with_users(program) as (server, admin):
+        await admin.execute_command("ACL", "LOG", "RESET")
+        for user, life in LIVES.items():
+            await life(server, as_user(server, user))
+        assert await admin.execute_command("ACL", "LOG") == [], "refused, and went on without"
+
+
+@needs_redis
+@pytest.mark.parametrize("user", LIVES)
+async def test_nobody_can_live_with_one_right_less(user: str) -> None:
+    async with with_users(PROGRAMS["debian"] or PROGRAMS["packaged"]) as (server, admin):
+        for command in commands_of(user):
+            await admin.execute_command("ACL", "SETUSER", user, "reset", *RULES[user], f"-{command}")
+            # redis-py asks for MULTI and EXEC in one go, and tells of the second alone
+            with pytest.raises((RedisUnusable, RedisRefused, ResponseError), match=r"permission|EXEC without MULTI"):
+                await LIVES[user](server, as_user(server, user))
+                pytest.fail(f"{user} lives without {command}")
+
+
+@needs_redis
+@pytest.mark.parametrize(
+    ("user", "elsewhere"), [("bot", "~other:*"), ("bot", "&other:*"), ("reader", "~other:*"), ("keeper", "~other:*")]
+)
+async def test_rights_end_at_the_prefix(user: str, elsewhere: str) -> None:
+    async with with_users(PROGRAMS["debian"] or PROGRAMS["packaged"]) as (server, admin):
+        rules = [elsewhere if rule[0] == elsewhere[0] else rule for rule in RULES[user]]
+        await admin.execute_command("ACL", "SETUSER", user, "reset", *rules)
+        with pytest.raises((RedisUnusable, RedisRefused, NoPermissionError), match="permission"):
+            await LIVES[user](server, as_user(server, user))
+
+
+@every_server
+async def test_a_reader_cannot_write_and_nobody_reaches_keys_of_others(program: str) -> None:
+    async with (
+        with_users(program) as (server, _),
+        connect(as_user(server, "reader")) as reader,
+        connect(as_user(server, "bot")) as bot,
+    ):
+        for refused in (
+            reader.set(KEYS.bot, "{}"),
+            reader.xadd(KEYS.events, {"event": "{}"}),
+            reader.publish(KEYS.live, "{}"),
+            reader.delete(KEYS.events),
+            reader.get("other"),
+            bot.set("other", "1"),
+            bot.delete("other:{algebra}:events"),
+            bot.publish("other", "{}"),
+            bot.config_get("requirepass"),
+            bot.flushall(),
+        ):
+            with pytest.raises(NoPermissionError):
+                await refused
+
+
+@pytest.mark.slow
+@needs_redis
+async def test_the_bot_hosts_a_class_with_the_rights_on_the_page(tmp_path: Path) -> None:
+    clip, port = write_video(tmp_path / "ada.mkv", (320, 180), 10, 2, portrait(320, 180)), str(free_port())
+    async with with_users(PROGRAMS["debian"] or PROGRAMS["packaged"]) as (server, admin):
+        access = {"CLASSMOOD_REDIS_USERNAME": "bot", "CLASSMOOD_REDIS_PASSWORD": PASSWORD, "CLASSMOOD_REDIS_URL": server.url}
+        with started(tmp_path, "join", "local://algebra", "--port", port, **access) as bot:
+            async with asyncio.timeout(30):
+                while not await admin.exists("classmood:{algebra}:bot"):
+                    await asyncio.sleep(0.05)
+            publish = ("simulate", "local://algebra", "--students", "1", "--video", str(clip), "--port", port, "--seconds", "3")
+            assert (await asyncio.to_thread(ended, tmp_path, *publish))[0] == 0
+            bot.signal(signal.SIGTERM)
+            assert await asyncio.to_thread(bot.exit_code) == 0
+        events = [fields["event"] for _, fields in await admin.xrange("classmood:{algebra}:events")]
+    assert any("emotion.sample" in event for event in events) and "stopping" in events[-1]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an authority, a certificate of its for 127.0.0.1, and another authority."""
+    folder, authority = tmp_path_factory.mktemp("certificates"), trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(folder / "certificate.pem")
+    trustme.CA().cert_pem.write_to_path(folder / "another-ca.pem")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tls_server(certificates: Path) -> Iterator[RedisServer]:
+    with running_redis(
+        PROGRAMS["debian"], "--tls-auth-clients", "no", "--requirepass", "right", certificates=certificates
+    ) as server:
+        yield server
+
+
+def tls_settings(server: RedisServer, **changed: object) -> Settings:
+    return read_settings(**{"redis_url": server.url, "redis_password": "right", **changed})
+
+
+async def published(settings: Settings) -> int:
+    async with connect(settings) as redis:
+        sender = publisher(redis)
+        await sender.wait_until_reachable()
+        sender.publish(joined())
+        return await sender.flush(5)
+
+
+@needs_tls
+async def test_events_go_through_tls_with_a_private_authority_and_a_password(tls_server: RedisServer, certificates: Path) -> None:
+    assert await published(tls_settings(tls_server, redis_ca_file=certificates / "ca.pem")) == 0
+
+
+@needs_tls
+@pytest.mark.parametrize(
+    ("host", "authority", "access", "says"),
+    [
+        ("127.0.0.1", "another-ca.pem", {}, "certificate verify failed"),
+        ("127.0.0.1", None, {}, "certificate verify failed"),
+        ("localhost", "ca.pem", {}, "Hostname mismatch"),
+        ("127.0.0.1", "ca.pem", {"redis_password": "wrong"}, "invalid username-password pair"),
+        ("127.0.0.1", "ca.pem", {"redis_username": "nobody"}, "invalid username-password pair"),
+    ],
+)
+async def test_what_waiting_does_not_mend_is_one_line(
+    tls_server: RedisServer, certificates: Path, host: str, authority: str | None, access: dict[str, str], says: str
+) -> None:
+    url, trusted = tls_server.url.replace("127.0.0.1", host), authority and certificates / authority
+    with pytest.raises(RedisUnusable, match=rf"^redis refuses: [^\n]*{says}[^\n]*$") as refusal:
+        await asyncio.wait_for(published(tls_settings(tls_server, redis_url=url, redis_ca_file=trusted, **access)), 10)
+    assert "right" not in str(refusal.value) and "wrong" not in str(refusal.value)
+
+
+@needs_tls
+def test_a_command_ends_with_the_exit_code_for_a_redis_that_refuses(
+    tls_server: RedisServer, certificates: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLASSMOOD_REDIS_PASSWORD", "right")
+    for arguments in (["--redis-ca-file", str(certificates / "another-ca.pem")], []):
+        for command in ("watch", "forget"):
+            words = ["algebra", "ada"] if command == "forget" else ["algebra"]
+            assert main([command, *words, "--redis-url", tls_server.url, *arguments]) == 4
+            [line] = capsys.readouterr().err.splitlines()
+            assert line.startswith("classmood: ") and "certificate verify failed" in line
+
+
+@needs_tls
+async def test_a_server_may_ask_for_a_certificate(certificates: Path) -> None:
+    ours = {"redis_certificate": certificates / "certificate.pem", "redis_key": certificates / "key.pem"}
+    with running_redis(PROGRAMS["debian"], "--tls-auth-clients", "yes", certificates=certificates) as server:
+        settings = {"redis_password": "", "redis_ca_file": certificates / "ca.pem"}
+        assert await published(tls_settings(server, **settings, **ours)) == 0
+        with pytest.raises(RedisUnusable, match=r"^redis refuses: [^\n]*certificate"):
+            await asyncio.wait_for(published(tls_settings(server, **settings)), 10)
+
+
+@pytest.mark.parametrize("name", ["redis_ca_file", "redis_certificate"])
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "key.pem").write_text("no key")
+    key = {"redis_key": tmp_path / "key.pem"} if name == "redis_certificate" else {}
+    for path in (tmp_path / "missing.pem", tmp_path / "key.pem"):
+        with pytest.raises(SettingsWrong, match=f"^CLASSMOOD_{name.upper()}[^\\n]* cannot be used: "):
+            connect(read_settings(redis_url="rediss://127.0.0.1:1/0", **{name: path}, **key))
+
+
+def test_certificates_without_tls_and_halves_of_a_pair_are_refused() -> None:
+    with pytest.raises(SettingsWrong, match="need a redis_url that begins with rediss://"):
+        read_settings(redis_ca_file="ca.pem")
+    with pytest.raises(SettingsWrong, match="redis_certificate and redis_key go together"):
+        read_settings(redis_url="rediss://127.0.0.1/0", redis_key="key.pem")

@@ -1,0 +1,290 @@
+"""Events against their contract: what is wrong is named, with its place, whatever it is."""
+
+import asyncio
+import gzip
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from bot.cli import main
+from bot.recordings import LONGEST_LINE
+from bot.tasks import background
+from bot.validate import Findings, check_room_as_it_goes
+from pipeline.contract import Sequences, Wrong, judge
+from pipeline.events import ParticipantJoined
+from pipeline.keys import Keys
+from pipeline.publish import Publisher
+from tests.redis_servers import PROGRAMS, RedisServer, running_redis
+
+GOLDEN = Path(__file__).parent / "fixtures" / "events"
+EXAMPLE = Path(__file__).parent / "fixtures" / "example-class.jsonl.gz"
+SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
+KEYS = Keys("classmood", "algebra")
+
+needs_redis = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+
+
+def event(sequence: int = 1, epoch: str = "1", **changed: Any) -> dict[str, Any]:
+    """A change of emotion, valid but for what is changed."""
+    value: dict[str, Any] = json.loads((GOLDEN / "classmood.emotion.changed.json").read_text())
+    return {**value, "id": f"{epoch}-{sequence}", "sequence": sequence, "epoch": epoch, **changed}
+
+
+def lines(*events: dict[str, Any]) -> str:
+    return "".join(json.dumps(each) + "\n" for each in events)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with running_redis(SERVER) as running:
+        yield running
+
+
+class Validated:
+    """What `classmood validate` said, and how it ended."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
+        self.code = main(["validate", *arguments])
+        self.out, self.err = capsys.readouterr()
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """The machine output."""
+        value: dict[str, Any] = json.loads(self.out)
+        return value
+
+    @property
+    def wrong(self) -> list[tuple[str, str, str]]:
+        """Place, path and kind of each problem."""
+        return [(each["place"], each["path"], each["kind"]) for each in self.found["problems"]]
+
+
+def test_the_example_class_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    said = Validated(capsys, str(EXAMPLE), "--json")
+    assert (said.code, said.found["ok"], said.found["missing"], said.found["wrong"]) == (0, True, 0, {})
+    assert said.found["valid"] == said.found["events"] == sum(said.found["types"].values()) > 3000
+    assert said.found["types"]["classmood.participant.joined"] == 30
+
+
+def test_each_wrong_event_is_named_by_file_line_path_and_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "class.jsonl"
+    file.write_text(
+        lines(event(1), event(2, time="yesterday"))
+        + "\n{half a line\n"
+        + lines(event(3, data={"participant": "s01", "before": None, "after": "bored", "since_ms": 1}), event(4, id="7"))
+        + lines(event(5, subject="s02"), event(6, datacontenttype="text/html"), event(7))
+    )
+    said = Validated(capsys, str(file), "--json")
+    assert said.code == 3
+    assert said.wrong == [
+        (f"{file}:2", "$.time", "schema"),
+        (f"{file}:4", "$", "not_json"),
+        (f"{file}:5", "$.data.after", "schema"),
+        (f"{file}:6", "$.id", "inconsistent"),
+        (f"{file}:7", "$.subject", "inconsistent"),
+        (f"{file}:8", "$.datacontenttype", "schema"),
+    ]
+    assert said.found["valid"] == 2 and said.found["events"] == 8
+    assert f"{file}:5: $.data.after: Input should be 'angry', 'disgust'" in said.err and "bored" not in said.err
+
+
+def test_a_person_reads_the_same_on_standard_output(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "class.jsonl"
+    file.write_text(lines(event(1), event(1)))
+    said = Validated(capsys, str(file))
+    counted = "2 of 2 events valid, 1 run of a bot; 1 duplicate"
+    assert said.out == f"{file}:2: $.sequence: 1 comes again, after 1\n{counted}\n"
+    assert (said.code, said.err) == (3, f"classmood: {file}: {counted}\n")
+
+
+def test_gaps_repeats_and_latecomers_are_told_apart_run_by_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "class.jsonl"
+    order = [("1", 5), ("1", 6), ("2", 1), ("1", 9), ("1", 8), ("1", 9), ("2", 2), ("1", 10), ("1", 4)]
+    file.write_text(lines(*(event(sequence, epoch) for epoch, sequence in order)))
+    said = Validated(capsys, str(file), "--json")
+    assert said.found["wrong"] == {"gap": 1, "backwards": 2, "duplicate": 1}
+    assert [place.rpartition(":")[2] for place, *_ in said.wrong] == ["4", "5", "6", "9"]
+    assert said.found["missing"] == 2 and said.found["runs"]["2"] == {"first": 1, "last": 2}
+
+
+def test_gaps_of_erased_events_can_be_allowed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "class.jsonl"
+    file.write_text(lines(event(1), event(4)))
+    assert Validated(capsys, str(file)).code == 3
+    assert Validated(capsys, str(file), "--allow-gaps").code == 0
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(1, 12), unique=True, min_size=1))
+def test_every_event_that_is_out_of_its_place_is_seen(order: list[int]) -> None:
+    sequences = Sequences()
+    found = [problem is None for problem in (sequences.check("1", sequence) for sequence in order)]
+    assert all(found) == (order == list(range(order[0], order[0] + len(order))))
+    assert sequences.check("1", order[0]) is not None
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "says"),
+    [
+        ({"dataschema": "urn:classmood:schema:2:classmood.emotion.changed"}, Wrong.FUTURE_VERSION, "version 2 is of the future"),
+        ({"dataschema": "urn:classmood:schema:99:classmood.wink", "type": "classmood.wink"}, Wrong.FUTURE_VERSION, "version 99"),
+        ({"type": "classmood.wink"}, Wrong.UNKNOWN_TYPE, "classmood.wink is no type of schema version 1"),
+        ({"type": "\x1b[2J" + "x" * 500}, Wrong.UNKNOWN_TYPE, "[2Jxxx"),
+        (
+            {"dataschema": "urn:classmood:schema:1:classmood.summary"},
+            Wrong.SCHEMA,
+            "urn:classmood:schema:1:classmood.emotion.chan",
+        ),
+        ({"dataschema": 2}, Wrong.SCHEMA, "Input should be"),
+    ],
+)
+def test_what_a_newer_program_may_have_written_is_told_from_what_is_broken(changed: Any, kind: Wrong, says: str) -> None:
+    [problem] = judge(json.dumps(event(**changed))).problems
+    assert problem.kind is kind and says in problem.reason
+    assert len(problem.reason) < 200 and problem.reason.isprintable()
+
+
+@settings(max_examples=50)
+@given(st.one_of(st.binary(), st.text(), st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps)))
+def test_whatever_is_no_event_is_a_problem_and_never_an_exception(text: bytes | str) -> None:
+    assert judge(text).problems
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"data":' * 100_000, '{"sequence": ' + "9" * 10_000 + "}", '{"time": NaN}'])
+def test_hostile_json_is_a_problem_and_never_an_exception(text: str) -> None:
+    assert judge(text).problems
+
+
+@pytest.mark.parametrize("form", ["lines", "gzip", "array", "pretty array", "object", "pretty object", "blank lines", "mark"])
+def test_events_are_read_in_whatever_form_they_come(capsys: pytest.CaptureFixture[str], tmp_path: Path, form: str) -> None:
+    three, file = [event(1), event(2), event(3)], tmp_path / "events"
+    forms = {
+        "lines": lines(*three).encode(),
+        "gzip": gzip.compress(lines(*three).encode()),
+        "array": json.dumps(three).encode(),
+        "pretty array": json.dumps(three, indent=2).encode(),
+        "object": json.dumps(event()).encode(),
+        "pretty object": json.dumps(event(), indent=2).encode(),
+        "blank lines": b"\n" + lines(*three).replace("\n", "\r\n\r\n").encode(),
+        "mark": "\ufeff".encode() + lines(*three).encode(),
+    }
+    file.write_bytes(forms[form])
+    said = Validated(capsys, str(file), "--json")
+    assert (said.code, said.found["valid"]) == (0, 1 if "object" in form else 3)
+
+
+def test_an_event_in_an_array_is_named_by_its_number(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "array.json"
+    file.write_text(json.dumps([event(1), 7, event(2)], indent=1))
+    assert Validated(capsys, str(file), "--json").wrong == [(f"{file}[1]", "$", "schema")]
+
+
+def test_a_minus_stands_for_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(lines(event(1), {}).encode()))))
+    said = Validated(capsys, "-")
+    assert said.code == 3 and said.out.startswith("standard input:2: $.id: Field required\n")
+
+
+def test_a_line_without_an_end_is_a_problem_and_does_not_fill_the_memory(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "class.jsonl"
+    file.write_text(lines(event(1)) + "x" * (3 * LONGEST_LINE) + "\n" + lines(event(2)))
+    said = Validated(capsys, str(file), "--json")
+    assert said.wrong == [(f"{file}:2", "$", "not_json")] and said.found["valid"] == 2
+
+
+@pytest.mark.parametrize("harm", ["missing", "folder", "cut off", "damaged", "no json", "empty"])
+def test_a_file_that_cannot_be_read_is_named_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, harm: str) -> None:
+    file, packed = tmp_path / "class.jsonl.gz", EXAMPLE.read_bytes()
+    says = {
+        "missing": f"cannot read {file}: No such file or directory",
+        "folder": f"cannot read {file}: Is a directory",
+        "cut off": f"{file} ends too early: the gzip stream is cut off",
+        "damaged": f"{file} is damaged: ",
+        "no json": f"{file} is neither JSON lines nor JSON: ",
+        "empty": f"{file} holds no event",
+    }
+    if harm == "folder":
+        file.mkdir()
+    elif harm != "missing":
+        damaged = packed[:3000] + bytes(100) + packed[3100:]
+        file.write_bytes({"cut off": packed[:3000], "damaged": damaged, "no json": b"[1,", "empty": b""}[harm])
+    said = Validated(capsys, str(file), "--json")
+    assert said.code == (6 if harm == "empty" else 3)
+    [line] = [line for line in said.err.splitlines() if line.startswith("classmood: ")]
+    assert line.startswith(f"classmood: {says[harm]}") and said.found["complete"] == (harm == "empty")
+
+
+@pytest.mark.parametrize("arguments", [(), ("x", "--room", "y"), ("x", "--follow"), ("--room", "")])
+def test_arguments_that_do_not_go_together_are_refused(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    assert Validated(capsys, *arguments).code == 2
+
+
+async def room_of_three(redis: Redis) -> None:
+    await redis.flushall()
+    sender = Publisher(redis, KEYS, "1", outbox_limit=99, retention_ms=60_000, status_ttl_ms=60_000, retry_seconds=1)
+    for name in ("ada", "ben", "zoe"):
+        sender.publish(ParticipantJoined(participant=name, name=name, reason="joined"))
+    await sender.flush(5)
+
+
+async def leave_something_else(server: RedisServer) -> list[str]:
+    """A room of three, in which somebody else wrote two entries and a state; the ids of the entries."""
+    async with server.client() as redis:
+        await room_of_three(redis)
+        await redis.hset(KEYS.participant("ada"), "present", "perhaps")
+        foreign = await redis.xadd(KEYS.events, {"note": "hello"})
+        return [foreign, await redis.xadd(KEYS.events, {"event": json.dumps(event(4, type="classmood.wink"))})]
+
+
+@needs_redis
+def test_a_room_is_checked_with_what_others_left_in_it(capsys: pytest.CaptureFixture[str], server: RedisServer) -> None:
+    foreign, broken = asyncio.run(leave_something_else(server))
+    said = Validated(capsys, "--room", KEYS.room, "--redis-url", server.url, "--json")
+    assert said.code == 3 and said.found["valid"] == 3
+    assert said.wrong == [(foreign, "$", "foreign"), (broken, "$.type", "unknown_type"), ("state", "$", "state")]
+
+
+@needs_redis
+def test_a_room_can_be_checked_as_it_goes(server: RedisServer) -> None:
+    async def checked() -> Findings:
+        findings = Findings(tell=lambda line: None)
+        async with server.client() as redis:
+            await redis.flushall()
+            async with background(check_room_as_it_goes(redis, KEYS, findings, None, 0.1)):
+                await room_of_three(redis)
+                while findings.events < 3:
+                    await asyncio.sleep(0.01)
+        return findings
+
+    found = asyncio.run(checked())
+    assert (found.valid, found.kinds.total(), found.complete) == (3, 0, False)
+
+
+@needs_redis
+@pytest.mark.parametrize("follow", [(), ("--follow", "--seconds", "0.1")])
+def test_a_room_without_events_is_told(capsys: pytest.CaptureFixture[str], server: RedisServer, follow: tuple[str, ...]) -> None:
+    said = Validated(capsys, "--room", "nowhere", "--redis-url", server.url, *follow)
+    assert (said.code, said.err) == (6, "classmood: room nowhere holds no event\n")
+
+
+@needs_redis
+def test_a_key_of_another_kind_and_a_redis_that_is_away_are_told(capsys: pytest.CaptureFixture[str], server: RedisServer) -> None:
+    async def take_the_key() -> None:
+        async with server.client() as redis:
+            await redis.set(Keys("classmood", "taken").events, "mine")
+
+    asyncio.run(take_the_key())
+    said = Validated(capsys, "--room", "taken", "--redis-url", server.url)
+    assert said.code == 4 and said.err.startswith("classmood: redis refuses: WRONGTYPE")
+    away = Validated(capsys, "--room", "taken", "--redis-url", "redis://127.0.0.1:1/0")
+    assert away.code == 4 and away.err.startswith("classmood: redis is away: ")
