@@ -131,6 +131,7 @@ class Attendance:
         await contained(work, seat.participant.id, self._failed)
         seat.watcher = None
         self.moods.unseen(seat.participant.id, self.clock(), Coverage.CAMERA_OFF)
+        self.room.stalled(seat.participant.id)
 
     def _received(self, seat: Seat) -> Callable[[VideoFrame, int], None]:
         def received(picture: VideoFrame, at_ms: int) -> None:

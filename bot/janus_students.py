@@ -53,6 +53,17 @@ class JanusStudent:
             self._camera = None
             await self._say_and_close("unpublish")
 
+    async def pause(self, paused: bool) -> None:
+        """Send nothing for a while, or go on, by another offer instead of another publication; a browser may do either."""
+        if self._camera is None:
+            raise RoomRefused("a camera that is off cannot pause")
+        (transceiver,) = self._camera.peer.getTransceivers()
+        transceiver.direction = "inactive" if paused else "sendonly"
+        answer = await self._handle.request({"request": "configure"}, await _offer(self._camera))
+        if answer.jsep is None:
+            raise RoomRefused("the room did not answer the offer of video")
+        await self._camera.peer.setRemoteDescription(RTCSessionDescription(answer.jsep.sdp, answer.jsep.type))
+
     async def leave(self) -> None:
         """Go; a room that cannot hear it notices the end of the session instead."""
         self._camera = None

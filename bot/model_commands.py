@@ -23,7 +23,7 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     train.add_argument("--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv")
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
     train.add_argument("--start-from", type=Path, help="a .keras checkpoint whose layers of equal shape are taken over")
-    for name, kind in (("epochs", int), ("size", int), ("learning-rate", float), ("seed", int)):
+    for name, kind in (("epochs", int), ("size", int), ("learning-rate", float), ("jitter", float), ("seed", int)):
         train.add_argument(f"--{name}", type=kind)
 
     export = command(commands, "export", _export, "turn a .keras checkpoint into a .tflite file and its card")
@@ -49,7 +49,7 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
         from model.train import Training, train
     if arguments.network not in NETWORKS:
         raise Trouble(f"{arguments.network} is none of the networks: {', '.join(NETWORKS)}")
-    given = {name: getattr(arguments, name) for name in ("network", "epochs", "size", "learning_rate", "seed")}
+    given = {name: getattr(arguments, name) for name in ("network", "epochs", "size", "learning_rate", "jitter", "seed")}
     what = Training(**{name: value for name, value in given.items() if value is not None})
     print(train(what, arguments.data, arguments.out, arguments.start_from))
 

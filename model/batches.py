@@ -28,12 +28,21 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
     """One epoch of faces (b, size, size, 1) float32 and soft labels (b, 7), shuffled anew each epoch."""
 
     def __init__(
-        self, split: Split, size: int, batch_size: int, crowd: float, smoothing: float, seed: int, rarest: float = 0.0
+        self,
+        split: Split,
+        size: int,
+        batch_size: int,
+        crowd: float,
+        smoothing: float,
+        seed: int,
+        rarest: float = 0.0,
+        jitter: float = 1.0,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self._pixels = resized(split.pixels, size)
         self._wanted = soft_labels(split, crowd, smoothing)
         self._batch_size = batch_size
+        self._jitter = jitter
         self._random = np.random.default_rng(seed)
         self._rows = evened(split.labels, rarest)
         self._order = self._random.permutation(self._rows)
@@ -43,7 +52,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        faces = np.stack([jittered(self._pixels[row], self._random) for row in rows])
+        faces = np.stack([jittered(self._pixels[row], self._random, self._jitter) for row in rows])
         return faces[..., None], self._wanted[rows]
 
     def on_epoch_end(self) -> None:
@@ -59,23 +68,25 @@ def evened(labels: NDArray[np.int64], rarest: float) -> NDArray[np.int64]:
     return np.concatenate(rows)
 
 
-def jittered(face: Image, random: np.random.Generator) -> NDArray[np.float32]:
+def jittered(face: Image, random: np.random.Generator, strength: float = 1.0) -> NDArray[np.float32]:
     """The face (h, w) as a live crop might show it: float32 of 0 to 255.
 
     Turned, shifted, scaled, mirrored and relit a little; some with a part hidden, some as blurred as a small or
-    heavily compressed face is.
+    heavily compressed face is. A `strength` of 0 leaves the mirroring alone.
     """
     size = face.shape[0]
     centre = (size - 1) / 2
-    turn = cv2.getRotationMatrix2D((centre, centre), random.uniform(-12, 12), random.uniform(0.85, 1.2))
-    turn[:, 2] += random.uniform(-0.08, 0.08, 2) * size
+    scale = 1 + strength * random.uniform(-0.15, 0.2)
+    turn = cv2.getRotationMatrix2D((centre, centre), strength * random.uniform(-12, 12), scale)
+    turn[:, 2] += strength * random.uniform(-0.08, 0.08, 2) * size
     if random.random() < 0.5:
         face = np.ascontiguousarray(face[:, ::-1])
     moved = cv2.warpAffine(face, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    if random.random() < 0.2:
+    if random.random() < 0.2 * strength:
         moved = _coarsened(moved.astype(np.uint8, copy=False), random)
-    relit = moved.astype(np.float32) * random.uniform(0.7, 1.3) + random.uniform(-25, 25)
-    if random.random() < 0.25:
+    brighter, lighter = strength * random.uniform(-0.3, 0.3), strength * random.uniform(-25, 25)
+    relit = moved.astype(np.float32) * (1 + brighter) + lighter
+    if random.random() < 0.25 * strength:
         _hide_a_part(relit, random)
     lit: NDArray[np.float32] = np.clip(relit, 0, 255)
     return lit

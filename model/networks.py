@@ -78,7 +78,7 @@ def residual_cnn(size: int = FACE_SIZE) -> keras.Model:
 
 
 def _residual_block(features: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
-    shortcut = layers.AveragePooling2D(stride)(features) if stride > 1 else features
+    shortcut = layers.AveragePooling2D(stride, padding="same")(features) if stride > 1 else features
     if features.shape[-1] != filters:
         shortcut = _normalised_convolution(shortcut, filters, kernel=1, name=f"{name}_shortcut", activated=False)
     inner = _normalised_convolution(features, filters, kernel=3, stride=stride, name=f"{name}_first")

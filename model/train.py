@@ -39,6 +39,7 @@ class Training:
     crowd: float = 0.3
     smoothing: float = 0.05
     rarest: float = 0.05
+    jitter: float = 1.0
     patience: int = 20
     seed: int = 2013
 
@@ -184,7 +185,7 @@ def _batches(training: Split, what: Training, finished: int) -> TrainingBatches:
         raise DataUnusable(f"{len(training)} faces to train on do not fill a batch of {what.batch_size}")
     # a run that goes on must not see the first epochs' jitter again
     seed = what.seed + finished
-    return TrainingBatches(training, what.size, what.batch_size, what.crowd, what.smoothing, seed, what.rarest)
+    return TrainingBatches(training, what.size, what.batch_size, what.crowd, what.smoothing, seed, what.rarest, what.jitter)
 
 
 def _network(what: Training, steps: int) -> keras.Model:

@@ -69,6 +69,7 @@ def started(folder: Path, *arguments: str, **settings: str) -> Iterator[Running]
             stdout=to_out,
             stderr=to_err,
             start_new_session=True,
+            preexec_fn=_hear_ctrl_c,
         )
     try:
         yield Running(process, folder, number)
@@ -98,6 +99,11 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
+
+
+def _hear_ctrl_c() -> None:
+    # a shell that runs the tests in the background has switched it off for all that they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _outputs(folder: Path, number: int) -> tuple[Path, Path]:

@@ -85,6 +85,7 @@ class Someone:
     mark: int
     inside: AsyncExitStack
     sends_since: float | None = None
+    paused: bool = False
 
 
 @dataclass
@@ -122,7 +123,7 @@ class Script:
         }
 
     async def _step(self, most: int) -> None:
-        steps = [self._come] * (len(self.people) < most) + [self._go, self._switch, self._switch, self._again] * bool(self.people)
+        steps = [self._come] * (len(self.people) < most) + [self._go, self._switch, self._again, self._pause] * bool(self.people)
         await self.random.choice(steps)()
 
     async def _come(self) -> None:
@@ -151,7 +152,17 @@ class Script:
         """Turn somebody's camera off and on at once."""
         await self._publish(self.random.choice(self.people))
 
+    async def _pause(self) -> None:
+        """Let somebody's camera rest, or go on, within the same publication."""
+        someone = self.random.choice(self.people)
+        if someone.sends_since is not None or someone.paused:
+            someone.paused = not someone.paused
+            someone.sends_since = None
+            await someone.student.pause(someone.paused)
+            someone.sends_since = None if someone.paused else time.monotonic()
+
     async def _publish(self, someone: Someone) -> None:
+        someone.paused = False
         await someone.student.publish(self.clips[someone.mark])
         someone.sends_since = time.monotonic()
 

@@ -54,8 +54,9 @@ async def stay_in(*messages: str) -> tuple[list[Happening], JanusSession]:
     await session.start()
     woken = asyncio.Event()
     handle = await session.attach(VIDEO_ROOM, woken.set)
-    terms = Terms(1, {"room": 1}, 0, 0)
-    stay = Stay(session, handle, woken, ["99"], terms, RTCConfiguration(iceServers=[]), told.append)
+    terms, heard = Terms(1, {"room": 1}, 0, 0), asyncio.Event()
+    heard.set()
+    stay = Stay(session, handle, woken, ["99"], terms, RTCConfiguration(iceServers=[]), told.append, heard)
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(stay.run())
         for message in messages:

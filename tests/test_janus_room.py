@@ -97,6 +97,19 @@ async def test_twenty_scripts_of_coming_and_going_mix_nobody_up(server: JanusSer
         assert script.longest_blind < BLIND_SECONDS, f"seed {seed}"
 
 
+async def test_a_camera_that_pauses_within_its_publication_is_seen_again_at_once(
+    server: JanusServer, clips: dict[int, Clip]
+) -> None:
+    async with attended(server.room_url) as seen, janus_student(server.room_url, "Ada", read_settings()) as student:
+        await student.publish(clips[4])
+        await seen.frames.after_now(student.id)
+        for _ in range(3):
+            await student.pause(True)
+            await student.pause(False)
+            await seen.frames.after_now(student.id, BLIND_SECONDS)
+        assert seen.room.subscription is not None and not seen.room.subscription.counts["rebuilt"]
+
+
 async def test_one_camera_that_is_gone_costs_the_others_nothing(server: JanusServer, clips: dict[int, Clip]) -> None:
     async with attended(server.room_url) as seen:
         subscription = seen.room.subscription

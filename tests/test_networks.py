@@ -10,8 +10,8 @@ from tests.synthetic import synthetic_split
 
 keras = pytest.importorskip("keras", reason="networks are built with tensorflow, extra `train`")
 
-from model.batches import TrainingBatches, jittered, soft_labels  # noqa: E402  # they import keras
-from model.networks import custom_cnn, load_network  # noqa: E402
+from model.batches import TrainingBatches, evened, jittered, soft_labels  # noqa: E402  # they import keras
+from model.networks import custom_cnn, load_network, residual_cnn  # noqa: E402
 
 
 def test_the_first_network_has_the_published_number_of_parameters() -> None:
@@ -23,6 +23,14 @@ def test_the_first_network_turns_grey_faces_into_probabilities() -> None:
     scores = network(np.zeros((2, 24, 24, 1), np.float32), training=False).numpy()
     assert scores.shape == (2, 7)
     assert scores.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_the_residual_network_is_smaller_and_takes_faces_of_any_size() -> None:
+    network = residual_cnn()
+    assert network.count_params() == 3_274_191
+    smaller = residual_cnn(40)
+    smaller.set_weights(network.get_weights())
+    assert smaller(np.zeros((2, 40, 40, 1), np.float32), training=False).numpy().sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK not a network"])
@@ -42,6 +50,30 @@ def test_a_jittered_face_keeps_its_shape_and_range() -> None:
     assert (moved.shape, moved.dtype) == ((48, 48), np.float32)
     assert 0 <= moved.min() <= moved.max() <= 255
     assert (moved != face).mean() > 0.5
+
+
+def test_the_same_seed_jitters_the_same_way_and_some_faces_lose_a_part_or_their_detail() -> None:
+    face = synthetic_split(1).pixels[0]
+    twice = [[jittered(face, random) for _ in range(40)] for random in (np.random.default_rng(1), np.random.default_rng(1))]
+    assert np.array_equal(*twice)
+    # a rectangle of one grey, of at least 7 by 7 pixels, which no synthetic face has by itself
+    hidden = [np.unique(each, return_counts=True)[1].max() >= 49 for each in twice[0]]
+    assert 3 <= sum(hidden) <= 25
+
+
+def test_a_jitter_of_no_strength_leaves_nothing_but_the_mirroring() -> None:
+    face, random = synthetic_split(1).pixels[0], np.random.default_rng(1)
+    for _ in range(20):
+        still = jittered(face, random, strength=0.0)
+        assert np.array_equal(still, face) or np.array_equal(still, face[:, ::-1])
+
+
+def test_rare_emotions_are_repeated_up_to_their_least_share_and_the_others_are_not() -> None:
+    labels = np.array([0] * 90 + [1] * 2 + [2] * 8)
+    rows = evened(labels, rarest=0.05)
+    assert np.bincount(labels[rows]).tolist() == [90, 5, 8]
+    assert set(rows) == set(range(100))
+    assert evened(labels, rarest=0.0).tolist() == list(range(100))
 
 
 def test_soft_labels_mix_the_label_with_the_crowds_votes() -> None:

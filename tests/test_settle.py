@@ -29,6 +29,16 @@ def test_the_statistics_become_those_of_the_training_faces_without_jitter() -> N
     assert layer.momentum == 0.9
 
 
+def test_dropout_is_off_meanwhile_and_as_before_afterwards() -> None:
+    training = synthetic_split(BATCH)
+    layers = keras.layers
+    after_dropout = layers.BatchNormalization(momentum=0.5, name="after")
+    settled = keras.Sequential([layers.Input((48, 48, 1)), layers.Dropout(0.9), after_dropout, layers.Flatten(), layers.Dense(7)])
+    settle(settled, training, seed=1)
+    assert float(np.asarray(after_dropout.moving_variance)[0]) == pytest.approx(training.pixels.var(), rel=0.02)
+    assert settled.layers[0].rate == 0.9 and after_dropout.momentum == 0.5
+
+
 def test_no_weight_that_was_trained_is_touched() -> None:
     settled = network()
     before = [np.array(weight) for weight in settled.trainable_weights]

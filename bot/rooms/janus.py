@@ -56,6 +56,7 @@ class JanusRoom:
         self._reconcile_seconds = reconcile_seconds
         self._stay: Stay | None = None
         self._ourselves: list[str] = []
+        self._heard = asyncio.Event()
         self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue()
 
     @property
@@ -65,8 +66,10 @@ class JanusRoom:
 
     async def happenings(self) -> AsyncIterator[Happening]:
         """Who comes and goes, in order, until the connection is lost; called again, the same of the next stay."""
+        self._heard.set()
         while (happening := await self._happenings.get()) is not None:
             yield happening
+        self._heard.clear()
 
     def drop(self, participant_id: str, reason: str) -> None:
         """Do nothing: who stands in the server's list is in the room, whether they send or not."""
@@ -98,7 +101,9 @@ class JanusRoom:
                     self._happenings.put_nowait(happening)
 
             terms = self._terms(room, event)
-            self._stay = stay = Stay(session, handle, woken, self._ourselves, terms, configuration, tell, self._reconcile_seconds)
+            self._stay = stay = Stay(
+                session, handle, woken, self._ourselves, terms, configuration, tell, self._heard, self._reconcile_seconds
+            )
             self.inside = True
             try:
                 stay.begin(event)

@@ -291,14 +291,16 @@ async def _connected(client: aiohttp.ClientSession, access: Access) -> aiohttp.C
                 max_msg_size=LARGEST_MESSAGE_BYTES,
                 ssl=access.tls or True,
             )
+    except TimeoutError:  # before OSError, of which it is a kind
+        raise Unreachable(f"no server answers at {access.place} in {ANSWER_SECONDS:.0f} s") from None
     except aiohttp.WSServerHandshakeError as error:
+        if error.status >= 500:  # of a proxy whose Janus is down
+            raise Unreachable(f"no Janus behind {access.place}: it answered {error.status}") from None
         raise RoomRefused(f"{access.place} is not a Janus WebSocket: it answered {error.status}") from None
     except aiohttp.ClientSSLError as error:
         raise RoomRefused(f"no TLS with {access.place}: {_first_line(error)}") from None
     except (aiohttp.ClientError, OSError) as error:
         raise Unreachable(f"no server answers at {access.place}: {_first_line(error)}") from None
-    except TimeoutError:
-        raise Unreachable(f"no server answers at {access.place} in {ANSWER_SECONDS:.0f} s") from None
     if socket.protocol != "janus-protocol":
         await socket.close()
         raise RoomRefused(f"{access.place} is not a Janus WebSocket: it does not speak janus-protocol")

@@ -13,6 +13,9 @@ Model = TypeVar("Model", bound=BaseModel)
 Id = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) in (int, str) else None)]
 """Of a room or participant: numbers, or strings where the server has `string_ids`; here always a string."""
 
+Words = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else "")]
+"""Text that nothing depends on; anything else counts as none."""
+
 VIDEO_ROOM = "janus.plugin.videoroom"
 
 NO_SUCH_ROOM, NO_SUCH_FEED, INVALID_ELEMENT, ALREADY_JOINED = 426, 428, 430, 425
@@ -78,8 +81,8 @@ class Stream(_Message):
 
     type: str
     mid: str = ""
-    codec: str = ""
-    description: str = ""
+    codec: Words = ""
+    description: Words = ""
     disabled: bool = False
 
 
@@ -87,8 +90,8 @@ class Publisher(_Message):
     """Somebody who sends something into the room; of an old or odd server it may have no streams."""
 
     id: Id
-    display: str = ""
-    streams: tuple[Stream, ...] = ()
+    display: Words = ""
+    streams: Annotated[tuple[Stream, ...], BeforeValidator(lambda values: _each(Stream, values)[0])] = ()
     metadata: Any = None
     dummy: bool = False
 
@@ -97,7 +100,7 @@ class Attendee(_Message):
     """Somebody who is in the room."""
 
     id: Id
-    display: str = ""
+    display: Words = ""
     metadata: Any = None
 
 

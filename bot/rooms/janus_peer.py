@@ -2,22 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.exceptions import OperationError
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.sdp import SessionDescription
 
 from bot.peers import close_peer
-from bot.receiver import can_rebind, can_receive, rebind, retire
+from bot.receiver import BoundReceiver, can_rebind, can_receive, rebind, retire
 from bot.rooms.janus_api import JanusHandle
 from bot.rooms.janus_messages import Description, RoomEvent
 from bot.rooms.janus_roster import Camera
+from bot.rooms.offer import BROKEN_SDP
 
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 15.0
+UNUSABLE_OFFER = (*BROKEN_SDP, RuntimeError, OperationError, InvalidStateError, InvalidAccessError)
+"""What aiortc raises on offers that it cannot parse or apply; fuzzed in the tests."""
+
 UPDATE_SECONDS = 5.0
 """How long an offer may take that Janus promised."""
 
@@ -60,6 +64,8 @@ class SubscriberPeer:
         self._arrived = arrived
         self._sources: dict[str, _Source] = {}
         self._promised_at: float | None = None
+        self._formers: dict[BoundReceiver, RTCRtpReceiver] = {}
+        """Receivers that are no longer their m-lines', by those that are; the connection does not know them any more."""
 
     @property
     def updating(self) -> bool:
@@ -101,30 +107,50 @@ class SubscriberPeer:
         if not can_rebind() and any(mid in self._known_mids() for mid in changed):
             raise Broken("an m-line changed hands, and this aiortc needs a new connection for that")
         try:
-            await self._peer.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
-        except (OperationError, ValueError) as error:
+            await self._apply(offer, changed)
+        except UNUSABLE_OFFER as error:
             raise Broken(f"the offer cannot be applied: {type(error).__name__}") from None
-        receivers = [rebind(self._peer, mid) for mid in changed] if can_rebind() else []
-        await self._peer.setLocalDescription(await self._peer.createAnswer())
         jsep = {"type": "answer", "sdp": self._peer.localDescription.sdp, "trickle": False}
         await self.handle.request({"request": "start"}, jsep)
         await self._connected()
-        for fresh, former in receivers:
-            if not await retire(fresh, former):
-                raise Broken("a receiver did not start")
+        await self._retire()
         self._sources = sources
         self._hand_on(changed)
 
     async def close(self) -> None:
         """End the connection, here and at the server."""
-        await close_peer(self._peer)
-        await self.handle.detach()
+        try:
+            for former in self._formers.values():
+                await former.stop()
+            await close_peer(self._peer)
+        except UNUSABLE_OFFER as error:
+            # of a connection that an offer left half made, aiortc cannot close what is not there
+            logger.info("a connection could not be closed in full: %s", type(error).__name__)
+        finally:
+            await self.handle.detach()
+
+    async def _apply(self, offer: Description, changed: Iterable[str]) -> None:
+        await self._peer.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        if can_rebind():
+            self._formers |= dict(rebind(self._peer, mid) for mid in changed)
+        await self._peer.setLocalDescription(await self._peer.createAnswer())
+
+    async def _retire(self) -> None:
+        """End the receivers whose m-lines have fresh ones; raises Broken if one of those did not start."""
+        while self._formers:
+            fresh, former = next(iter(self._formers.items()))
+            bound = await retire(fresh, former)
+            del self._formers[fresh]
+            if not bound:
+                raise Broken("a receiver did not start")
 
     def _offered(self, offer: Description) -> dict[str, _Source]:
         try:
-            sections = {media.rtp.muxId: media for media in SessionDescription.parse(offer.sdp).media}
-        except (ValueError, IndexError, KeyError, AssertionError) as error:
+            media = SessionDescription.parse(offer.sdp).media
+        except UNUSABLE_OFFER as error:
             raise Broken(f"the offer cannot be read: {type(error).__name__}") from None
+        # a camera that was just turned off may still be listed as active
+        sections = {each.rtp.muxId: each for each in media if each.direction in ("sendonly", "sendrecv")}
         cameras = {mid: camera for camera, mid in self.bound.items() if mid in sections}
         if bad := [camera for mid, camera in cameras.items() if not can_receive(sections[mid])]:
             raise CannotAnswer(bad)

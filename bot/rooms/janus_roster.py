@@ -92,7 +92,8 @@ def _publishing(publisher: Publisher) -> Presence:
     participant = Participant(publisher.id, publisher.display, _consents(publisher.metadata))
     if not participant.consent:
         return Presence(participant, None, Coverage.NOT_CONSENTED)
-    cameras = [stream for stream in publisher.streams if _is_camera(stream)]
+    # a dummy publisher sends nothing, for the sake of a place
+    cameras = [] if publisher.dummy else [stream for stream in publisher.streams if _is_camera(stream)]
     readable = [stream for stream in cameras if stream.codec.lower() in CODECS]
     if readable:
         return Presence(participant, Camera(publisher.id, readable[0].mid))

@@ -37,6 +37,7 @@ class Stay:
         terms: Terms,
         configuration: RTCConfiguration,
         tell: Callable[[Happening], None],
+        heard: asyncio.Event,
         reconcile_seconds: float = RECONCILE_SECONDS,
     ) -> None:
         self.subscription = Subscription(session, terms, configuration, self._arrived, self._unreadable)
@@ -45,6 +46,7 @@ class Stay:
         self._woken = woken
         self._roster = JanusRoster(ourselves)
         self._tell = tell
+        self._heard = heard
         self._reconcile_seconds = reconcile_seconds
         self._list = {"request": "listparticipants", "room": terms.room}
         self._watched: dict[str, Camera] = {}
@@ -56,16 +58,23 @@ class Stay:
     async def run(self) -> str:
         """Follow what happens until the connection is lost; returns why. Raises RemovedFromRoom."""
         with alone(RemovedFromRoom):
-            async with background(self.subscription.run(), self._reconcile()):
+            async with background(self._subscribe(), self._reconcile()):
                 await self._follow_events()
         return self._session.why
 
     async def _follow_events(self) -> None:
-        while not self._session.lost.is_set():
+        while True:
             while event := self._handle.pop():
                 self._read(event)
+            if self._session.lost.is_set():  # asked last: what was said before the end counts, such as a removal
+                return
             await self._woken.wait()
             self._woken.clear()
+
+    async def _subscribe(self) -> None:
+        """Receive once somebody listens: what nobody reads, aiortc queues without a limit."""
+        await self._heard.wait()
+        await self.subscription.run()
 
     async def _reconcile(self) -> None:
         """Compare the roster with the server's list now and then, until the session is lost."""
@@ -121,6 +130,7 @@ class Stay:
     def _tell_if_late(self, camera: Camera) -> None:
         if self._watched.get(camera.feed_id) != camera and not self._session.lost.is_set():
             self._unseen(camera, Coverage.STALLED)
+            self.subscription.renew(camera.feed_id)
 
     def _unseen(self, camera: Camera, coverage: Coverage) -> None:
         presence = self._roster.present.get(camera.feed_id)

@@ -35,7 +35,8 @@ class Terms:
 
     def stream(self, camera: Camera) -> dict[str, Any]:
         """A camera, as a request names it."""
-        feed = int(camera.feed_id) if isinstance(self.room, int) else camera.feed_id
+        numeric = isinstance(self.room, int) and camera.feed_id.isdecimal() and len(camera.feed_id) < 20
+        feed = int(camera.feed_id) if numeric else camera.feed_id
         return {"feed": feed, "mid": camera.mid, "substream": self.substream, "temporal": self.temporal}
 
 
@@ -63,6 +64,7 @@ class Subscription:
         self._wanted: dict[str, Camera] = {}
         self._put_off: dict[Camera, float] = {}
         self._stale: set[str] = set()
+        self._let_go: set[Camera] = set()
         self._changed = asyncio.Event()
 
     def want(self, camera: Camera) -> None:
@@ -72,8 +74,9 @@ class Subscription:
 
     def drop(self, feed_id: str) -> None:
         """Receive nothing of this publisher any more."""
-        if self._wanted.pop(feed_id, None):
+        if camera := self._wanted.pop(feed_id, None):
             self._stale.discard(feed_id)
+            self._let_go.add(camera)
             self._changed.set()
 
     def renew(self, feed_id: str) -> None:
@@ -100,6 +103,7 @@ class Subscription:
         while not self._due():
             await self._something_changes()
         self._stale.clear()
+        self._let_go.clear()
         handle = await self._session.attach(VIDEO_ROOM, self._changed.set)
         peer = SubscriberPeer(handle, self._configuration, self._arrived, self._changed.set)
         try:
@@ -140,8 +144,11 @@ class Subscription:
         stale = [camera for camera in peer.bound if camera.feed_id in self._stale]
         if stale and len(stale) == len(peer.bound):
             raise Broken("no camera sends anything")
+        # a camera that went off and on in one moment too: its track is no longer read, and a new one must come
+        leave = [camera for camera in peer.bound if camera in self._let_go or camera not in self._wanted.values()]
         self._stale.clear()
-        return stale + [camera for camera in peer.bound if camera not in stale and camera not in self._wanted.values()]
+        self._let_go.clear()
+        return list(dict.fromkeys(stale + leave))
 
     async def _leave(self, peer: SubscriberPeer, cameras: list[Camera]) -> None:
         streams = [{"sub_mid": peer.bound[camera]} for camera in cameras]
