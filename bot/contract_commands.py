@@ -113,7 +113,7 @@ async def _replay(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.timeline import survey
 
     recording, played = survey(arguments.file), Played()
-    keys = Keys(settings.key_prefix, arguments.room or recording.room)
+    keys = Keys(settings.key_prefix, recording.room if arguments.room is None else arguments.room)
     async with connect(settings) as redis:
         if not arguments.force:
             await check_that_nobody_is_live(redis, keys)

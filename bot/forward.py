@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pipeline.cancellation import cancellable
+from pipeline.entries import BEGINNING
 from pipeline.events import Event
 from pipeline.follow import Change, Follower, Item, Missed
 from pipeline.keys import Keys
@@ -103,12 +104,19 @@ class Forwarder:
 
     async def run(self) -> None:
         """Forward for ever; raises pipeline.publish.RedisUnusable."""
-        after = await self._remembered()
+        after = await self._where_to_begin()
         follower = Follower(self._redis, self._keys, after=after, retry_seconds=self._retry_seconds, sleep=self._sleep)
         async with aclosing(follower.pages()) as pages:
             async for page in pages:
                 await self._forward(page)
                 await self._remember(page[-1].stream_id)
+
+    async def _where_to_begin(self) -> str | None:
+        after = await self._remembered()
+        if after is None and self._from_start:
+            after = BEGINNING
+            await self._remember(after)  # a bridge that ends within its first page begins there again, whatever it is told
+        return after
 
     async def _remembered(self) -> str | None:
         while True:
@@ -118,7 +126,7 @@ class Forwarder:
                 _only_weather(error)
                 await self._sleep(self._retry_seconds)
                 continue
-            return stored or ("0" if self._from_start else None)
+            return stored or None
 
     async def _remember(self, stream_id: str) -> None:
         try:
@@ -130,7 +138,7 @@ class Forwarder:
         for missed in page:
             if isinstance(missed, Missed):
                 self.counts.missed += missed.count or 0
-                logger.warning("gone before they were forwarded: events %s to %s of %s", missed.first, missed.last, missed.epoch)
+                logger.warning("gone before they could be forwarded: %s", _in_words(missed))
         async with asyncio.TaskGroup() as lanes:
             for lane in _by_participant(page):
                 lanes.create_task(self._empty(lane))
@@ -174,9 +182,9 @@ class Forwarder:
 
     def _took(self) -> None:
         self.counts.forwarded += 1
-        if self._rounds:
+        if self._rounds and self._monotonic() >= self._not_before:  # else it was on its way before the others failed
             logger.info("the target takes events again")
-        self._rounds = 0
+            self._rounds = 0
 
     def _drop(self, event: Event, error: Exception) -> None:
         self.counts.dropped += 1
@@ -193,6 +201,13 @@ def _by_participant(page: Iterable[Item]) -> Iterable[deque[Event]]:
         if isinstance(item, Change):
             lanes.setdefault(item.event.subject, deque()).append(item.event)
     return lanes.values()
+
+
+def _in_words(missed: Missed) -> str:
+    if not missed.epoch:
+        return "perhaps events; where it was before is no longer in the stream"
+    first, last = ("?" if number is None else number for number in (missed.first, missed.last))
+    return f"events {first} to {last} of {missed.epoch}"
 
 
 def _only_weather(error: RedisError) -> None:

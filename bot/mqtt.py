@@ -25,7 +25,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from bot.errors import Trouble
-from bot.forward import NotNow, Refused
+from bot.forward import LANES, NotNow, Refused
 from pipeline.events import Event
 
 ANSWER_SECONDS = 10.0
@@ -134,6 +134,7 @@ class Mqtt:
             tls_context=ssl.create_default_context() if broker.tls else None,
             timeout=ANSWER_SECONDS,
         )
+        client.pending_calls_threshold = 2 * LANES  # from there on aiomqtt warns of each call that waits for its answer
         try:
             await client.__aenter__()
             await client.publish(self._availability, "online", qos=1, retain=True)

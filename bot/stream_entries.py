@@ -11,6 +11,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from bot.errors import RedisRefused
 from pipeline.cancellation import cancellable
+from pipeline.entries import naming
 from pipeline.follow import PAGE
 from pipeline.keys import Keys
 from pipeline.publish import REDIS_TROUBLES, heals, reason
@@ -115,7 +116,8 @@ class _Tail:
 
 
 async def _page(redis: Redis, keys: Keys, after: str) -> list[Entry]:
-    found: Any = await redis.xrange(keys.events, min=f"({after}", count=PAGE)
+    with naming(keys.events):
+        found: Any = await redis.xrange(keys.events, min=f"({after}", count=PAGE)
     return [Entry(stream_id, (fields or {}).get("event")) for stream_id, fields in found]
 
 

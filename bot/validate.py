@@ -13,7 +13,7 @@ from bot.errors import NothingHappened, RedisRefused
 from bot.recordings import LONGEST_LINE, Line, RecordingUnusable
 from bot.stream_entries import BEGINNING, Entry, entries_to_come, present_entries
 from pipeline.cancellation import cancellable
-from pipeline.contract import Judged, Problem, Sequences, Wrong, judge
+from pipeline.contract import Judged, Problem, Sequences, Wrong, judge, shown
 from pipeline.follow import room_state
 from pipeline.keys import Keys
 from pipeline.publish import reason
@@ -135,8 +135,8 @@ async def _check_state(redis: Redis, keys: Keys, findings: Findings) -> None:
         state = await cancellable(room_state(redis, keys))
     except RedisError as error:
         raise RedisRefused(f"redis refuses: {reason(error)}") from None
-    if state.broken:
-        findings.report("state", Problem(Wrong.STATE, "$", f"{state.broken} keys of the room's state cannot be read"))
+    for key in state.broken_keys:
+        findings.report(shown(key), Problem(Wrong.STATE, "$", "not what the state has under this key, or of another type"))
 
 
 def conclude(findings: Findings, what: str) -> None:

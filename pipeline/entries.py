@@ -1,6 +1,7 @@
 """A room's stream of events, read page by page."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
@@ -50,6 +51,17 @@ def event_in(fields: dict[str, str]) -> Event | None:
         return Event.model_validate_json(fields.get("event", ""))
     except ValidationError:
         return None
+
+
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """Let the error that is raised where a key is of another type name that key."""
+    try:
+        yield
+    except ResponseError as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        raise ResponseError(f"WRONGTYPE {key} is of another type than it should be") from None
 
 
 def position(stream_id: str) -> tuple[int, int]:

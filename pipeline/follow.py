@@ -30,7 +30,7 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from pipeline.entries import BEGINNING, PAGE, entries_since, event_in, events_since, last_id, position
+from pipeline.entries import BEGINNING, PAGE, entries_since, event_in, events_since, last_id, naming, position
 from pipeline.events import DATA_BY_TYPE, Data, Event, schema_url
 from pipeline.keys import Keys
 from pipeline.patience import BLOCK_SECONDS, Patience, own_client
@@ -127,6 +127,7 @@ class Follower:
         self._cursor = None if after is None else _whole_id(after)
         self._begun = False
         self._behind = False  # the last page was full
+        self._at_the_end = False  # just now the stream held nothing that was not read
         self._state_is_due = False
         self._nothing_came = False
         self._outages_looked_into = 0
@@ -155,7 +156,12 @@ class Follower:
                     yield page
 
     async def _next(self, redis: Redis) -> list[Item]:
+        with naming(self._keys.events):
+            return await self._step(redis)
+
+    async def _step(self, redis: Redis) -> list[Item]:
         # a step that fails is taken again, so each changes what is known only after its last reply
+        self._at_the_end = False
         if not self._begun:
             return await (self._begin(redis) if self._cursor is None else self._begin_after(redis, self._cursor))
         if self._nothing_came or self._outages_looked_into != self.outages:
@@ -191,6 +197,7 @@ class Follower:
             pipe.execute_command("XRANGE", self._keys.events, self._cursor, self._cursor)
             info, at_cursor = await pipe.execute(raise_on_error=False)
         here = bool(_checked(at_cursor)) or self._cursor == BEGINNING
+        self._at_the_end = last_id(info) == self._cursor
         if position(last_id(info)) < position(self._cursor):
             self._cursor = await self._newest_that_was_seen(redis)
             self._state_is_due = True
@@ -208,7 +215,8 @@ class Follower:
         """The next page and, if that is the last one there is, the state behind it."""
         rest = ("XRANGE", self._keys.events, f"({self._cursor}", "+", "COUNT", PAGE)
         state, [entries] = await state_with(redis, self._keys, rest)
-        items = self._items(_checked(entries))
+        await self._look_for_a_lost_end(redis, _checked(entries))
+        items = self._items(entries)
         if self._behind:
             return items
         assert self._cursor is not None
@@ -220,8 +228,26 @@ class Follower:
         assert self._cursor is not None
         replies: Any = await redis.xread({self._keys.events: self._cursor}, count=PAGE, block=self._block_ms)
         entries: Entries = replies[0][1] if replies else []
+        await self._look_for_a_lost_end(redis, entries)
         self._nothing_came = not entries
         return self._items(entries)
+
+    async def _look_for_a_lost_end(self, redis: Redis, page: Entries) -> None:
+        """Where a new run follows, find out whether the end of the last one was trimmed before it was read.
+
+        Only the stream's oldest entries are trimmed: while one up to the cursor stands there, nothing behind it is
+        gone. Otherwise the publisher's own count tells, for as long as Redis keeps it.
+        """
+        epoch, first = self._sequences.newest_epoch, next(iter(_events(page)), None)
+        same_run = first is not None and self._sequences.knows(first)
+        if not page or epoch is None or same_run or self._at_the_end or self._cursor in (None, BEGINNING):
+            return
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.execute_command("XREVRANGE", self._keys.events, self._cursor, "-", "COUNT", 1)
+            pipe.execute_command("GET", self._keys.last(epoch))
+            up_to_cursor, last = await pipe.execute(raise_on_error=False)
+        if not _checked(up_to_cursor):
+            self._sequences.newest_run_has_lost_its_end(_number(last))
 
     def _items(self, entries: Entries) -> list[Item]:
         self._behind = len(entries) == PAGE
@@ -258,6 +284,10 @@ def _events(entries: Iterable[tuple[str, dict[str, str]]]) -> list[Event]:
     return [event for event in (event_in(fields) for _, fields in entries) if event is not None]
 
 
+def _number(reply: Any) -> int | None:
+    return int(reply) if isinstance(reply, str) and fullmatch(r"\d{1,18}", reply) else None
+
+
 def _checked(reply: Any) -> Any:
     if isinstance(reply, RedisError):
         raise reply
@@ -266,6 +296,6 @@ def _checked(reply: Any) -> Any:
 
 def _whole_id(text: str) -> str:
     found = fullmatch(r"(\d{1,20})(?:-(\d{1,20}))?", text)
-    if found is None:
+    if found is None or max(position(found[0])) >= 2**64:
         raise ValueError(f"{text[:40]!r} is no stream id, such as 1767254400250-0")
     return f"{found[1]}-{found[2] or 0}"

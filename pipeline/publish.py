@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import ssl
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -59,6 +60,10 @@ _WEATHER_CODES = ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NO
 """First words of error replies that redis-py has no class for, or wraps in EXECABORT."""
 
 
+_TUPLE = re.compile(r"""\((['"])(.*)\1,\)""", re.DOTALL)
+"""How redis-py shows the arguments of an error within a pipeline."""
+
+
 class RedisUnusable(Exception):
     """A Redis that refuses what waiting does not change, such as a wrong password; its text is one line."""
 
@@ -78,6 +83,8 @@ def _is_a_refused_handshake(cause: BaseException | None) -> bool:
 def reason(error: RedisError) -> str:
     """What Redis said, in one line and without the command it was said to: that may hold a person's name."""
     text = str(error).rpartition(" caused error: ")[2].removeprefix("Transaction discarded because of: ")
+    if wrapped := _TUPLE.fullmatch(text):
+        text = wrapped[2]
     return " ".join(text.split()) or type(error).__name__
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from pipeline.events import BotStatus
 from pipeline.keys import Keys, any_room, room_of
@@ -20,22 +20,30 @@ BOT: TypeAdapter[BotStatus] = TypeAdapter(BotStatus)
 
 Value = TypeVar("Value")
 
+ALIEN = object()
+"""What stands for the value of a key that is of another type than it should be: it is truthy, and no model takes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoomState:
     """A room at one moment.
 
     Participants stand in the order of their names, those who left among them until the retention ends. `bot` is None
-    where no bot is live; `broken` counts hashes and strings that do not fit their names and were left out. `stream_id`
-    is of the last event that this state contains, where it was read together with the stream.
+    where no bot is live; `broken_keys` are those whose type or value does not fit their names, which were left out.
+    `stream_id` is of the last event that this state contains, where it was read together with the stream.
     """
 
     room: str
     participants: tuple[ParticipantState, ...] = ()
     summary: SummaryState | None = None
     bot: BotStatus | None = None
-    broken: int = 0
+    broken_keys: tuple[str, ...] = ()
     stream_id: str = ""
+
+    @property
+    def broken(self) -> int:
+        """How many keys were left out."""
+        return len(self.broken_keys)
 
     @property
     def present(self) -> tuple[ParticipantState, ...]:
@@ -56,41 +64,47 @@ async def state_with(redis: Redis, keys: Keys, *commands: Command) -> tuple[Room
     """
     ids: list[str] = []
     while True:
-        ids_now, summary, *hashes, bot, others = await _replies(redis, keys, ids, commands)
+        replies, others = await _replies(redis, keys, ids, commands)
+        ids_now = [] if (listed := replies[keys.participants]) is ALIEN else listed
         if set(ids_now) == set(ids):
-            return _room_state(keys.room, summary, bot, hashes), others
+            return _room_state(keys, ids, replies), others
         ids = ids_now  # not known before the first read; later, somebody came or expired between two
 
 
-async def _replies(redis: Redis, keys: Keys, ids: list[str], commands: tuple[Command, ...]) -> list[Any]:
-    """The replies that make a state, and behind them those to `commands` as one list."""
+async def _replies(redis: Redis, keys: Keys, ids: list[str], commands: tuple[Command, ...]) -> tuple[dict[str, Any], list[Any]]:
+    """The replies that make a state, by their keys, and those to `commands`."""
+    hashes = [("HGETALL", key) for key in (keys.summary, *map(keys.participant, ids))]
+    of_state: list[Command] = [("ZRANGE", keys.participants, 0, -1), *hashes, ("GET", keys.bot)]
     async with redis.pipeline(transaction=True) as pipe:
-        pipe.execute_command("ZRANGE", keys.participants, 0, -1)
-        for key in (keys.summary, *map(keys.participant, ids)):
-            pipe.execute_command("HGETALL", key)
-        pipe.execute_command("GET", keys.bot)
-        for command in commands:
+        for command in (*of_state, *commands):
             pipe.execute_command(*command)
         replies: list[Any] = await pipe.execute(raise_on_error=False)
-    of_state, others = replies[: len(replies) - len(commands)], replies[len(replies) - len(commands) :]
-    for reply in of_state:
-        if isinstance(reply, RedisError):
-            raise reply
-    return [*of_state, others]
+    own, others = replies[: len(of_state)], replies[len(of_state) :]
+    return {str(key): _known(reply) for (_, key, *_), reply in zip(of_state, own, strict=True)}, others
 
 
-def _room_state(room: str, summary: dict[str, str], bot: str | None, hashes: list[dict[str, str]]) -> RoomState:
-    # a hash may be gone while its id still stands in the sorted set
-    participants = [_read(PARTICIPANT.validate_python, fields) for fields in hashes if fields]
-    read_summary = _read(SUMMARY.validate_python, summary) if summary else None
-    read_bot = _read(BOT.validate_json, bot) if bot else None
-    return RoomState(
-        room,
-        tuple(sorted(filter(None, participants), key=lambda each: (each.name.casefold(), each.id))),
-        read_summary,
-        read_bot,
-        participants.count(None) + bool(summary and read_summary is None) + bool(bot and read_bot is None),
-    )
+def _known(reply: Any) -> Any:
+    if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
+        return ALIEN
+    if isinstance(reply, RedisError):
+        raise reply
+    return reply
+
+
+def _room_state(keys: Keys, ids: list[str], replies: dict[str, Any]) -> RoomState:
+    broken = [keys.participants] if replies[keys.participants] is ALIEN else []
+
+    def read(parse: Callable[[Any], Value], key: str) -> Value | None:
+        written = replies[key]
+        value = _read(parse, written) if written else None  # a hash may be gone while its id is still in the sorted set
+        if written and value is None:
+            broken.append(key)
+        return value
+
+    participants = [read(PARTICIPANT.validate_python, keys.participant(each)) for each in ids]
+    in_order = sorted(filter(None, participants), key=lambda each: (each.name.casefold(), each.id))
+    summary, bot = read(SUMMARY.validate_python, keys.summary), read(BOT.validate_json, keys.bot)
+    return RoomState(keys.room, tuple(in_order), summary, bot, tuple(broken))
 
 
 async def rooms(redis: Redis, prefix: str) -> list[str]:

@@ -139,7 +139,7 @@ class Worker:
         deliveries = await self._deliveries(redis, entries)
         for stream_id, count in deliveries.items():
             if count > self._most_deliveries:
-                await self._put_aside(redis, stream_id, count)
+                await self._put_aside(redis, stream_id, count - 1)  # this claim counts as one, and nobody is given it
         return [entry for entry in entries if deliveries.get(entry[0], 0) <= self._most_deliveries]
 
     async def _deliveries(self, redis: Redis, entries: Entries) -> dict[str, int]:
@@ -165,7 +165,7 @@ class Worker:
             pipe.xack(self._keys.events, self._group, stream_id)
             await pipe.execute()
         self.set_aside += 1
-        logger.warning("group %s: entry %s was given out %d times and is put aside", self._group, stream_id, deliveries - 1)
+        logger.warning("group %s: entry %s was given out %d times and is put aside", self._group, stream_id, deliveries)
 
     async def _do(self, redis: Redis, stream_id: str, fields: dict[str, str]) -> None:
         change = change_in(stream_id, fields)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from model.faces import Emotion
-from pipeline.events import EmotionChanged, ParticipantJoined
+from pipeline.events import EmotionChanged, ParticipantJoined, ParticipantLeft
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
 from tests.commands import ROOT, environment
@@ -71,15 +71,21 @@ async def test_an_example_prints_the_state_and_then_each_change_once(tmp_path: P
             sender = Publisher(redis, Keys("classmood", "maths"), "1", outbox_limit=100, **times)  # type: ignore[arg-type]
             sender.publish(ParticipantJoined(participant="p1", name="Ada", reason="published"))
             await sender.flush(5)
+            sender.publish(ParticipantJoined(participant="p2", name="Ben", reason="published"))
+            sender.publish(ParticipantLeft(participant="p2", reason="left"))
+            await sender.flush(5)
             with running(tmp_path, program, str(EXAMPLES / name), "maths", server.url) as out:
                 await until_it_prints(out, "Ada" if name == "follow.sh" else "1 present")
                 for before, after in ((None, Emotion.HAPPY), (Emotion.HAPPY, Emotion.SAD)):
+                    for foreign in ({"note": "hello"}, {"event": "nope"}, {"event": "null"}):
+                        await redis.xadd(Keys("classmood", "maths").events, foreign)  # type: ignore[arg-type]
                     sender.publish(EmotionChanged(participant="p1", before=before, after=after, since_ms=1))
                     await sender.flush(5)
                     await until_it_prints(out, str(after.value))
                 await asyncio.sleep(0.05)
             told = _text(out)
     if name == "follow.sh":
+        assert "Ben" not in told.partition("{")[0]
         assert [line.count('"after":"happy"') for line in told.splitlines()].count(1) == 1
     else:
         assert told.splitlines() == ["1 present", "p1 happy", "p1 sad"]

@@ -112,6 +112,26 @@ async def test_what_does_not_fit_its_key_is_left_out_and_counted(redis: Redis) -
     assert (state.summary, state.bot, state.broken) == (None, None, 4)
 
 
+@every_server
+async def test_a_key_of_another_type_is_one_that_does_not_fit_and_blinds_nobody(program: str) -> None:
+    with running_redis(program) as server:
+        async with server.client() as redis:
+            sender = publisher(redis)
+            for who in ("ada", "ben"):
+                sender.publish(joined(who))
+            await sender.flush(5)
+            await redis.delete(KEYS.participant("ben"))
+            await redis.sadd(KEYS.participant("ben"), "y")
+            await redis.set(KEYS.summary, "x")
+            await redis.sadd(KEYS.bot, "y")
+            state = await room_state(redis, KEYS)
+            assert [person.id for person in state.participants] == ["ada"]
+            assert set(state.broken_keys) == {KEYS.participant("ben"), KEYS.summary, KEYS.bot}
+            await redis.set(KEYS.participants, "x")
+            state = await room_state(redis, KEYS)
+    assert state.participants == () and set(state.broken_keys) == {KEYS.participants, KEYS.summary, KEYS.bot}
+
+
 async def test_a_field_from_a_later_version_is_ignored(redis: Redis) -> None:
     sender = publisher(redis)
     sender.publish(joined("ada"))

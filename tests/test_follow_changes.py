@@ -5,6 +5,7 @@ import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from itertools import pairwise
+from re import escape
 
 import pytest
 from hypothesis import given, settings
@@ -342,6 +343,70 @@ async def test_a_new_run_of_the_bot_is_no_gap_unless_its_beginning_is_gone(redis
     assert without_states(items) == [1, Missed("2", 2, None, newest), Missed("3", 1, 3, newest), 4]
 
 
+async def run_that_goes_on_and_is_trimmed_before_another_begins(redis: Redis, *, foreign: bool = False) -> list[str]:
+    """Numbers 3 to 5 of the run "1" are gone, and the run "2" stands behind them; the ids of what is left."""
+    for number in (3, 4, 5):
+        await redis.xadd(KEYS.events, {"event": event(number, "1").to_json()})
+    await redis.xtrim(KEYS.events, maxlen=0, approximate=False)
+    if foreign:
+        await redis.xadd(KEYS.events, {"note": "hello"})
+    for number in (1, 2):
+        await redis.xadd(KEYS.events, {"event": event(number, "2").to_json()})
+    return (await stream_ids(redis))[foreign:]
+
+
+@every_server
+@pytest.mark.parametrize(("counted", "foreign", "last"), [(None, False, None), ("5", True, 5)])
+async def test_the_end_of_a_run_that_was_trimmed_before_it_was_read_is_missed_when_the_next_run_begins(
+    program: str, counted: str | None, foreign: bool, last: int | None
+) -> None:
+    with running_redis(program) as server:
+        async with server.client() as redis:
+            for number in (1, 2):
+                await redis.xadd(KEYS.events, {"event": event(number, "1").to_json()})
+            async with asyncio.timeout(30), aclosing(follower(redis, after="0").items()) as items:
+                read = [await anext(items), await anext(items)]
+                [first, _] = await run_that_goes_on_and_is_trimmed_before_another_begins(redis, foreign=foreign)
+                if counted is not None:
+                    await redis.set(KEYS.last("1"), counted)
+                read += [await anext(items) for _ in range(4)]
+    assert without_states(read) == [1, 2, Missed("1", 3, last, first), 1, 2]
+    assert isinstance(read[-1], RoomState)
+
+
+async def until_a_reader_has_looked_for_losses(redis: Redis) -> None:
+    async with asyncio.timeout(30):
+        while not any(command.startswith("cmdstat_xinfo") for command in await redis.info("commandstats")):
+            await asyncio.sleep(0.005)
+
+
+@needs_redis
+@pytest.mark.parametrize("trimmed", ["nothing", "everything", "everything, of which the run knows the end"])
+async def test_a_restart_of_the_bot_is_silent_for_who_had_read_all_of_the_former_run(redis: Redis, trimmed: str) -> None:
+    await publish(redis, 1, 2, epoch="1")
+    async with asyncio.timeout(30), aclosing(follower(redis, after="0").items()) as items:
+        read = [await anext(items), await anext(items)]
+        await redis.config_resetstat()
+        later = asyncio.ensure_future(anext(items))
+        if trimmed == "everything":  # it waits at the end, so nothing can go by
+            await redis.delete(KEYS.last("1"))
+            await until_a_reader_has_looked_for_losses(redis)
+        if trimmed != "nothing":
+            await redis.xtrim(KEYS.events, maxlen=0, approximate=False)
+        await publish(redis, 1, epoch="2")
+        read.append(await later)
+    assert without_states(read) == [1, 2, 1]
+
+
+@needs_redis
+async def test_a_position_that_is_gone_before_a_new_run_leaves_open_whether_anything_is_missed(redis: Redis) -> None:
+    second = await redis.xadd(KEYS.events, {"event": event(2, "1").to_json()})
+    [first, _] = await run_that_goes_on_and_is_trimmed_before_another_begins(redis)
+    async with heard(follower(redis, after=second)) as items:
+        await until_there_are(items, 1, RoomState)
+    assert without_states(items) == [Missed("", None, None, first), 1, 2] and isinstance(items[-1], RoomState)
+
+
 @needs_redis
 async def test_foreign_entries_are_counted_and_what_the_future_brings_is_handed_on_without_a_model(redis: Redis) -> None:
     later = event(2, dataschema="urn:classmood:schema:2:classmood.participant.joined", data={"who": "p2"}, traceparent="00-1")
@@ -375,7 +440,7 @@ async def test_a_slow_subscriber_is_given_pages_and_nothing_is_lost(redis: Redis
 
 
 @needs_redis
-@pytest.mark.parametrize("after", ["", "$", "now", "1-2-3", "-1", "1" * 21])
+@pytest.mark.parametrize("after", ["", "$", "now", "1-2-3", "-1", "1" * 21, "9" * 20 + "-0", f"0-{2**64}"])
 def test_a_position_that_is_no_stream_id_is_refused(after: str) -> None:
     with pytest.raises(ValueError, match="is no stream id"):
         follow(Redis(), "algebra", after=after)
@@ -384,8 +449,9 @@ def test_a_position_that_is_no_stream_id_is_refused(after: str) -> None:
 @needs_redis
 async def test_a_redis_that_refuses_ends_it_with_one_line(redis: Redis) -> None:
     await redis.set(KEYS.events, "mine")
-    with pytest.raises(RedisUnusable, match="redis refuses: WRONGTYPE"):
-        await anext(follower(redis).items())
+    for after in (None, "0"):
+        with pytest.raises(RedisUnusable, match=f"redis refuses: WRONGTYPE {escape(KEYS.events)} is"):
+            await anext(follower(redis, after).items())
     with running_redis(SERVER, "--requirepass", "hush") as locked:
         async with locked.client() as stranger:
             with pytest.raises(RedisUnusable, match="redis refuses: Authentication"):

@@ -130,11 +130,13 @@ async def listening(receiver: Receiver) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def forwarding(redis: Redis, url: str, hours: Hours | None = None, name: str = "a") -> AsyncIterator[Forwarder]:
+async def forwarding(
+    redis: Redis, url: str, hours: Hours | None = None, name: str = "a", *, from_start: bool = True
+) -> AsyncIterator[Forwarder]:
     times = hours or Hours()
     async with aiohttp.ClientSession() as session:
         target = Webhook(session, url, signing_key(SecretStr(SECRET)), answer_seconds=5)
-        bridge = Forwarder(redis, KEYS, target, name, from_start=True, sleep=times.sleep, monotonic=times.monotonic)
+        bridge = Forwarder(redis, KEYS, target, name, from_start=from_start, sleep=times.sleep, monotonic=times.monotonic)
         async with background(bridge.run()):
             yield bridge
 
@@ -230,6 +232,53 @@ async def test_what_was_gone_before_it_could_be_sent_is_counted(redis: Redis, se
     async with listening(receiver) as url, forwarding(redis, url) as bridge:
         await eventually(lambda: len(receiver.taken) == 4)
     assert bridge.counts.missed == 6
+
+
+async def test_a_bridge_that_ends_before_its_first_page_is_out_still_begins_at_the_start(redis: Redis, sender: Publisher) -> None:
+    receiver = Receiver(lambda sequence, tries: web.Response(status=503))
+    await publish(sender, changed("ada"), changed("ben"))
+    async with listening(receiver) as url:
+        async with forwarding(redis, url) as bridge:
+            await eventually(lambda: bridge.counts.retries > 0)
+        receiver.answers = lambda sequence, tries: web.Response()
+        async with forwarding(redis, url, from_start=False):
+            await eventually(lambda: len(receiver.taken) == 2)
+
+
+async def test_a_target_that_goes_away_while_many_events_are_under_way_is_told_of_once(
+    redis: Redis, sender: Publisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Wavering:
+        """Of three that are under way it refuses the first, then takes the second, and then refuses the third."""
+
+        def __init__(self) -> None:
+            self.tries: Counter[str | None] = Counter()
+
+        async def send(self, event: Event) -> None:
+            self.tries[event.subject] += 1
+            if self.tries[event.subject] == 1:
+                await getattr(self, f"first_of_{event.subject}")()
+
+        async def first_of_ada(self) -> None:
+            await eventually(lambda: len(self.tries) == 3)
+            raise NotNow("away")
+
+        async def first_of_ben(self) -> None:
+            await eventually(lambda: bridge.counts.retries == 1)
+
+        async def first_of_zoe(self) -> None:
+            await eventually(lambda: bridge.counts.forwarded == 1)
+            raise NotNow("away still")
+
+    bridge = Forwarder(redis, KEYS, Wavering(), "w", from_start=True)
+    await publish(sender, *map(changed, ("ada", "ben", "zoe")))
+    with caplog.at_level("INFO", "bot.forward"):
+        async with background(bridge.run()):
+            await eventually(lambda: bridge.counts.forwarded == 3)
+    assert [record.message for record in caplog.records] == [
+        "the target does not take events now: away",
+        "the target takes events again",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -354,6 +403,20 @@ async def test_a_broker_gets_each_event_on_its_topic_and_keeps_the_latest_until_
         "application/cloudevents+json"
     )
     assert sorted(topics(late)) == ["availability", person + "emotion.changed"] and topics(later) == ["availability"]
+
+
+@needs_mosquitto
+async def test_as_many_events_under_way_as_there_may_be_are_nothing_to_warn_of(
+    redis: Redis, sender: Publisher, broker_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    await publish(sender, *(changed(f"p{number % 40}") for number in range(400)))
+    with mosquitto(broker_folder, port, "allow_anonymous true"):
+        async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600) as target:
+            bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
+            async with background(bridge.run()):
+                await eventually(lambda: bridge.counts.forwarded == 400)
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
 
 
 @needs_mosquitto

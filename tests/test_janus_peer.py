@@ -79,5 +79,5 @@ async def test_a_camera_in_a_codec_that_cannot_be_read_is_named(offer: str) -> N
 
 
 async def test_a_connection_that_never_began_is_closed() -> None:
-    with pytest.raises(Broken, match="^the offer cannot be read: "):
+    with pytest.raises(Broken, match=r"^the offer cannot be read: "):
         await answered("v=0\r\nm=video\r\n")

@@ -245,6 +245,7 @@ def test_a_replay_goes_where_it_was_recorded_or_where_it_is_told_but_never_besid
     assert main([*play, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["events"] == 5
     assert main([*play, "--room", "live", "--force"]) == 0
+    assert main([*play, "--room", ""]) == 2 and "without a name" in capsys.readouterr().err
     # twice in the first: the second time begins with those who were left behind by the first
     assert [asyncio.run(length(server, room)) for room in ("other", "live")] == [5, 5]
     assert asyncio.run(length(server, "example")) > 10

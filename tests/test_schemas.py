@@ -227,12 +227,17 @@ def test_every_event_and_every_field_in_the_page_is_of_the_example_class() -> No
 
 def test_the_links_of_the_page_lead_to_files_and_headings() -> None:
     page = (DOCS / "events.md").read_text()
-    headings = {heading.lower() for heading in re.findall(r"^#+ ([\w ]+)$", page, re.MULTILINE)}
     for link in re.findall(r"\]\(([^)]+)\)", page):
-        if link.startswith("#"):
-            assert link[1:] in headings
-        elif not link.startswith("https://"):
-            assert (DOCS / link).exists(), link
+        if not link.startswith("https://"):
+            name, _, heading = link.partition("#")
+            assert (DOCS / name).exists(), link
+            assert not heading or heading in headings_of(DOCS / (name or "events.md")), link
+
+
+def headings_of(page: Path) -> set[str]:
+    """The anchors of a page's headings."""
+    found: list[str] = re.findall(r"^#+ ([\w ]+)$", page.read_text(), re.MULTILINE)
+    return {heading.lower().replace(" ", "-") for heading in found}
 
 
 def test_scores_are_of_all_seven() -> None:

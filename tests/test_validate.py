@@ -242,6 +242,7 @@ async def leave_something_else(server: RedisServer) -> list[str]:
     async with server.client() as redis:
         await room_of_three(redis)
         await redis.hset(KEYS.participant("ada"), "present", "perhaps")
+        await redis.set(KEYS.summary, "x")
         foreign = await redis.xadd(KEYS.events, {"note": "hello"})
         return [foreign, await redis.xadd(KEYS.events, {"event": json.dumps(event(4, type="classmood.wink"))})]
 
@@ -251,7 +252,8 @@ def test_a_room_is_checked_with_what_others_left_in_it(capsys: pytest.CaptureFix
     foreign, broken = asyncio.run(leave_something_else(server))
     said = Validated(capsys, "--room", KEYS.room, "--redis-url", server.url, "--json")
     assert said.code == 3 and said.found["valid"] == 3
-    assert said.wrong == [(foreign, "$", "foreign"), (broken, "$.type", "unknown_type"), ("state", "$", "state")]
+    states = [(key, "$", "state") for key in (KEYS.participant("ada"), KEYS.summary)]
+    assert said.wrong == [(foreign, "$", "foreign"), (broken, "$.type", "unknown_type"), *states]
 
 
 @needs_redis
@@ -285,6 +287,6 @@ def test_a_key_of_another_kind_and_a_redis_that_is_away_are_told(capsys: pytest.
 
     asyncio.run(take_the_key())
     said = Validated(capsys, "--room", "taken", "--redis-url", server.url)
-    assert said.code == 4 and said.err.startswith("classmood: redis refuses: WRONGTYPE")
+    assert said.code == 4 and said.err.startswith("classmood: redis refuses: WRONGTYPE classmood:{taken}:events is")
     away = Validated(capsys, "--room", "taken", "--redis-url", "redis://127.0.0.1:1/0")
     assert away.code == 4 and away.err.startswith("classmood: redis is away: ")

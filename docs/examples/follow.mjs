@@ -10,9 +10,10 @@ await redis.connect();
 const [ids, newest] = await redis.multi().zRange(`${room}:participants`, 0, -1).xRevRange(`${room}:events`, "+", "-", { COUNT: 1 }).exec();
 const people = await Promise.all(ids.map((id) => redis.hGetAll(`${room}:participant:${id}`)));
 console.log(people.filter((person) => person.present === "1").length, "present");
+const read = ({ message }) => { try { return JSON.parse(message.event); } catch { return null; } }; // of somebody else
 for (let id = newest[0]?.id ?? "0-0"; ; ) {
   const [{ messages } = { messages: [] }] = (await redis.xRead({ key: `${room}:events`, id }, { COUNT: 500, BLOCK: 5000 })) ?? [];
   id = messages.at(-1)?.id ?? id;
-  const changes = messages.map(({ message }) => JSON.parse(message.event)).filter(({ type }) => type === "classmood.emotion.changed");
-  for (const { subject, data } of changes) console.log(subject, data.after);
+  const changes = messages.map(read).filter((event) => event?.type === "classmood.emotion.changed");
+  for (const { subject, data } of changes) console.log(subject, data?.after);
 }

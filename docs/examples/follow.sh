@@ -5,7 +5,9 @@ key="classmood:{$1}" url="${2:-redis://127.0.0.1:6379/0}"
 cli() { redis-cli -u "$url" "$@"; }
 
 id=$(cli xrevrange "$key:events" + - count 1 | head -n 1) # before the state: what comes between is told twice, not lost
-cli zrange "$key:participants" 0 -1 | while read -r who; do cli hmget "$key:participant:$who" name emotion; done
+cli zrange "$key:participants" 0 -1 | while read -r who; do
+  cli hmget "$key:participant:$who" present name emotion | { read -r present; [ "$present" != 1 ] || cat; }
+done
 while :; do # a page is lines of stream id, the word event, and the event itself
   page=$(cli xread count 100 block 5000 streams "$key:events" "${id:-0-0}")
   printf '%s\n' "$page" | grep '^{' || true
