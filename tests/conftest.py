@@ -6,8 +6,10 @@ import threading
 from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
+from redis.asyncio import Redis
 
 from bot.settings import PREFIX
+from tests.redis_servers import SERVER, RedisServer, running_redis
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +32,21 @@ def no_model_thread_left_behind() -> Iterator[None]:
     yield
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("model")]
     assert not left, f"threads outlived the test: {left}"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    """A Redis of the test file's own; a file that wants another one says so itself."""
+    with running_redis(SERVER) as running:
+        yield running
+
+
+@pytest.fixture
+async def redis(server: RedisServer) -> AsyncIterator[Redis]:
+    """A client of it; it holds nothing yet."""
+    async with server.client() as client:
+        await client.flushall()
+        yield client
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -38,6 +38,11 @@ def _valkey() -> str | None:
 
 PROGRAMS = {"debian": shutil.which("redis-server"), "packaged": _packaged(), "valkey": _valkey()}
 
+SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
+"""The one for tests that any will do for."""
+
+needs_redis = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     missing = pytest.mark.skipif(PROGRAMS[name] is None, reason=f"no {name} redis-server")

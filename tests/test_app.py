@@ -18,13 +18,12 @@ from pipeline.analysis import Analyst
 from pipeline.events import Event
 from pipeline.follow import events_since, room_state
 from pipeline.keys import Keys
-from tests.redis_servers import PROGRAMS, RedisServer, running_redis
+from tests.redis_servers import SERVER, RedisServer, needs_redis, running_redis
 from tests.videos import portrait
 
 KEYS = Keys("classmood", "algebra")
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+pytestmark = needs_redis
 
 
 @pytest.fixture

@@ -19,16 +19,14 @@ from pipeline.events import Event
 from pipeline.follow import events_since, room_state
 from pipeline.keys import Keys
 from tests.commands import ended, environment, started, until
-from tests.redis_servers import PROGRAMS, RedisServer, free_port, running_redis, stopped_redis
+from tests.redis_servers import SERVER, RedisServer, free_port, needs_redis, running_redis, stopped_redis
 from tests.videos import portrait, write_video
 
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 COMMANDS = ("demo", "join", "simulate", "analyse", "watch", "health", "settings", "train", "export", "evaluate")
 COMMANDS += ("validate", "record", "replay", "schemas", "forget", "forward")
 HEAVY = {"aiortc", "aiohttp", "av", "cv2", "ai_edge_litert", "tensorflow", "keras", "rich"}
 KEYS = Keys("classmood", "algebra")
 
-needs_redis = pytest.mark.skipif(SERVER is None, reason="no redis-server")
 
 LOADED = """
 import sys

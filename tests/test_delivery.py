@@ -25,13 +25,12 @@ from pipeline.summary import summarise
 from tests.commands import environment
 from tests.fakes import AlwaysOf, Clock, FaceEverywhere, ScriptedRoom
 from tests.hard_publisher import happenings, joined
-from tests.redis_servers import PROGRAMS, RedisServer, every_server, running_redis
+from tests.redis_servers import SERVER, RedisServer, every_server, running_redis
 from tests.replayed import Replayed
 from tests.scripted_class import ScriptedClass
 from tests.test_publish import listening, needs_redis, publisher
 
 KEYS = Keys("classmood", "maths {7b}: 100%")
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 AT_ONCE = ("--appendonly", "yes", "--appendfsync", "always")
 
 

@@ -16,13 +16,13 @@ from pipeline.follow import events_since
 from pipeline.keys import Keys
 from pipeline.publish import RedisUnusable
 from tests.commands import ended, left_in, started
-from tests.redis_servers import PROGRAMS, RedisServer, running_redis
+from tests.redis_servers import PROGRAMS, RedisServer, needs_redis, running_redis
 
 SERVER = PROGRAMS["packaged"]
 SAMPLE = "classmood.emotion.sample"
 RUNNING = "students are in the room"
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+pytestmark = needs_redis
 
 # Linux tells where a process works
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")

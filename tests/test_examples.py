@@ -16,15 +16,14 @@ from pipeline.events import EmotionChanged, ParticipantJoined, ParticipantLeft
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
 from tests.commands import ROOT, environment
-from tests.redis_servers import PROGRAMS, running_redis
+from tests.redis_servers import SERVER, needs_redis, running_redis
 
 EXAMPLES = ROOT / "docs" / "examples"
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 HERE = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 NODE = shutil.which("node", path=HERE) if (EXAMPLES / "node_modules" / "redis").is_dir() else None
 REDIS_CLI = shutil.which("redis-cli")
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+pytestmark = needs_redis
 
 
 def example(program: str | None, name: str, reason: str) -> object:

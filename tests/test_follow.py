@@ -2,7 +2,6 @@
 
 import asyncio
 import string
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,25 +15,11 @@ from pipeline.events import BotStatus, EmotionSample, Event, FaceBox, Participan
 from pipeline.follow import PAGE, entries_since, events_since, room_state, rooms
 from pipeline.keys import Keys, room_of
 from pipeline.publish import Publisher
-from tests.redis_servers import PROGRAMS, RedisServer, every_server, running_redis
+from tests.redis_servers import every_server, needs_redis, running_redis
 
 KEYS = Keys("classmood", "algebra")
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="no redis-server")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with running_redis(SERVER) as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    async with server.client() as client:
-        await client.flushall()
-        yield client
+pytestmark = needs_redis
 
 
 def publisher(redis: Redis, room: str = KEYS.room, epoch: str = "1") -> Publisher:

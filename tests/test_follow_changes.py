@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from itertools import pairwise
 from re import escape
@@ -18,26 +18,10 @@ from pipeline.follow import PAGE, Change, Follower, Item, Missed, RoomState, fol
 from pipeline.keys import Keys
 from pipeline.publish import Publisher, RedisUnusable
 from pipeline.sequences import Sequences
-from tests.redis_servers import PROGRAMS, RedisServer, every_server, running_redis, stopped_redis
+from tests.redis_servers import SERVER, RedisServer, every_server, needs_redis, running_redis, stopped_redis
 
 KEYS = Keys("classmood", "maths {7b}")
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 SOON = 0.05
-
-needs_redis = pytest.mark.skipif(SERVER is None, reason="no redis-server")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with running_redis(SERVER) as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    async with server.client() as client:
-        await client.flushall()
-        yield client
 
 
 def publisher(redis: Redis, epoch: str = "1700000000000") -> Publisher:

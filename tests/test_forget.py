@@ -3,7 +3,6 @@
 import asyncio
 import json
 import resource
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.asyncio import Redis
@@ -14,31 +13,16 @@ from pipeline import forget as forgetting
 from pipeline.events import ParticipantLeft
 from pipeline.forget import Forgotten, forget
 from pipeline.keys import LONGEST_ROOM_BYTES, Keys, RoomNameUnusable
-from tests.redis_servers import PROGRAMS, RedisServer, every_server, free_port, running_redis
+from tests.redis_servers import RedisServer, every_server, free_port, needs_redis, running_redis
 from tests.test_publish import KEYS, ONE_OF_EACH, SUMMARY, joined, participants, publisher, sample, status, stream, until
 
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
-
-pytestmark = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+pytestmark = needs_redis
 
 HOSTILE = [" ", "}{", "a:b", "{algebra}:events", "*", "\n\r\0", "ünïcode ✓", "'; FLUSHALL", "-", "x" * 10_240]
 
 
 TEN_THOUSAND = "for i = 0, 9999 do redis.call('XADD', KEYS[1], '*', 'event', ARGV[i % #ARGV + 1]) end"
 """A script that fills a stream."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with running_redis(SERVER) as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    async with server.client() as client:
-        await client.flushall()
-        yield client
 
 
 @every_server

@@ -31,29 +31,15 @@ from pipeline.events import Data, EmotionChanged, Event, ParticipantJoined, Part
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
 from tests.commands import started, until
-from tests.redis_servers import PROGRAMS, RedisServer, free_port, running_redis
+from tests.redis_servers import RedisServer, free_port, needs_redis
 
 KEYS = Keys("classmood", "maths/7b")
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 # Debian has it where only root looks
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+pytestmark = needs_redis
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="no mosquitto")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with running_redis(SERVER) as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    async with server.client() as client:
-        await client.flushall()
-        yield client
 
 
 @pytest.fixture

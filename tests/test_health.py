@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,17 +9,9 @@ from bot.errors import NothingHappened, RedisRefused
 from bot.health import health
 from bot.settings import Settings
 from pipeline.keys import Keys
-from tests.redis_servers import PROGRAMS, RedisServer, running_redis, stopped_redis
+from tests.redis_servers import SERVER, RedisServer, needs_redis, stopped_redis
 
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
-
-pytestmark = pytest.mark.skipif(SERVER is None, reason="no redis-server")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with running_redis(SERVER) as running:
-        yield running
+pytestmark = needs_redis
 
 
 def settings(server: RedisServer, **more: object) -> Settings:

@@ -20,10 +20,8 @@ from tests.janus_attendance import Attended, attended
 from tests.janus_client import janus_client
 from tests.janus_servers import needs_janus, running_janus, stopped_janus
 from tests.marks import marked_camera
-from tests.redis_servers import PROGRAMS, running_redis
+from tests.redis_servers import SERVER, running_redis
 from tests.simulcast import browser_student
-
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 
 pytestmark = [
     needs_janus,

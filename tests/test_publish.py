@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -32,25 +32,9 @@ from pipeline.events import (
 from pipeline.follow import events_since, room_state
 from pipeline.keys import Keys
 from pipeline.publish import Publisher, RedisUnusable
-from tests.redis_servers import PROGRAMS, RedisServer, every_server, proxied, running_redis, stopped_redis
+from tests.redis_servers import SERVER, RedisServer, every_server, needs_redis, proxied, running_redis, stopped_redis
 
 KEYS = Keys("classmood", "maths {7b}: 100%")
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
-
-needs_redis = pytest.mark.skipif(SERVER is None, reason="no redis-server")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with running_redis(SERVER) as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    async with server.client() as client:
-        await client.flushall()
-        yield client
 
 
 def publisher(redis: Redis, **changed: object) -> Publisher:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.asyncio import Redis
@@ -12,27 +11,13 @@ from pipeline.coverage import Coverage
 from pipeline.events import CoverageChanged
 from pipeline.follow import room_state
 from tests.fakes import Clock
-from tests.redis_servers import PROGRAMS, RedisServer, running_redis
+from tests.redis_servers import needs_redis
 from tests.test_publish import KEYS, joined, participants, publisher, stream
 
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 HOUR_MS = 3_600_000
 RETENTION_MS = 60_000
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="no redis-server")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with running_redis(SERVER) as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    async with server.client() as client:
-        await client.flushall()
-        yield client
+pytestmark = needs_redis
 
 
 def real_ms() -> int:

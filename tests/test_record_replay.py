@@ -6,7 +6,6 @@ import json
 import resource
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +29,14 @@ from pipeline.keys import Keys
 from pipeline.publish import Publisher
 from tests.commands import ended, started, until
 from tests.make_example_class import STUDENTS, example_class
-from tests.redis_servers import PROGRAMS, RedisServer, running_redis
+from tests.redis_servers import SERVER, RedisServer, needs_redis, running_redis
 
 FIXTURES = Path(__file__).parent / "fixtures"
 EXAMPLE = FIXTURES / "example-class.jsonl.gz"
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 KEYS = Keys("classmood", "algebra")
 AT_ONCE = Pace(AS_FAST_AS_POSSIBLE)
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="no redis-server")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with running_redis(SERVER) as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    async with server.client() as client:
-        await client.flushall()
-        yield client
+pytestmark = needs_redis
 
 
 def some_settings() -> Settings:

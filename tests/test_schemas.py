@@ -23,14 +23,13 @@ from pipeline.events import DATA_BY_TYPE, Event
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
 from pipeline.schemas import STATES, as_text, asyncapi, documents, event_schema, state_schema
-from tests.redis_servers import PROGRAMS, running_redis
+from tests.redis_servers import SERVER, running_redis
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 DOCUMENTS, ASYNCAPI = documents(), asyncapi()
 GOLDEN = sorted((ROOT / "tests/fixtures/events").glob("*.json"))
 EXAMPLE = ROOT / "tests/fixtures/example-class.jsonl.gz"
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 
 golden = pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 

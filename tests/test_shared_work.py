@@ -1,7 +1,7 @@
 """Services that share a room's events through a consumer group of a real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 from redis.asyncio import Redis
@@ -12,26 +12,10 @@ from pipeline.follow import Change
 from pipeline.keys import Keys
 from pipeline.publish import Publisher, RedisUnusable
 from pipeline.shared_work import NotNow, Worker
-from tests.redis_servers import PROGRAMS, RedisServer, every_server, running_redis
+from tests.redis_servers import SERVER, every_server, needs_redis, running_redis
 
 KEYS = Keys("classmood", "maths")
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 SOON = 0.05
-
-needs_redis = pytest.mark.skipif(SERVER is None, reason="no redis-server")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with running_redis(SERVER) as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    async with server.client() as client:
-        await client.flushall()
-        yield client
 
 
 def publisher(redis: Redis) -> Publisher:

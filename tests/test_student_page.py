@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -16,22 +15,8 @@ from bot.settings import read_settings
 from model.faces import Emotion
 from pipeline.coverage import Coverage
 from pipeline.mood import Mood
+from tests.chromium import CHROMIUM, FLAGS, needs_chromium
 from tests.webrtc import first_frames, next_arrival, next_departure, publisher
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-]
-
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
 @pytest.fixture

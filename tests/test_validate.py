@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,11 @@ from pipeline.contract import Sequences, Wrong, judge
 from pipeline.events import ParticipantJoined
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
-from tests.redis_servers import PROGRAMS, RedisServer, running_redis
+from tests.redis_servers import RedisServer, needs_redis
 
 GOLDEN = Path(__file__).parent / "fixtures" / "events"
 EXAMPLE = Path(__file__).parent / "fixtures" / "example-class.jsonl.gz"
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
 KEYS = Keys("classmood", "algebra")
-
-needs_redis = pytest.mark.skipif(SERVER is None, reason="no redis-server")
 
 
 def event(sequence: int = 1, epoch: str = "1", **changed: Any) -> dict[str, Any]:
@@ -40,12 +36,6 @@ def event(sequence: int = 1, epoch: str = "1", **changed: Any) -> dict[str, Any]
 
 def lines(*events: dict[str, Any]) -> str:
     return "".join(json.dumps(each) + "\n" for each in events)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with running_redis(SERVER) as running:
-        yield running
 
 
 class Validated:

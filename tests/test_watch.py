@@ -17,11 +17,7 @@ from pipeline.follow import RoomState
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
 from pipeline.state import ParticipantState
-from tests.redis_servers import PROGRAMS, RedisServer, running_redis
-
-SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
-
-needs_redis = pytest.mark.skipif(SERVER is None, reason="no redis-server")
+from tests.redis_servers import SERVER, RedisServer, needs_redis, running_redis
 
 RUNNING = BotStatus(
     state="running",
