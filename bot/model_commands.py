@@ -14,6 +14,16 @@ from model.card import SHIPPED_WEIGHTS
 
 FER_2013 = "FER-2013 (Goodfellow et al. 2013), Training split, labels softened by the FER+ votes (Barsoum et al. 2016)"
 LICENCE = "For research and education, as FER-2013 itself."
+CHOICES = {
+    "epochs": int,
+    "size": int,
+    "learning_rate": float,
+    "weight_decay": float,
+    "jitter": float,
+    "crowd": float,
+    "seed": int,
+}
+"""What of a training can be set on the command line."""
 
 
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -23,8 +33,8 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     train.add_argument("--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv")
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
     train.add_argument("--start-from", type=Path, help="a .keras checkpoint whose layers of equal shape are taken over")
-    for name, kind in (("epochs", int), ("size", int), ("learning-rate", float), ("jitter", float), ("seed", int)):
-        train.add_argument(f"--{name}", type=kind)
+    for name, kind in CHOICES.items():
+        train.add_argument(f"--{name.replace('_', '-')}", type=kind)
 
     export = command(commands, "export", _export, "turn a .keras checkpoint into a .tflite file and its card")
     export.add_argument("checkpoint", type=Path)
@@ -49,7 +59,7 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
         from model.train import Training, train
     if arguments.network not in NETWORKS:
         raise Trouble(f"{arguments.network} is none of the networks: {', '.join(NETWORKS)}")
-    given = {name: getattr(arguments, name) for name in ("network", "epochs", "size", "learning_rate", "jitter", "seed")}
+    given = {name: getattr(arguments, name) for name in ("network", *CHOICES)}
     what = Training(**{name: value for name, value in given.items() if value is not None})
     print(train(what, arguments.data, arguments.out, arguments.start_from))
 

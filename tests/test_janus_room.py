@@ -240,7 +240,8 @@ async def test_a_bot_that_leaves_says_goodbye(server: JanusServer) -> None:
     async with janus_client(server) as client:
         async with attended(server.room_url):
             await until_names(client, ["classmood (reads emotions)"])
-        assert await client.participants() == {}
+        # Janus answers before it has cleared away; without a goodbye it would take a minute
+        await until_names(client, [])
 
 
 async def until_names(client: JanusClient, names: list[str]) -> None:
