@@ -29,8 +29,10 @@ CHOICES = {
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the three commands to the parser's."""
     train = command(commands, "train", _train, "train a network on FER-2013, or go on after a kill")
-    train.add_argument("network", metavar="NETWORK", help="custom_cnn or residual_cnn")
-    train.add_argument("--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv")
+    train.add_argument("network", metavar="NETWORK", help="custom_cnn, residual_cnn, vgg16 or resnet50")
+    train.add_argument(
+        "--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv, or fer2013.csv"
+    )
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
     train.add_argument("--start-from", type=Path, help="a .keras checkpoint whose layers of equal shape are taken over")
     for name, kind in CHOICES.items():
@@ -60,6 +62,8 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
     if arguments.network not in NETWORKS:
         raise Trouble(f"{arguments.network} is none of the networks: {', '.join(NETWORKS)}")
     given = {name: getattr(arguments, name) for name in ("network", *CHOICES)}
+    # every command has the flag of the setting; here it names what a backbone starts from, such as `imagenet`
+    given["weights"] = arguments.setting_weights
     what = Training(**{name: value for name, value in given.items() if value is not None})
     print(train(what, arguments.data, arguments.out, arguments.start_from))
 

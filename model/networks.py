@@ -10,6 +10,10 @@ from keras import layers
 from model.dataset import FACE_SIZE
 from model.errors import ModelUnusable
 from model.faces import EMOTIONS
+from model.pretrained import can_be_had
+
+IMAGENET_MEANS = (-103.939, -116.779, -123.68)
+"""What the backbones of Keras want taken away: the means of blue, green and red over ImageNet."""
 
 MOMENTUM = 0.9
 """Of the batch normalisation's running statistics: Keras' own 0.99 needs more steps than a short training has."""
@@ -77,6 +81,33 @@ def residual_cnn(size: int = FACE_SIZE) -> keras.Model:
     )
 
 
+def vgg16(size: int = FACE_SIZE, weights: str | None = None) -> keras.Model:
+    """VGG-16 (Simonyan and Zisserman, arXiv 1409.1556) of Keras with a head of seven.
+
+    Takes and gives what the others do; sizes from 32. `weights` may be "imagenet"; where Keras cannot fetch those,
+    one line in the log says so, and the network starts from scratch. Raises ModelUnusable for a size that is too small.
+    """
+    return _with_backbone(keras.applications.VGG16, "vgg16", size, weights)
+
+
+def resnet50(size: int = FACE_SIZE, weights: str | None = None) -> keras.Model:
+    """ResNet-50 (He et al., arXiv 1512.03385) of Keras with a head of seven; in all else as `vgg16`."""
+    return _with_backbone(keras.applications.ResNet50, "resnet50", size, weights)
+
+
+def _with_backbone(backbone: Callable[..., keras.Model], name: str, size: int, weights: str | None) -> keras.Model:
+    faces = layers.Input((size, size, 1))
+    # both backbones were trained on pictures in blue, green, red, less the means of ImageNet
+    coloured = layers.Rescaling(1.0, offset=IMAGENET_MEANS)(layers.Concatenate()([faces, faces, faces]))
+    given = weights if weights and can_be_had(name) else None
+    try:
+        features = backbone(include_top=False, weights=given, input_shape=(size, size, 3), pooling="avg")(coloured)
+    except ValueError as error:
+        raise ModelUnusable(f"{name} cannot be made: {str(error).splitlines()[0]}") from error
+    probabilities = layers.Dense(len(EMOTIONS), activation="softmax", name="probabilities")(layers.Dropout(0.3)(features))
+    return keras.Model(faces, probabilities, name=name)
+
+
 def _residual_block(features: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
     shortcut = layers.AveragePooling2D(stride, padding="same")(features) if stride > 1 else features
     if features.shape[-1] != filters:
@@ -94,7 +125,15 @@ def _normalised_convolution(
     return layers.ReLU()(normalised) if activated else normalised
 
 
-NETWORKS: dict[str, Callable[[int], keras.Model]] = {"custom_cnn": custom_cnn, "residual_cnn": residual_cnn}
+NETWORKS: dict[str, Callable[..., keras.Model]] = {
+    "custom_cnn": custom_cnn,
+    "residual_cnn": residual_cnn,
+    "vgg16": vgg16,
+    "resnet50": resnet50,
+}
+"""Each takes the faces' size; those of `PRETRAINED` also take `weights`."""
+
+PRETRAINED = ("vgg16", "resnet50")
 
 
 def load_network(checkpoint: Path) -> keras.Model:

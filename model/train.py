@@ -4,6 +4,8 @@ import csv
 import json
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,8 +16,11 @@ from numpy.typing import NDArray
 from model.batches import TrainingBatches
 from model.dataset import FACE_SIZE, Split, read_split, repeats, resized
 from model.errors import DataUnusable, ModelUnusable
+from model.evaluate import confusion
 from model.faces import EMOTIONS
-from model.networks import NETWORKS, load_network
+from model.fer2013_csv import read_fer2013_csv
+from model.networks import NETWORKS, PRETRAINED, load_network
+from model.plots import draw_confusion, draw_curves
 from model.settle import settle
 
 logger = logging.getLogger(__name__)
@@ -24,6 +29,8 @@ LOG_FILE = "log.csv"
 CHECKPOINT_FILE = "best.keras"
 SETTLED_FILE = "settled.keras"
 SETTINGS_FILE = "training.json"
+CURVES_FILE = "curves.png"
+CONFUSION_FILE = "confusion.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,7 @@ class Training:
     smoothing: float = 0.05
     rarest: float = 0.05
     jitter: float = 1.0
+    weights: str | None = None
     patience: int = 20
     seed: int = 2013
 
@@ -89,7 +97,7 @@ def train(what: Training, data: Path, out: Path, start_from: Path | None = None)
     Rows that repeat PublicTest stay out. Called again with the same `out` after a kill, it goes on
     from the last finished epoch. `start_from` names a checkpoint whose layers of equal shape are taken over.
     Raises DataUnusable for data that do not fit, and ModelUnusable for a checkpoint that does not, for an `out` that
-    holds another training, and if the loss stops being a number.
+    holds another training or cannot be written to, and if the loss stops being a number.
     """
     _claim(out, what)
     keras.utils.set_random_seed(what.seed)
@@ -100,14 +108,32 @@ def train(what: Training, data: Path, out: Path, start_from: Path | None = None)
     if start_from is not None:
         take_over(network, start_from)
     best = out / CHECKPOINT_FILE
-    network.fit(
-        batches,
-        epochs=what.epochs,
-        validation_data=_checked(test, what.size),
-        callbacks=_callbacks(what, out, BestSoFar(best, max(accuracies, default=-1.0))),
-        verbose="auto",
-    )
-    return settled(best, training, test, what.seed)
+    with _disk_told(out):
+        network.fit(
+            batches,
+            epochs=what.epochs,
+            validation_data=_checked(test, what.size),
+            callbacks=_callbacks(what, out, BestSoFar(best, max(accuracies, default=-1.0))),
+            verbose="auto",
+        )
+        result = settled(best, training, test, what.seed)
+        _draw(out, result, test)
+    return result
+
+
+@contextmanager
+def _disk_told(out: Path) -> Iterator[None]:
+    """Tell of a disk that takes no more in one line; what stood there before still does."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelUnusable(f"{out} cannot be written to: {error.strerror or error}") from error
+
+
+def _draw(out: Path, result: Path, test: Split) -> None:
+    """The curves of the training and the confusion matrix of its result, as PNG beside them."""
+    draw_curves(out / LOG_FILE, out / CURVES_FILE)
+    draw_confusion(confusion(test.labels, _scores(load_network(result), test).argmax(axis=1)), out / CONFUSION_FILE)
 
 
 def settled(best: Path, training: Split, test: Split, seed: int) -> Path:
@@ -126,22 +152,32 @@ def settled(best: Path, training: Split, test: Split, seed: int) -> Path:
 
 
 def save(network: keras.Model, path: Path) -> Path:
-    """Save the network so that a kill never leaves half a file, or none where there was one."""
+    """Save the network so that a kill or a full disk never leaves half a file, or none where there was one."""
     draft = path.with_name(f"draft-{path.name}")
-    network.save(draft)
-    return draft.replace(path)
+    try:
+        network.save(draft)
+        return draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _accuracy(network: keras.Model, test: Split) -> float:
-    faces, wanted = _checked(test, network.input_shape[1])
-    scores = network.predict(faces, batch_size=64, verbose=0)
-    return float((scores.argmax(axis=1) == wanted.argmax(axis=1)).mean())
+    return float((_scores(network, test).argmax(axis=1) == test.labels).mean())
+
+
+def _scores(network: keras.Model, test: Split) -> NDArray[np.float32]:
+    faces, _ = _checked(test, network.input_shape[1])
+    scores: NDArray[np.float32] = network.predict(faces, batch_size=64, verbose=0)
+    return scores
 
 
 def read_splits(data: Path) -> tuple[Split, Split]:
-    """The Training split without what PublicTest repeats, and PublicTest."""
-    training = read_split(data / "training.png", data / "training.csv")
-    test = read_split(data / "public-test.png", data / "public-test.csv")
+    """The Training split without what PublicTest repeats, and PublicTest: from a folder of mosaics or from fer2013.csv."""
+    if data.is_file():
+        training, test = read_fer2013_csv(data, "Training", "PublicTest")
+    else:
+        training = read_split(data / "training.png", data / "training.csv")
+        test = read_split(data / "public-test.png", data / "public-test.csv")
     return training.only(~repeats(training.pixels, test.pixels)), test
 
 
@@ -188,8 +224,16 @@ def _batches(training: Split, what: Training, finished: int) -> TrainingBatches:
     return TrainingBatches(training, what.size, what.batch_size, what.crowd, what.smoothing, seed, what.rarest, what.jitter)
 
 
+def _made(what: Training) -> keras.Model:
+    if what.network in PRETRAINED:
+        return NETWORKS[what.network](what.size, what.weights)
+    if what.weights:
+        raise ModelUnusable(f"{what.network} has no {what.weights} weights: {' and '.join(PRETRAINED)} have")
+    return NETWORKS[what.network](what.size)
+
+
 def _network(what: Training, steps: int) -> keras.Model:
-    network = NETWORKS[what.network](what.size)
+    network = _made(what)
     rate = keras.optimizers.schedules.CosineDecay(
         what.learning_rate / 20,
         max(steps * 19 // 20, 1),

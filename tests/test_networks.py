@@ -11,7 +11,7 @@ from tests.synthetic import synthetic_split
 keras = pytest.importorskip("keras", reason="networks are built with tensorflow, extra `train`")
 
 from model.batches import TrainingBatches, evened, jittered, soft_labels  # noqa: E402  # they import keras
-from model.networks import custom_cnn, load_network, residual_cnn  # noqa: E402
+from model.networks import NETWORKS, custom_cnn, load_network, residual_cnn  # noqa: E402
 
 
 def test_the_first_network_has_the_published_number_of_parameters() -> None:
@@ -31,6 +31,19 @@ def test_the_residual_network_is_smaller_and_takes_faces_of_any_size() -> None:
     smaller = residual_cnn(40)
     smaller.set_weights(network.get_weights())
     assert smaller(np.zeros((2, 40, 40, 1), np.float32), training=False).numpy().sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "parameters"), [("vgg16", 14_718_279), ("resnet50", 23_602_055)])
+def test_a_backbone_of_keras_gets_a_head_of_seven(name: str, parameters: int) -> None:
+    network = NETWORKS[name](48)
+    assert network.count_params() == parameters
+    assert network(np.zeros((2, 48, 48, 1), np.float32), training=False).numpy().sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_a_backbone_that_needs_larger_faces_says_so() -> None:
+    with pytest.raises(ModelUnusable, match=r"vgg16 cannot be made: Input size must be at least 32x32"):
+        NETWORKS["vgg16"](24)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK not a network"])

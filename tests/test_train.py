@@ -5,16 +5,18 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from model.dataset import read_split
 from model.errors import DataUnusable, ModelUnusable
 from tests.synthetic import synthetic_split, write_split
 
 pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `train`")
 
 from model.networks import custom_cnn, load_network  # they import keras
-from model.train import CHECKPOINT_FILE, LOG_FILE, Training, read_splits, take_over, train
+from model.train import CHECKPOINT_FILE, CONFUSION_FILE, CURVES_FILE, LOG_FILE, Training, read_splits, take_over, train
 from tests.tiny import SIZE, taught_checkpoint, tiny
 
 # keras asks tensorflow's arrays for a copy in the way of numpy 1
@@ -64,6 +66,39 @@ def test_a_training_leaves_a_log_and_a_checkpoint_that_loads(finished: Path) -> 
     assert epochs(finished) == ["0", "1"]
     assert load_network(finished / CHECKPOINT_FILE).input_shape == (None, SIZE, SIZE, 1)
     assert not list(finished.glob("draft-*"))
+
+
+def test_a_training_draws_its_curves_and_its_confusions(finished: Path) -> None:
+    for picture in (CURVES_FILE, CONFUSION_FILE):
+        drawn = cv2.imread(str(finished / picture))
+        assert drawn is not None and drawn.std() > 10
+
+
+def test_a_disk_that_takes_no_more_is_told_in_one_line_and_the_checkpoint_before_stays(data: Path, run: Path) -> None:
+    before = (run / CHECKPOINT_FILE).read_bytes()
+    (run / CURVES_FILE).unlink()
+    (run / f"draft-{CURVES_FILE}").mkdir()  # stands for the disk: root may write anywhere else
+    with pytest.raises(ModelUnusable, match=r"run cannot be written to: Is a directory"):
+        train(SHORT, data, run)
+    assert (run / CHECKPOINT_FILE).read_bytes() == before
+
+
+def test_the_well_known_csv_trains_as_the_mosaics_do(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "fer2013.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["emotion", "pixels", "Usage"])
+        for usage, name in (("Training", "training"), ("PublicTest", "public-test")):
+            split = read_split(data / f"{name}.png", data / f"{name}.csv")
+            for pixels, label in zip(split.pixels, split.labels, strict=True):
+                writer.writerow([label, " ".join(map(str, pixels.ravel())), usage])
+    for one, other in zip(read_splits(path), read_splits(data), strict=True):
+        assert np.array_equal(one.pixels, other.pixels) and np.array_equal(one.labels, other.labels)
+
+
+def test_a_network_without_such_weights_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable, match="tiny has no imagenet weights: vgg16 and resnet50 have"):
+        train(replace(SHORT, weights="imagenet"), data, tmp_path / "run")
 
 
 def test_a_training_that_was_killed_goes_on_where_it_was(data: Path, run: Path) -> None:

@@ -1,0 +1,64 @@
+"""The well-known `fer2013.csv` (Goodfellow et al., arXiv 1307.0414): a line per face, with its split."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.dataset import FACE_SIZE, VOTES, Split
+from model.errors import DataUnusable
+from model.faces import EMOTIONS, Image
+
+COLUMNS = ("emotion", "pixels", "Usage")
+USAGES = ("Training", "PublicTest", "PrivateTest")
+
+
+def read_fer2013_csv(path: Path, *usages: str) -> tuple[Split, ...]:
+    """The splits of the named usages, in that order, without votes, which the file does not have.
+
+    Raises DataUnusable for a file that cannot be read, a line that is none of a face, and a split without faces.
+    """
+    faces: dict[str, list[tuple[int, Image]]] = {usage: [] for usage in USAGES}
+    with _told(path), path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
+            raise DataUnusable(f"{path} has no column {missing[0]}: it is not the CSV of FER-2013")
+        for line in reader:
+            usage, label, pixels = _face(line, f"{path} line {reader.line_num}")
+            faces[usage].append((label, pixels))
+    return tuple(_split(faces[usage], f"{path} has no faces of {usage}") for usage in usages)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell in one line why the file cannot be read."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataUnusable(f"{path} cannot be read: {error}") from error
+
+
+def _face(line: dict[str, str], where: str) -> tuple[str, int, Image]:
+    usage = line["Usage"]
+    if usage not in USAGES:
+        raise DataUnusable(f"{where}: {usage!r} is none of {', '.join(USAGES)}")
+    try:
+        label, values = int(line["emotion"]), np.array(line["pixels"].split(), np.int64)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataUnusable(f"{where}: an emotion and pixels are wanted as whole numbers") from error
+    if not 0 <= label < len(EMOTIONS):
+        raise DataUnusable(f"{where}: emotion {label} is not one of 0 to {len(EMOTIONS) - 1}")
+    if len(values) != FACE_SIZE**2 or values.min() < 0 or values.max() > 255:
+        raise DataUnusable(f"{where}: {FACE_SIZE**2} pixels of 0 to 255 are wanted, {len(values)} stand there")
+    return usage, label, values.astype(np.uint8).reshape(FACE_SIZE, FACE_SIZE)
+
+
+def _split(faces: list[tuple[int, Image]], trouble: str) -> Split:
+    if not faces:
+        raise DataUnusable(trouble)
+    labels: NDArray[np.int64] = np.array([label for label, _ in faces], np.int64)
+    votes = np.zeros((len(faces), len(VOTES)), np.float32)
+    return Split(np.stack([pixels for _, pixels in faces]), labels, votes)
