@@ -4,13 +4,16 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/classmood
 ENV PATH=/opt/classmood/bin:$PATH
 WORKDIR /src
+COPY requirements.lock ./
+# every package in the version and with the bytes that `make lock` saw, or none
+RUN pip install --require-hashes --no-deps -r requirements.lock
 COPY pyproject.toml README.md ./
-# an empty package first: this layer holds the dependencies, and is kept while pyproject.toml stays as it is
-RUN mkdir bot && touch bot/__init__.py && pip install . && pip uninstall --yes classmood
 COPY bot bot
 COPY pipeline pipeline
 COPY model model
-RUN pip install --no-deps .
+COPY dashboard dashboard
+# what builds and installs has no place in the image: nobody who gets in finds it there
+RUN pip install --no-deps --no-build-isolation --no-index . && pip uninstall --yes setuptools pip
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --no-create-home classmood

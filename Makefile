@@ -7,7 +7,7 @@ NODE_MODULES := docs/examples/node_modules/.package-lock.json
 ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint test-slow programs clean
+.PHONY: demo test lint audit lock test-slow programs clean
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/classmood demo $(ARGS)
@@ -22,6 +22,16 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml bot pipeline model dashboard
+
+# known vulnerabilities of what the image installs; says so where no advisory service can be reached
+audit: $(VENV)/.test
+	$(BIN)/python tests/audit.py
+
+# what the image installs, to the byte; run it after a change of the dependencies, and now and then for their fixes
+lock: $(VENV)/.test
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --extra dashboard --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml requirements.in
 
 # what the tests run beside Python, where this machine lets us install it; without it they are skipped by name
 programs:

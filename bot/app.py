@@ -10,22 +10,28 @@ import cv2
 from redis.asyncio import Redis
 
 from bot.attendance import Attendance
+from bot.declaration import declaration
+from bot.pseudonyms import pseudonymous
 from bot.rooms import Room
 from bot.settings import Settings
 from bot.tasks import background
 from model.classifier import LiteRtClassifier
 from model.detector import BlazeFace
 from pipeline.analysis import Analyst, Limits, analyse
+from pipeline.attention import Attention, AttentionRules
 from pipeline.clock import Clock, now_ms
 from pipeline.events import BotState, BotStatus
 from pipeline.frames import LatestFrames
 from pipeline.keys import Keys
 from pipeline.mood import MoodRules, Moods
 from pipeline.publish import Publisher
-from pipeline.summary import summarise
+from pipeline.summary import ClassFigures
 
 FLUSH_SECONDS = 3.0
 """How long the last events may take on their way out."""
+
+ATTENTION_SECONDS = 1.0
+"""Time between two judgements of who may need help."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Bot:
     moods: Moods
     attendance: Attendance
     publisher: Publisher
+    attention: Attention
     model: str
 
 
@@ -57,8 +64,22 @@ def mood_rules(settings: Settings) -> MoodRules:
     )
 
 
+def attention_rules(settings: Settings) -> AttentionRules:
+    """When attention is raised, from the settings."""
+    return AttentionRules(
+        settings.attention_changed_seconds,
+        settings.attention_not_visible_seconds,
+        settings.attention_observation_seconds,
+        settings.attention_baseline_seconds,
+        settings.attention_valence_fall,
+        settings.attention_cooldown_seconds,
+        settings.attention_most,
+    )
+
+
 def assemble(room: Room, redis: Redis, analyst: Analyst, settings: Settings, clock: Clock = now_ms) -> Bot:
     """Connect the parts; nothing runs yet."""
+    room = room if settings.names else pseudonymous(room, clock)
     frames = LatestFrames()
     publisher = Publisher(
         redis,
@@ -66,11 +87,15 @@ def assemble(room: Room, redis: Redis, analyst: Analyst, settings: Settings, clo
         epoch=str(clock()),
         outbox_limit=settings.outbox_limit,
         retention_ms=round(settings.retention_hours * 3_600_000),
+        audit_retention_ms=round(settings.audit_retention_days * 86_400_000),
+        withdrawal_erases=settings.withdrawal_erases,
         status_ttl_ms=round(settings.heartbeat_seconds * 3000),
         retry_seconds=settings.redis_retry_seconds,
+        level=settings.publication,
         clock=clock,
     )
-    moods = Moods(publisher.publish, analyst.model, mood_rules(settings), room.show)
+    attention = Attention(attention_rules(settings), publisher.publish)
+    moods = Moods(attention.tell, analyst.model, mood_rules(settings), room.show)
     attendance = Attendance(
         room,
         frames,
@@ -80,7 +105,7 @@ def assemble(room: Room, redis: Redis, analyst: Analyst, settings: Settings, clo
         settings.left_seconds * 1000,
         clock,
     )
-    return Bot(frames, moods, attendance, publisher, analyst.model)
+    return Bot(frames, moods, attendance, publisher, attention, analyst.model)
 
 
 @asynccontextmanager
@@ -88,11 +113,13 @@ async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterat
     """Look, judge and publish while the block runs; afterwards tell that the bot is gone."""
     with ThreadPoolExecutor(1, "model") as thread:
         try:
+            bot.publisher.publish(declaration(settings, bot.model))
             async with background(
                 bot.publisher.run(),
                 analyse(bot.frames, analyst, thread, bot.attendance.report, batch=settings.batch),
                 bot.attendance.watchdog(),
                 summaries(bot, settings),
+                watch_over(bot, settings),
                 heartbeat(bot, settings),
             ):
                 yield
@@ -104,6 +131,7 @@ async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterat
 
 async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings) -> None:
     """Publish what the faces in the room show, until the room is over; each stay in it is an epoch of its own."""
+    room = room if settings.names else pseudonymous(room)  # once, so that the pseudonyms outlast a stay
     while not room.over:
         bot = assemble(room, redis, analyst, settings)
         await bot.publisher.wait_until_reachable()
@@ -112,10 +140,18 @@ async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings)
 
 
 async def summaries(bot: Bot, settings: Settings) -> None:
-    """Publish the class as a whole, forever."""
+    """Publish the class as a whole at a fixed rate, forever."""
+    figures = ClassFigures(settings.smallest_group, settings.publication)
     while True:
         await asyncio.sleep(settings.summary_seconds)
-        bot.publisher.publish(summarise(bot.moods.present(), settings.smallest_group))
+        bot.publisher.publish(figures.summary(bot.moods.present(), bot.attendance.clock()))
+
+
+async def watch_over(bot: Bot, settings: Settings) -> None:
+    """Judge who may need help, forever; not at all unless that is switched on and may be published."""
+    while settings.attention and settings.publication == "individual":
+        await asyncio.sleep(ATTENTION_SECONDS)
+        bot.attention.look(bot.moods.present(), bot.attendance.clock())
 
 
 async def heartbeat(bot: Bot, settings: Settings) -> None:

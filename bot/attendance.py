@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from av import VideoFrame
 
-from bot.rooms import Arrival, Departure, Happening, Participant, Room, Unseen
+from bot.rooms import Arrival, ConsentChanged, Departure, Happening, Participant, Room, Unseen
 from bot.tasks import contained
 from bot.tracks import Looks, watch
 from pipeline.analysis import Reading
@@ -18,12 +18,13 @@ from pipeline.mood import Moods
 
 @dataclass(slots=True)
 class Seat:
-    """One participant in the room."""
+    """One participant in the room; `read_since_ms` is None while nothing that was seen of them may be told."""
 
     participant: Participant
     looks_due: Looks
     last_frame_ms: int
     mend_after_ms: float
+    read_since_ms: int | None = None
     watcher: asyncio.Task[None] | None = None
     frames_received: int = 0
     looks: int = 0
@@ -66,9 +67,9 @@ class Attendance:
             self._leave(participant_id, reason)
 
     def report(self, reading: Reading) -> None:
-        """Take in what one look showed."""
+        """Take in what one look showed, unless its frame is older than the consent, or the consent was withdrawn since."""
         seat = self.seats.get(reading.participant_id)
-        if seat is not None:
+        if seat is not None and seat.read_since_ms is not None and reading.at_ms >= seat.read_since_ms:
             seat.looks += 1
             self.totals.looks += 1
             self.moods.add(reading)
@@ -94,14 +95,30 @@ class Attendance:
 
     def _take(self, happening: Happening, watchers: asyncio.TaskGroup) -> None:
         match happening:
-            case Arrival():
+            case Arrival() if happening.participant.consent:
                 seat = self._seat(happening.participant)
+                seat.read_since_ms = self.clock()
                 seat.watcher = watchers.create_task(self._watched(seat, happening))
+            case Arrival():  # no room should tell of one
+                self._seat(happening.participant)
+                self.moods.unseen(happening.participant.id, self.clock(), Coverage.NOT_CONSENTED)
             case Unseen():
                 self._seat(happening.participant)
                 self.moods.unseen(happening.participant.id, self.clock(), happening.coverage)
+            case ConsentChanged():
+                self._note_consent(happening)
             case Departure():
                 self._leave(happening.participant_id, happening.reason)
+
+    def _note_consent(self, change: ConsentChanged) -> None:
+        seat = self.seats.get(change.participant_id)
+        if seat is None:
+            return
+        if change.granted:
+            self.moods.consented(change.participant_id, change.source)
+        else:
+            self._stop_watching(seat)
+            self.moods.withdrew(change.participant_id, self.clock(), change.source)
 
     def _seat(self, participant: Participant) -> Seat:
         """A fresh seat for a participant; one who had a track before is no longer read from it."""
@@ -122,9 +139,11 @@ class Attendance:
             self.moods.left(participant_id, reason)
 
     def _stop_watching(self, seat: Seat) -> None:
+        seat.read_since_ms = None
         self.frames.forget(seat.participant.id)
         if seat.watcher is not None:
             seat.watcher.cancel()
+            seat.watcher = None
 
     async def _watched(self, seat: Seat, arrival: Arrival) -> None:
         work = watch(arrival.track, self._received(seat), self.clock)
@@ -135,6 +154,9 @@ class Attendance:
 
     def _received(self, seat: Seat) -> Callable[[VideoFrame, int], None]:
         def received(picture: VideoFrame, at_ms: int) -> None:
+            if seat.read_since_ms is None:
+                return
+            seat.read_since_ms = min(seat.read_since_ms, at_ms)  # the clock may have been set back
             seat.last_frame_ms = at_ms
             seat.mend_after_ms = self.stalled_ms
             seat.frames_received += 1

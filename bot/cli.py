@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bot.basis import stated_basis
+from bot.basis_commands import add_basis_command
 from bot.errors import RedisRefused, SettingsWrong, Trouble, WeightsWrong
 from bot.forget_commands import add_forget_command
 from bot.settings import Settings, read_settings
@@ -111,7 +113,10 @@ async def _demo(arguments: argparse.Namespace, settings: Settings) -> None:
 
     if "log_level" not in settings.model_fields_set:
         logging.getLogger().setLevel(logging.WARNING)  # a newcomer reads what `say` tells
-    result = await demo(settings, arguments.students, arguments.seconds, say)
+    from bot.scripts import read_script
+
+    script = read_script(arguments.script) if arguments.script else None
+    result = await demo(settings, arguments.students, arguments.seconds, say, script)
     if result is None:
         return
     if arguments.json:
@@ -134,6 +139,7 @@ def _show_demo(result: dict[str, Any]) -> None:
 
 
 async def _join(arguments: argparse.Namespace, settings: Settings) -> None:
+    stated_basis(settings)  # before anything heavy is loaded, let alone a room joined
     from bot.app import attend, load_analyst
     from bot.redis_client import connect
     from bot.rooms.opening import open_room
@@ -144,9 +150,11 @@ async def _join(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 async def _simulate(arguments: argparse.Namespace, settings: Settings) -> None:
-    from bot.students import simulate
+    from bot.scripts import LESSON
+    from bot.students import Class, simulate
 
-    await simulate(arguments.room_url, arguments.students, arguments.video, arguments.seconds, settings)
+    who = Class(arguments.students, tuple(arguments.video), arguments.script or LESSON)
+    await simulate(arguments.room_url, who, arguments.seconds, settings)
 
 
 def _analyse(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -193,6 +201,12 @@ async def _watch(arguments: argparse.Namespace, settings: Settings) -> None:
     await watch(settings, arguments.room)
 
 
+async def _dashboard(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.dashboard_command import dashboard
+
+    await dashboard(settings, say)
+
+
 async def _health(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.health import health
 
@@ -211,6 +225,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = _command(commands, "demo", _demo, "everything embedded: Redis, a room, simulated students, the bot")
     demo.add_argument("--students", type=_at_least_one, default=12, metavar="N", help="simulated students (default 12)")
+    demo.add_argument("--script", type=Path, metavar="FILE", help="the lesson they play (YAML); else one of three minutes")
     demo.add_argument("--seconds", type=_positive, metavar="S", help="end after S seconds and tell what was published")
     demo.add_argument("--json", action="store_true", help="with --seconds: the result as one JSON object")
 
@@ -219,8 +234,10 @@ def _parser() -> argparse.ArgumentParser:
 
     simulate = _command(commands, "simulate", _simulate, "students that publish video into a room")
     simulate.add_argument("room_url", metavar="ROOM_URL", help="local://ROOM at --host and --port, or a WHIP URL")
-    simulate.add_argument("--students", type=_at_least_one, default=12, metavar="N", help="how many (default 12)")
-    simulate.add_argument("--video", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help="what they show")
+    simulate.add_argument("--students", type=_at_least_one, metavar="N", help="how many (default: the script's number, or 12)")
+    shown = simulate.add_mutually_exclusive_group()
+    shown.add_argument("--script", type=Path, metavar="FILE", help="the lesson they play (YAML); else one of three minutes")
+    shown.add_argument("--video", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help="files to show instead")
     simulate.add_argument("--seconds", type=_positive, metavar="S", help="leave after S seconds")
 
     analyse = _command(commands, "analyse", _analyse, "the same pipeline on recorded files")
@@ -230,24 +247,35 @@ def _parser() -> argparse.ArgumentParser:
     watch = _command(commands, "watch", _watch, "live table of a room in the terminal, from Redis")
     watch.add_argument("room", nargs="?", metavar="ROOM", help="not needed where there is only one")
 
+    _command(commands, "dashboard", _dashboard, "the teacher's web page: the class at a glance, from Redis")
+
     health = _command(commands, "health", _health, "exit 0 if the bot's status stands in Redis")
     health.add_argument("room", nargs="?", metavar="ROOM", help="any room if not given")
 
     add_forget_command(commands, _command)
 
+    add_basis_command(commands, _command)
     _command(commands, "settings", _settings, "the table of all settings, as it stands in the README")
     _add_model_commands(commands)
     return parser
 
 
 def _add_model_commands(commands: Any) -> None:
+    from bot.bench_commands import add_bench_command
     from bot.contract_commands import add_contract_commands
     from bot.forward_commands import add_forward_command
+    from bot.marker_commands import add_mark_command
     from bot.model_commands import add_model_commands
+    from bot.report_commands import add_report_command
+    from bot.student_commands import add_student_commands
 
     add_contract_commands(commands, _command)
     add_forward_command(commands, _command)
+    add_mark_command(commands, _command)
+    add_report_command(commands, _command)
     add_model_commands(commands, _command)
+    add_student_commands(commands, _command)
+    add_bench_command(commands, _command)
 
 
 def _command(commands: Any, name: str, run: Command, summary: str) -> argparse.ArgumentParser:
@@ -256,7 +284,7 @@ def _command(commands: Any, name: str, run: Command, summary: str) -> argparse.A
     group = parser.add_argument_group(
         "settings", "each also as CLASSMOOD_NAME in the environment or in .env; flags stand over both"
     )
-    taken = {"students", "seconds", "json", "video"}
+    taken = {"students", "seconds", "json", "video", "script"}
     for field, info in Settings.model_fields.items():
         # a secret on a command line stands in every process list
         if info.annotation is not SecretStr and field not in taken:

@@ -5,28 +5,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender
 from av import Packet
 
-from bot.clips import Clip, file_clip, portrait_clip
+from bot.clips import Recording
 from bot.errors import RoomRefused
 from bot.peers import close_peer
+from bot.tasks import to_the_end
 
-PORTRAIT_VARIANTS = 4
 CONNECT_SECONDS = 15.0
 VIDEO_CLOCK = Fraction(1, 90_000)
 
 
 class ClipTrack(MediaStreamTrack):
-    """A video track that sends a clip's packets at its frame rate, again and again."""
+    """A video track that sends a recording's packets at its frame rate."""
 
     kind = "video"
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, recording: Recording) -> None:
         super().__init__()
-        self._clip = clip
+        self._recording = recording
         self._sent = 0
         self._started_seconds: float | None = None
 
@@ -35,24 +34,17 @@ class ClipTrack(MediaStreamTrack):
         loop = asyncio.get_running_loop()
         if self._started_seconds is None:
             self._started_seconds = loop.time()
-        await asyncio.sleep(self._started_seconds + self._sent / self._clip.frames_per_second - loop.time())
-        packet = Packet(self._clip.packets[self._sent % len(self._clip.packets)])
-        packet.pts = round(self._sent / self._clip.frames_per_second / VIDEO_CLOCK)
+        await asyncio.sleep(self._started_seconds + self._sent / self._recording.frames_per_second - loop.time())
+        packet = Packet(await self._recording.packet(self._sent))
+        packet.pts = round(self._sent / self._recording.frames_per_second / VIDEO_CLOCK)
         packet.time_base = VIDEO_CLOCK
         self._sent += 1
         return packet
 
 
-def clips(videos: list[Path], count: int) -> list[Clip]:
-    """The clips that `count` students send in turn: those files, or the portrait in a few variants. Blocking: it encodes."""
-    if videos:
-        return [file_clip(path) for path in videos]
-    return [portrait_clip(variant) for variant in range(min(count, PORTRAIT_VARIANTS))]
-
-
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """The end of a connection that sends one clip as VP8; `connected` and `lost` tell what became of it."""
+    """The end of a connection that sends one recording as VP8; `connected` and `lost` tell what became of it."""
 
     peer: RTCPeerConnection
     connected: asyncio.Event
@@ -62,6 +54,11 @@ class Sending:
         """The SDP of its offer, candidates included."""
         await self.peer.setLocalDescription(await self.peer.createOffer())
         return str(self.peer.localDescription.sdp)
+
+    async def stop(self) -> None:
+        """Send no more and say so (RTCP BYE), while the connection stays; it cannot be taken back."""
+        (sender,) = self.peer.getSenders()
+        await sender.stop()
 
     async def until_connected(self, place: str, seconds: float = CONNECT_SECONDS) -> None:
         """Wait until media can flow; raises RoomRefused if it never can."""
@@ -73,16 +70,17 @@ class Sending:
 
 
 @asynccontextmanager
-async def sending(clip: Clip) -> AsyncIterator[Sending]:
+async def sending(recording: Recording) -> AsyncIterator[Sending]:
     """The sending end of a connection, closed with the block; nothing is offered to anybody yet."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))  # aiortc's default asks a STUN server far away
     try:
-        transceiver = peer.addTransceiver(ClipTrack(clip), direction="sendonly")
+        transceiver = peer.addTransceiver(ClipTrack(recording), direction="sendonly")
         codecs = RTCRtpSender.getCapabilities("video").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/VP8"])
         yield Sending(peer, *_connection(peer))
     finally:
-        await close_peer(peer)
+        # half closed, it would leave tasks of aioice behind
+        await to_the_end(close_peer(peer))
 
 
 def _connection(peer: RTCPeerConnection) -> tuple[asyncio.Event, asyncio.Event]:

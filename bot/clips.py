@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import av
 import cv2
@@ -24,12 +25,27 @@ PORTRAIT = Path(__file__).with_name("astronaut.jpg")
 """Eileen Collins, photographed by NASA in 1999; in the public domain."""
 
 
+class Recording(Protocol):
+    """Encoded video that can be sent without an end."""
+
+    @property
+    def frames_per_second(self) -> int: ...
+
+    async def packet(self, number: int) -> bytes:
+        """The frame of that number, from 0, as a VP8 packet; asked for in order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A video as VP8 packets, one per frame, with a keyframe every second."""
+    """A video as VP8 packets, one per frame, with a keyframe every second; sent again and again."""
 
     packets: tuple[bytes, ...]
     frames_per_second: int = FRAMES_PER_SECOND
+
+    async def packet(self, number: int) -> bytes:
+        """The frame of that number, over and over."""
+        return self.packets[number % len(self.packets)]
 
 
 def encode(pictures: Iterator[Image]) -> Clip:

@@ -90,19 +90,25 @@ async def _look_for(findings: Any, arguments: argparse.Namespace, settings: Sett
 async def _record(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.line_files import opened_for_lines
     from bot.record import Recorder, record
+    from bot.recorded_marks import keep_marks
     from bot.redis_client import connect
 
-    keys = Keys(settings.key_prefix, arguments.room)
+    keys, marks = Keys(settings.key_prefix, arguments.room), 0
     with opened_for_lines(arguments.out, arguments.force) as lines:
         recorder = Recorder(lines)
         how: dict[str, Any] = {"from_start": arguments.from_start, "seconds": arguments.seconds}
         try:
             async with connect(settings) as redis:
-                await record(redis, keys, recorder, wait_seconds=settings.redis_retry_seconds, **how)
+                try:
+                    await record(redis, keys, recorder, wait_seconds=settings.redis_retry_seconds, **how)
+                finally:
+                    if arguments.out is not None and recorder.begins_ms is not None:
+                        marks = await keep_marks(redis, keys, arguments.out, recorder.begins_ms)
         finally:
             missing = f", {recorder.sequences.missing} missing" if recorder.sequences.missing else ""
             left_out = f", {recorder.left_out} entries left out" if recorder.left_out else ""
-            _say(f"{recorder.events} events recorded{missing}{left_out}")
+            marked = f", {marks} marks beside it" if marks else ""
+            _say(f"{recorder.events} events recorded{missing}{left_out}{marked}")
     if not recorder.events:
         raise NothingHappened(f"no event came in room {arguments.room}")
 

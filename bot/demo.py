@@ -4,10 +4,10 @@ import asyncio
 import logging
 import statistics
 import sys
-import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,22 @@ from redis.asyncio import Redis
 
 from bot.analyse import shares
 from bot.app import Bot, assemble, load_analyst, running
-from bot.clip_track import clips
+from bot.attendance import Seat
+from bot.basis import basis_if_stated
+from bot.consent import ConsentPolicy, consent_policy
+from bot.dashboard_command import dashboard_options
 from bot.embedded_redis import embedded_redis
-from bot.errors import NothingHappened, RoomRefused
+from bot.errors import NothingHappened, RoomRefused, SettingsWrong
 from bot.redis_client import connect
 from bot.rooms.local import LocalRoom, host
+from bot.scripts import LESSON, Script, read_script
 from bot.settings import Settings
-from bot.students import students
+from bot.students import whip_entrance
+from bot.synthetic.acting import acting
+from bot.synthetic.marking import marking
 from bot.tasks import background, stay
+from dashboard.options import DashboardOptions, DashboardRefused
+from dashboard.server import serving
 from pipeline.events import EmotionSample
 from pipeline.follow import events_since
 from pipeline.keys import Keys
@@ -32,27 +40,71 @@ logger = logging.getLogger(__name__)
 ROOM = "demo"
 
 
-async def demo(settings: Settings, count: int, seconds: float | None, say: Callable[[str], None]) -> dict[str, Any] | None:
+async def demo(
+    settings: Settings, count: int, seconds: float | None, say: Callable[[str], None], script: Script | None = None
+) -> dict[str, Any] | None:
     """Run the demonstration for `seconds` and return its figures, or without them until it is stopped.
 
-    `say` is told, line by line, where to look.
+    `say` is told, line by line, where to look. Without a stated basis it reads its own students alone, whoever else comes.
+    They follow the script, or the lesson that comes with the program.
     """
+    script = script or read_script(LESSON)
+    policy = consent_policy(settings, reads_visitors=basis_if_stated(settings) is not None)
     analyst = load_analyst(settings)
     async with AsyncExitStack() as stack:
         settings = await _with_redis(stack, settings)
         redis = await stack.enter_async_context(connect(settings))
-        room = await stack.enter_async_context(_hosted(settings))
+        room = await stack.enter_async_context(_hosted(settings, policy))
         bot = assemble(room, redis, analyst, settings)
         await bot.publisher.wait_until_reachable()
         await stack.enter_async_context(running(bot, analyst, settings))
         await stack.enter_async_context(background(bot.attendance.run()))
-        _say_where(room, settings, say)
-        ready = await asyncio.to_thread(clips, [], count)
-        started = time.monotonic()
-        await stack.enter_async_context(students(room.whip_url, count, ready, settings))
-        say(f"{count} students are in the room, {time.monotonic() - started:.1f} s after the first asked to come in")
+        dashboard = await stack.enter_async_context(_dashboard(redis, settings))
+        _say_where(room, dashboard, settings, say)
+        if not policy.reads_visitors:
+            say("who is read:    the simulated students alone, until a basis is stated: see `classmood basis`")
+        keys, seats = Keys(settings.key_prefix, ROOM), dict(bot.attendance.seats)
+        if seconds is not None:  # nobody asks for the figures of a demonstration without an end
+            await stack.enter_async_context(background(_remember(bot, seats)))
+        started = _now()
+        enter = await stack.enter_async_context(whip_entrance(room.whip_url, settings, policy.ticket))
+        await stack.enter_async_context(acting(enter, script, count))
+        await stack.enter_async_context(background(marking(redis, keys, script, started)))
+        say(f"{count} students are in the room, {_now() - started:.1f} s after the first asked to come in")
         await stay(seconds)
-        return await figures(bot, redis, Keys(settings.key_prefix, ROOM), seconds or 0)
+        return await figures(bot, seats | bot.attendance.seats, redis, keys, seconds or 0)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _remember(bot: Bot, seats: dict[str, Seat]) -> None:
+    """Keep the seats of those who leave, forever: their figures are told in the end."""
+    while True:
+        seats.update(bot.attendance.seats)
+        await asyncio.sleep(0.5)
+
+
+@asynccontextmanager
+async def _dashboard(redis: Redis, settings: Settings) -> AsyncIterator[str]:
+    """The teacher's page, on the port of the settings, or on a free one where none was asked for and the usual one is taken."""
+    options = dashboard_options(settings)
+    async with AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(serving(redis, settings.key_prefix, options))
+        except DashboardRefused as error:
+            if "dashboard_port" in settings.model_fields_set:
+                raise SettingsWrong(str(error)) from None
+            url = await _elsewhere(stack, redis, settings, options)
+        yield url
+
+
+async def _elsewhere(stack: AsyncExitStack, redis: Redis, settings: Settings, options: DashboardOptions) -> str:
+    try:
+        return await stack.enter_async_context(serving(redis, settings.key_prefix, replace(options, port=0)))
+    except DashboardRefused as error:  # it was not for the port
+        raise SettingsWrong(str(error)) from None
 
 
 async def _with_redis(stack: AsyncExitStack, settings: Settings) -> Settings:
@@ -64,19 +116,20 @@ async def _with_redis(stack: AsyncExitStack, settings: Settings) -> Settings:
 
 
 @asynccontextmanager
-async def _hosted(settings: Settings) -> AsyncIterator[LocalRoom]:
+async def _hosted(settings: Settings, policy: ConsentPolicy) -> AsyncIterator[LocalRoom]:
     """The room on the port of the settings, or on a free one where none was asked for and the usual one is taken."""
     async with AsyncExitStack() as stack:
         try:
-            room = await stack.enter_async_context(host(ROOM, settings))
+            room = await stack.enter_async_context(host(ROOM, settings, policy))
         except RoomRefused:
             if "port" in settings.model_fields_set:
                 raise
-            room = await stack.enter_async_context(host(ROOM, settings.model_copy(update={"port": 0})))
+            room = await stack.enter_async_context(host(ROOM, settings.model_copy(update={"port": 0}), policy))
         yield room
 
 
-def _say_where(room: LocalRoom, settings: Settings, say: Callable[[str], None]) -> None:
+def _say_where(room: LocalRoom, dashboard: str, settings: Settings, say: Callable[[str], None]) -> None:
+    say(f"see the class:  open {dashboard} in a browser")
     say(f"be a student:   open {room.url}/ in a browser, or publish to {room.whip_url} by WHIP")
     say(f"watch the room: {_ourselves()} watch {ROOM} --redis-url {settings.redis_url}")
     say(f"hear it live:   redis-cli -u {settings.redis_url} subscribe '{Keys(settings.key_prefix, ROOM).live}'")
@@ -87,7 +140,7 @@ def _ourselves() -> str:
     return sys.argv[0] if Path(sys.argv[0]).name == "classmood" else "python -m bot"
 
 
-async def figures(bot: Bot, redis: Redis, keys: Keys, seconds: float) -> dict[str, Any]:
+async def figures(bot: Bot, seats: dict[str, Seat], redis: Redis, keys: Keys, seconds: float) -> dict[str, Any]:
     """What was published, read back from Redis, beside the bot's own counters."""
     events: dict[str, Counter[str]] = defaultdict(Counter)
     emotions: dict[str, list[str]] = defaultdict(list)
@@ -107,7 +160,7 @@ async def figures(bot: Bot, redis: Redis, keys: Keys, seconds: float) -> dict[st
                 "events": dict(events[participant_id]),
                 "shares": shares(emotions[participant_id]),
             }
-            for participant_id, seat in bot.attendance.seats.items()
+            for participant_id, seat in seats.items()
         ],
         "dropped": bot.frames.dropped,
         "skipped": bot.attendance.totals.frames_skipped,

@@ -82,7 +82,9 @@ def _server(program: Path) -> Iterator[tuple[subprocess.Popen[bytes], int, Path]
         if sys.platform == "linux":
             command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
         # a session of its own: Ctrl-C goes to a terminal's whole process group, and would end it before our last events
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(  # nosec B603  # nothing in the command comes from outside, and no shell reads it
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             yield process, port, log
         finally:

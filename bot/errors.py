@@ -13,6 +13,12 @@ class SettingsWrong(Trouble):
     exit_code = 2
 
 
+class BasisMissing(Trouble):
+    """No jurisdiction and basis are stated, or ones that do not go together: nothing may be read."""
+
+    exit_code = 2
+
+
 class WeightsWrong(Trouble):
     """Weights or data of the model that cannot be used."""
 

@@ -22,22 +22,23 @@ def add_forget_command(commands: Any, command: Callable[..., argparse.ArgumentPa
     parser = command(commands, "forget", _forget, "erase everything that Redis holds about one participant")
     parser.add_argument("room", metavar="ROOM")
     parser.add_argument("participant", metavar="PARTICIPANT", help="their id, as events name it in `subject`")
+    parser.add_argument("--keep-consent", action="store_true", help="keep the audit stream's record of their consent")
     parser.add_argument("--json", action="store_true", help="what was erased, as one JSON object")
 
 
 async def _forget(arguments: argparse.Namespace, settings: Settings) -> None:
-    forgotten = await forget_participant(settings, arguments.room, arguments.participant)
+    forgotten = await forget_participant(settings, arguments.room, arguments.participant, keep_consent=arguments.keep_consent)
     print(json.dumps(asdict(forgotten)) if arguments.json else in_words(forgotten), flush=True)
     if not forgotten.anything:
         raise NothingHappened("Redis holds nothing about this participant")
 
 
-async def forget_participant(settings: Settings, room: str, participant_id: str) -> Forgotten:
+async def forget_participant(settings: Settings, room: str, participant_id: str, *, keep_consent: bool = False) -> Forgotten:
     """Erase a participant from a room; raises RedisRefused if Redis refuses, or is away."""
     keys = Keys(settings.key_prefix, room)
     async with connect(settings) as redis:
         try:
-            return await cancellable(forget(redis, keys, participant_id))
+            return await cancellable(forget(redis, keys, participant_id, keep_consent=keep_consent))
         except RedisError as error:
             raise RedisRefused(f"not everything is erased, run it again: {reason(error)}") from None
 
@@ -46,6 +47,8 @@ def in_words(forgotten: Forgotten) -> str:
     """What was erased, in counts and without names."""
     state = "their state" if forgotten.states or forgotten.ranks else "no state"
     line = f"erased {state} and {forgotten.entries} of {forgotten.scanned} stream entries"
+    if forgotten.audit:
+        line += f", and {forgotten.audit} of the audit stream"
     if forgotten.is_present:
         line += "\nthey are still in the room: what the bot publishes from now on stays, until this is run again after they left"
     return line

@@ -4,20 +4,23 @@ Source: https://janus.conf.meetecho.com/docs/videoroom.html
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiortc import RTCSessionDescription
 
 from bot.clip_track import Sending, sending
-from bot.clips import Clip
+from bot.clips import Recording
 from bot.errors import RoomRefused
 from bot.rooms.janus import enter, janus_access, join_request
 from bot.rooms.janus_api import JanusHandle, JanusSession, janus_session
 from bot.rooms.janus_messages import VIDEO_ROOM, Envelope
 from bot.settings import Settings
 from bot.tasks import background
-from bot.together import student_name, together
+from bot.together import Enter, showing, student_name
+
+CONSENTS = {"consent": True}
+"""What simulated students tell of themselves; Debian's Janus 1.1.2 does not hand it on."""
 
 
 class JanusStudent:
@@ -35,11 +38,11 @@ class JanusStudent:
         self._camera: Sending | None = None
         self._closing = AsyncExitStack()
 
-    async def publish(self, clip: Clip) -> None:
-        """Send a clip until `unpublish`, instead of the one before; raises RoomRefused with the room's own reason."""
+    async def publish(self, recording: Recording) -> None:
+        """Send a recording until `unpublish`, instead of the one before; raises RoomRefused with the room's own reason."""
         await self.unpublish()
         async with AsyncExitStack() as stack:
-            camera = await stack.enter_async_context(sending(clip))
+            camera = await stack.enter_async_context(sending(recording))
             answer = await self._handle.request({"request": "publish"}, await _offer(camera))
             await camera.peer.setRemoteDescription(_answer_in(answer))
             await camera.until_connected("the room")
@@ -118,7 +121,7 @@ async def janus_student(room_url: str, name: str, settings: Settings) -> AsyncIt
     async with janus_session(access) as session:
         woken = asyncio.Event()
         handle = await session.attach(VIDEO_ROOM, woken.set)
-        _, joined = await enter(handle, room, join_request("publisher", settings) | {"display": name})
+        _, joined = await enter(handle, room, join_request("publisher", settings) | {"display": name, "metadata": CONSENTS})
         student = JanusStudent(session, handle, woken, joined.id or "")
         async with background(student.attend()):
             try:
@@ -128,17 +131,18 @@ async def janus_student(room_url: str, name: str, settings: Settings) -> AsyncIt
 
 
 @asynccontextmanager
-async def janus_students(room_url: str, count: int, ready: list[Clip], settings: Settings) -> AsyncIterator[asyncio.Event]:
+async def janus_entrance(room_url: str, settings: Settings) -> AsyncIterator[Enter]:
+    """The way into a Janus room."""
+    yield lambda number: janus_student(room_url, student_name(number), settings)
+
+
+@asynccontextmanager
+async def janus_students(
+    room_url: str, count: int, ready: Sequence[Recording], settings: Settings
+) -> AsyncIterator[asyncio.Event]:
     """Have `count` students in a room while the block runs; yields an event that tells when all of them lost it.
 
-    Student N sends clip N modulo their number.
+    Student N sends recording N modulo their number.
     """
-
-    @asynccontextmanager
-    async def join(number: int) -> AsyncIterator[asyncio.Event]:
-        async with janus_student(room_url, student_name(number), settings) as student:
-            await student.publish(ready[number % len(ready)])
-            yield student.lost
-
-    async with together(count, join) as deserted:
+    async with janus_entrance(room_url, settings) as enter, showing(enter, count, ready) as deserted:
         yield deserted

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bot.errors import Trouble
+from bot.errors import SettingsWrong, Trouble
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
 
@@ -51,12 +51,14 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     evaluate.add_argument(
         "--model", type=Path, help="folder with a card.json, or a .keras checkpoint; the shipped one if not set"
     )
+    evaluate.add_argument("--groups", metavar="COLUMN", help="column that names a group of people for each face, to compare them")
+    evaluate.add_argument("--groups-file", type=Path, metavar="CSV", help="where that column stands, if not in the labels' file")
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _train(arguments: argparse.Namespace, settings: Settings) -> None:
-    _quiet_tensorflow()
-    with _needing_keras():
+    quiet_tensorflow()
+    with needing_keras():
         from model.networks import NETWORKS
         from model.train import Training, train
     if arguments.network not in NETWORKS:
@@ -69,8 +71,8 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:
-    _quiet_tensorflow()
-    with _needing_keras():
+    quiet_tensorflow()
+    with needing_keras():
         from model.export import Notes, export
     from model.dataset import read_mosaic, read_split
 
@@ -80,34 +82,53 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace, settings: Settings) -> None:
-    _quiet_tensorflow()
+    quiet_tensorflow()
     from model.evaluate import evaluate_files
 
-    weights = arguments.model or settings.weights
-    result = evaluate_files(weights, arguments.pixels, arguments.labels, arguments.training)
+    if arguments.groups_file and not arguments.groups:
+        raise SettingsWrong("--groups-file needs --groups, the column in it")
+    given = (arguments.pixels, arguments.labels, arguments.training, arguments.groups, arguments.groups_file)
+    result = evaluate_files(arguments.model or settings.weights, *given)
     print(json.dumps(result) if arguments.json else _readable(result))
 
 
 def _readable(result: dict[str, Any]) -> str:
-    lines = [f"{name}: {_number(value)}" for name, value in result.items() if not isinstance(value, dict | list)]
+    groups = result["by_group"]
+    told = {name: value for name, value in result.items() if name != "by_group" and not isinstance(value, dict | list)}
+    lines = [f"{name}: {_number(value)}" for name, value in told.items()]
     lines += [
         f"{label:>9}: recall {figures['recall']:.3f}  precision {figures['precision']:.3f}  n {figures['n']}"
         for label, figures in result["per_class"].items()
     ]
-    return "\n".join(lines)
+    return "\n".join((*lines, *(_readable_groups(groups) if groups else ())))
+
+
+def _readable_groups(found: dict[str, Any]) -> Iterator[str]:
+    """A line for each group, and one for the largest gap."""
+    for name, figures in found["groups"].items():
+        low, high = figures["interval"]
+        small = f"  too small: under {found['least_faces']}" if figures["too_small"] else ""
+        yield f"{name:>9}: accuracy {figures['accuracy']:.3f} (95 %: {low:.3f} to {high:.3f})  n {figures['n']}{small}"
+    if found["not_stated"]:
+        yield f"{'':>9}  no group stated for {found['not_stated']} faces"
+    if gap := found["largest_gap"]:
+        low, high = gap["interval"]
+        yield f"largest gap: {gap['gap']:.3f} (95 %: {low:.3f} to {high:.3f}), {gap['better']} over {gap['worse']}"
+    else:
+        yield f"largest gap: none, fewer than two groups have {found['least_faces']} faces"
 
 
 def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _quiet_tensorflow() -> None:
+def quiet_tensorflow() -> None:
     """Keep tensorflow's start-up notes off the terminal, unless somebody wants them."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 @contextmanager
-def _needing_keras() -> Iterator[None]:
+def needing_keras() -> Iterator[None]:
     """Turn an import of keras that fails into one line that says how to get it."""
     try:
         yield

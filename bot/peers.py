@@ -1,10 +1,13 @@
 """What aiortc's peer connections need beyond their own methods."""
 
 import asyncio
+import logging
 
 from aiortc import RTCPeerConnection
 
 from bot.rooms.waiting import in_time
+
+logger = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 1.0
 """Longest time for which an end waits for a connection that is just coming about."""
@@ -12,16 +15,34 @@ SETTLE_SECONDS = 1.0
 ICE_PACE_SECONDS = 0.02
 """How often aioice looks up from its connectivity checks, and so notices that they are to end."""
 
+CLOSE_SECONDS = 3.0
+"""Time that aiortc has to close a connection, which takes it some hundredths of a second."""
 
-async def close_peer(peer: RTCPeerConnection, settle_seconds: float = SETTLE_SECONDS) -> None:
+
+async def close_peer(
+    peer: RTCPeerConnection, settle_seconds: float = SETTLE_SECONDS, close_seconds: float = CLOSE_SECONDS
+) -> None:
     """Close a connection whatever its state; one that is just coming about may come about first, for that long."""
     if _connecting(peer):
         # closed in the very moment in which it comes about, it would leave a task of aioice behind for ever
         await _settled(peer, settle_seconds)
     connecting = _connecting(peer)
-    await peer.close()
+    await _close_in_time(peer, close_seconds)
     if connecting:
         await asyncio.sleep(2 * ICE_PACE_SECONDS)
+
+
+async def _close_in_time(peer: RTCPeerConnection, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await peer.close()
+    except TimeoutError:
+        # it waits for ever for a task of a receiver that failed, for instance at a report on more sources than one holds;
+        # its sockets are behind that, so they are closed from here
+        logger.warning("a connection did not close in %g s, and was cut", seconds)
+        for dtls in {each.receiver.transport for each in peer.getTransceivers()}:
+            await dtls.stop()
+            await dtls.transport.stop()
 
 
 async def _settled(peer: RTCPeerConnection, seconds: float) -> None:

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from bot.line_files import Lines
 from bot.stream_entries import BEGINNING, Entry, entries_to_come
+from bot.timeline import published_ms
 from pipeline.contract import Judged, Sequences, Wrong, judge
 from pipeline.keys import Keys
 
@@ -28,6 +29,8 @@ class Recorder:
     lines: Lines
     events: int = 0
     left_out: int = 0
+    begins_ms: float | None = None
+    """When the first event was published, milliseconds since the epoch."""
     sequences: Sequences = field(default_factory=Sequences)
 
     def add(self, page: list[Entry]) -> None:
@@ -44,6 +47,8 @@ class Recorder:
             self._leave_out(entry.stream_id, wrong[0].reason if entry.text else "it has no field `event`")
             return None
         self._count(judged)
+        if self.begins_ms is None and judged.event is not None:
+            self.begins_ms = published_ms(judged.event)
         # somebody else may have written an event over several lines
         return to_json(from_json(entry.text)).decode() if "\n" in entry.text or "\r" in entry.text else entry.text
 

@@ -58,6 +58,6 @@ def _check_certificates(settings: Settings) -> None:
         asked = "CLASSMOOD_REDIS_CERTIFICATE or CLASSMOOD_REDIS_KEY"
         if settings.redis_certificate:
             # a key with a passphrase would have it asked for on the terminal
-            context.load_cert_chain(settings.redis_certificate, settings.redis_key, password="")
+            context.load_cert_chain(settings.redis_certificate, settings.redis_key, password="")  # nosec B106
     except OSError as error:  # also of ssl: a file that is no certificate, or a key of another one
         raise SettingsWrong(f"{asked} cannot be used: {error.strerror or error}") from None

@@ -10,12 +10,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bot.errors import RedisRefused, SettingsWrong
+from bot.recorded_marks import MarksToPlay
 from bot.settings import Settings
 from bot.timeline import Survey, published_ms, timeline
 from pipeline.cancellation import cancellable
 from pipeline.clock import now_ms
 from pipeline.contract import TypedEvent, shown
-from pipeline.events import BotStatus, Data, ParticipantLeft
+from pipeline.events import BotStatus, ConsentWithdrawn, Data, ParticipantLeft
 from pipeline.keys import Keys
 from pipeline.publish import BATCH, Publisher, reason
 
@@ -95,12 +96,14 @@ class _Round:
         self._started_ms = self._told_ms = now_ms() - (round(recording.seconds * 1000) if pace.history else 0)
         self._present: set[str] = set()
         self._last_status: BotStatus | None = None
+        retention_ms = round(settings.retention_hours * 3_600_000)
+        self._marks = MarksToPlay(recording.path, recording.begins_ms, redis, keys, retention_ms)
         self._publisher = Publisher(
             redis,
             keys,
             epoch,
             outbox_limit=OUTBOX_LIMIT,
-            retention_ms=round(settings.retention_hours * 3_600_000),
+            retention_ms=retention_ms,
             status_ttl_ms=round(settings.heartbeat_seconds * 3000),
             retry_seconds=settings.redis_retry_seconds,
             clock=self._clock,
@@ -113,6 +116,9 @@ class _Round:
         try:
             for offset_ms, event in timeline(self._recording.path):
                 await self._wait_for(offset_ms)
+                await self._marks.play(offset_ms, self._started_ms, None if self._pace.history else self._clock())
+                if isinstance(event.data, ConsentWithdrawn):
+                    await self._flush()  # a publisher takes back what still waits of who withdraws; a recording keeps it
                 self._tell(event)
                 played.events += 1
                 played.types[event.type] += 1

@@ -1,13 +1,15 @@
 """Everything that can be configured, read once: environment `CLASSMOOD_*`, then `.env`; command-line flags stand over both."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from pydantic import Field, RedisDsn, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, RedisDsn, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsWrong
+from bot.readable import readable
 
 PREFIX = "CLASSMOOD_"
 
@@ -28,15 +30,49 @@ class Settings(BaseSettings):
     redis_retry_seconds: float = Field(1.0, gt=0, le=60, description="longest wait between two tries while Redis is away")
     key_prefix: str = Field("classmood", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="first part of every Redis key")
     retention_hours: float = Field(24.0, ge=0.01, le=24 * 366, description="age at which stream entries and states are dropped")
+    audit_retention_days: float = Field(
+        90.0, ge=0.01, le=3660, description="age at which entries of the audit stream (consent, stated basis) are dropped"
+    )
+    names: bool = Field(
+        False, description="publish the room's own ids and names; if not, pseudonyms that change with every class"
+    )
     outbox_limit: int = Field(
         10_000, ge=10, le=1_000_000, description="events that wait while Redis is away; the oldest fall out"
+    )
+
+    jurisdiction: str = Field(
+        "", max_length=100, description="where the class is: a country's two letters, `EU`, `EEA`, `other:NAME`; `join` needs it"
+    )
+    basis: str = Field("", max_length=100, description="on what basis faces are read, see `classmood basis`; `join` needs it")
+    purpose: str = Field("", max_length=500, description="the basis in words, published as it stands: no personal data")
+    consent: Literal["asked", "everyone"] = Field(
+        "asked",
+        description="who is read: `asked`, who says yes; `everyone`, also who says nothing, where the stated basis allows it",
+    )
+    consented_ids: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="room ids of participants who said yes elsewhere, comma-separated"
+    )
+    withdrawal_erases: bool = Field(
+        True, description="erase what Redis holds of participants who withdraw their consent, but for the record of it"
     )
 
     host: str = Field("127.0.0.1", description="address the local room listens on")
     port: int = Field(8080, ge=0, le=65535, description="port of the local room; 0 takes a free one")
     room_token: SecretStr = Field(SecretStr(""), description="bearer token that publishers must bring; empty for none")
+    open_room: bool = Field(False, description="let everybody in without a token, though the room listens beyond this machine")
+    public_names: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="host names that the room is called by, comma-separated; needed where a proxy has its TLS certificate"
+    )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("*",), description="web origins that may publish from their own pages (CORS), comma-separated"
+        (),
+        description="web origins whose pages may use the room (CORS), comma-separated, or `*`; none named: with a room token all,"
+        " without one its own and those of this machine",
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="reverse proxies whose `X-Forwarded-For` is believed, addresses or networks, comma-separated"
+    )
+    private_candidates: bool = Field(
+        False, description="send media to private addresses also of publishers who come from public ones (VPN, campus NAT)"
     )
     tls_certificate: Path | None = Field(
         None, description="PEM certificate chain; browsers give cameras only to https or localhost"
@@ -47,12 +83,23 @@ class Settings(BaseSettings):
     turn_username: str = Field("", description="user name at the TURN servers")
     turn_password: SecretStr = Field(SecretStr(""), description="password at the TURN servers; the student page receives it")
     max_participants: int = Field(200, ge=1, le=2000, description="publishers the local room takes; one more gets 503")
+    max_connecting: int = Field(
+        150, ge=1, le=2000, description="publishers whose connection is not up yet; of one network, two thirds of that"
+    )
+    max_connections: int = Field(
+        600, ge=3, le=20_000, description="HTTP connections at a time; of one network, two thirds of that"
+    )
+    offers_per_minute: int = Field(
+        60, ge=1, le=100_000, description="offers of one network in the long run; a whole class may come at once"
+    )
     max_offer_bytes: int = Field(65_536, ge=1024, le=1_048_576, description="largest SDP offer; a larger one gets 413")
     page_width: int = Field(480, ge=160, le=1920, description="width that the student page sends, pixels")
     page_height: int = Field(270, ge=90, le=1080, description="height that the student page sends, pixels")
     page_frames_per_second: float = Field(10.0, gt=0, le=60, description="frame rate that the student page sends")
 
-    bot_name: str = Field("classmood (reads emotions)", min_length=1, max_length=100, description="name in rooms it joins")
+    bot_name: Annotated[str, AfterValidator(readable)] = Field(
+        "classmood (reads emotions)", min_length=1, max_length=100, description="name in rooms it joins"
+    )
     janus_pin: SecretStr = Field(SecretStr(""), description="PIN of the Janus room")
     janus_token: SecretStr = Field(SecretStr(""), description="token that the Janus gateway or its room wants")
     janus_api_secret: SecretStr = Field(SecretStr(""), description="API secret of the Janus gateway")
@@ -75,10 +122,47 @@ class Settings(BaseSettings):
         1.0, ge=0, le=3600, description="time between `emotion.sample` events of a participant; 0 for none"
     )
     summary_seconds: float = Field(5.0, gt=0, le=3600, description="time between class summaries")
-    smallest_group: int = Field(5, ge=3, le=100, description="scored participants below which the summary is withheld")
+    publication: Literal["individual", "aggregate"] = Field(
+        "individual", description="what is published: each consenting participant too, or the class in `aggregate` alone"
+    )
+    smallest_group: int = Field(
+        5, ge=3, le=100, description="people below which the summary is withheld, and who come and go in its figures at a time"
+    )
+    attention: bool = Field(False, description="tell who may need help: `attention.raised` and `.cleared`")
+    attention_changed_seconds: float = Field(
+        90.0, ge=5, le=3600, description="time that someone must look less pleasant than their own usual"
+    )
+    attention_not_visible_seconds: float = Field(
+        180.0, ge=5, le=3600, description="time that someone who was seen before must be out of sight"
+    )
+    attention_observation_seconds: float = Field(
+        120.0, ge=5, le=3600, description="time that someone is seen before they have a usual to be compared with"
+    )
+    attention_baseline_seconds: float = Field(600.0, ge=60, le=7200, description="time constant of what is usual for someone")
+    attention_valence_fall: float = Field(
+        0.4, ge=0.05, le=2, description="fall in valence, on a scale from -1 to 1, that is a change"
+    )
+    attention_cooldown_seconds: float = Field(
+        300.0, ge=0, le=7200, description="time after an end in which the same reason is not raised again for the same person"
+    )
+    attention_most: int = Field(5, ge=1, le=100, description="people for whom attention is raised at a time")
     heartbeat_seconds: float = Field(5.0, ge=0.1, le=3600, description="time between `bot.status` events")
     stalled_seconds: float = Field(5.0, gt=0, le=3600, description="time without a frame after which a participant is `stalled`")
     left_seconds: float = Field(30.0, gt=0, le=86400, description="time without a frame after which a participant has left")
+
+    dashboard_host: str = Field(
+        "127.0.0.1", description="address the dashboard listens on; any but this machine's needs a password"
+    )
+    dashboard_port: int = Field(8090, ge=0, le=65535, description="port of the dashboard; 0 takes a free one")
+    dashboard_password: SecretStr = Field(SecretStr(""), description="password of the dashboard, 8 characters or more")
+    dashboard_link_secret: SecretStr = Field(
+        SecretStr(""), description="makes the read-only links, which end with it; without one they end with the dashboard"
+    )
+    dashboard_marks: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("explanation", "exercise", "discussion", "break"),
+        max_length=9,
+        description="marks in the lesson that the keys 1, 2, … make, comma-separated",
+    )
 
     weights: Path | None = Field(None, description="folder with the classifier's `card.json`; the shipped one if not set")
     mqtt_username: str = Field("", description="user at the broker that `forward` publishes to")
@@ -87,7 +171,16 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
-    @field_validator("stun_urls", "turn_urls", "allowed_origins", mode="before")
+    @field_validator(
+        "stun_urls",
+        "turn_urls",
+        "allowed_origins",
+        "public_names",
+        "trusted_proxies",
+        "consented_ids",
+        "dashboard_marks",
+        mode="before",
+    )
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -11,7 +11,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from bot.errors import RedisRefused
 from pipeline.cancellation import cancellable
-from pipeline.entries import naming
+from pipeline.entries import naming, newest_erased_id
 from pipeline.follow import PAGE
 from pipeline.keys import Keys
 from pipeline.publish import REDIS_TROUBLES, heals, reason
@@ -42,6 +42,14 @@ async def present_entries(redis: Redis, keys: Keys) -> AsyncIterator[Entry]:
         if len(page) < PAGE:
             return
         after = page[-1].stream_id
+
+
+async def erased_until(redis: Redis, keys: Keys) -> str:
+    """The newest id that was erased from the stream, `BEGINNING` if none; raises RedisRefused, also if Redis is away."""
+    try:
+        return await cancellable(newest_erased_id(redis, keys))
+    except REDIS_TROUBLES as error:
+        raise RedisRefused(_trouble(error)) from None
 
 
 async def entries_to_come(

@@ -3,29 +3,45 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode, urljoin
 
 import aiohttp
 from aiortc import RTCSessionDescription
+from pydantic import SecretStr
 
-from bot.clip_track import clips, sending
-from bot.clips import Clip
+from bot.clip_track import Sending, sending
+from bot.clips import Recording, file_clip
 from bot.errors import RoomRefused
-from bot.janus_students import janus_students
+from bot.janus_students import janus_entrance
 from bot.rooms.opening import split_room_url
+from bot.rooms.whip import TICKET
+from bot.scripts import LESSON, read_script
 from bot.settings import Settings
-from bot.together import student_name, together
+from bot.synthetic.acting import acting
+from bot.tasks import background
+from bot.together import Enter, showing, student_name
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_COUNT = 12
 
-async def simulate(room_url: str, count: int, videos: list[Path], seconds: float | None, settings: Settings) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """Who is simulated: so many students, with files to show or a script to follow; `count` is the script's if not given."""
+
+    count: int | None = None
+    videos: tuple[Path, ...] = ()
+    script: Path = LESSON
+
+
+async def simulate(room_url: str, who: Class, seconds: float | None, settings: Settings) -> None:
     """Publish students into a room for `seconds`, or until stopped; raises RoomRefused when the room closes before."""
-    ready = await asyncio.to_thread(clips, videos, count)
-    async with _class_in(room_url, count, ready, settings) as deserted:
+    async with simulated(room_url, who, settings) as (count, deserted):
         logger.info("%d students are in the room", count)
         try:
             async with asyncio.timeout(seconds):
@@ -35,10 +51,26 @@ async def simulate(room_url: str, count: int, videos: list[Path], seconds: float
         raise RoomRefused(f"the room at {room_url} closed")
 
 
-def _class_in(room_url: str, count: int, ready: list[Clip], settings: Settings) -> AbstractAsyncContextManager[asyncio.Event]:
+@asynccontextmanager
+async def simulated(room_url: str, who: Class, settings: Settings) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """Have students in a room while the block runs; yields how many, and an event that tells when all of them lost it."""
+    async with AsyncExitStack() as stack:
+        enter = await stack.enter_async_context(entrance(room_url, settings))
+        if who.videos:
+            count = who.count or DEFAULT_COUNT
+            ready = await asyncio.to_thread(lambda: [file_clip(path) for path in who.videos])
+            yield count, await stack.enter_async_context(showing(enter, count, ready))
+        else:
+            script = read_script(who.script)
+            count = who.count or script.students
+            yield count, await stack.enter_async_context(acting(enter, script, count))
+
+
+def entrance(room_url: str, settings: Settings) -> AbstractAsyncContextManager[Enter]:
+    """The way into a room, whichever kind it is."""
     if room_url.startswith(("janus://", "januss://")):
-        return janus_students(room_url, count, ready, settings)
-    return students(whip_url(room_url, settings), count, ready, settings)
+        return janus_entrance(room_url, settings)
+    return whip_entrance(whip_url(room_url, settings), settings)
 
 
 def whip_url(room_url: str, settings: Settings) -> str:
@@ -51,19 +83,64 @@ def whip_url(room_url: str, settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def students(url: str, count: int, ready: list[Clip], settings: Settings) -> AsyncIterator[asyncio.Event]:
+async def students(
+    url: str, count: int, ready: Sequence[Recording], settings: Settings, ticket: SecretStr | None = None
+) -> AsyncIterator[asyncio.Event]:
     """Have `count` students in a room while the block runs, by WHIP; yields an event that tells when all of them lost it.
 
-    Student N sends clip N modulo their number.
+    Student N sends recording N modulo their number. They agree to be read, and bring the room's ticket where it wants one.
     """
+    async with whip_entrance(url, settings, ticket) as enter, showing(enter, count, ready) as deserted:
+        yield deserted
+
+
+@asynccontextmanager
+async def whip_entrance(url: str, settings: Settings, ticket: SecretStr | None = None) -> AsyncIterator[Enter]:
+    """The way into a room by WHIP."""
+    headers = _credentials(settings, ticket)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=_trusted(settings))) as session:
 
-        def join(number: int) -> AbstractAsyncContextManager[asyncio.Event]:
-            token = settings.room_token.get_secret_value()
-            return publishing(session, url, student_name(number), ready[number % len(ready)], token)
+        @asynccontextmanager
+        async def enter(number: int) -> AsyncIterator[WhipStudent]:
+            student = WhipStudent(session, url, student_name(number), headers)
+            try:
+                yield student
+            finally:
+                await student.leave()
 
-        async with together(count, join) as deserted:
-            yield deserted
+        yield enter
+
+
+class WhipStudent:
+    """A student in a room that knows people by what they send: they are there from their first picture on.
+
+    A camera that was turned off comes on again as a new publication, since WHIP has no way to change one.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, name: str, headers: dict[str, str]) -> None:
+        self.lost = asyncio.Event()
+        self._session, self._url, self._name, self._headers = session, url, name, headers
+        self._camera: Sending | None = None
+        self._closing = AsyncExitStack()
+
+    async def publish(self, recording: Recording) -> None:
+        """Send a recording until `unpublish`; raises RoomRefused with the room's own reason."""
+        await self.leave()
+        async with AsyncExitStack() as stack:
+            publication = publishing(self._session, self._url, self._name, recording, self._headers, self.lost)
+            self._camera = await stack.enter_async_context(publication)
+            self._closing = stack.pop_all()
+
+    async def unpublish(self) -> None:
+        """Turn the camera off, and stay in the room."""
+        if self._camera is not None:
+            await self._camera.stop()
+            self._camera = None
+
+    async def leave(self) -> None:
+        """Go."""
+        self._camera = None
+        await self._closing.aclose()
 
 
 def _trusted(settings: Settings) -> ssl.SSLContext:
@@ -71,29 +148,42 @@ def _trusted(settings: Settings) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(settings.tls_certificate) if settings.tls_certificate else None)
 
 
-@asynccontextmanager
-async def publishing(session: aiohttp.ClientSession, url: str, name: str, clip: Clip, token: str) -> AsyncIterator[asyncio.Event]:
-    """Be a student in a room while the block runs, by WHIP (RFC 9725); yields an event that tells when the room let go.
-
-    Raises RoomRefused with the room's own reason, or when no media path is found.
-    """
+def _credentials(settings: Settings, ticket: SecretStr | None) -> dict[str, str]:
+    token = settings.room_token.get_secret_value()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with sending(clip) as camera:
+    return headers if ticket is None else {**headers, TICKET: ticket.get_secret_value()}
+
+
+@asynccontextmanager
+async def publishing(
+    session: aiohttp.ClientSession, url: str, name: str, recording: Recording, headers: dict[str, str], lost: asyncio.Event
+) -> AsyncIterator[Sending]:
+    """Be a student in a room while the block runs, by WHIP (RFC 9725); `lost` is set if the room lets go meanwhile.
+
+    `headers` hold what lets them in. Raises RoomRefused with the room's own reason, or when no media path is found.
+    """
+    async with sending(recording) as camera:
         answer, resource = await _offer(session, url, name, await camera.offer(), headers)
         try:
             await camera.peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
             await camera.until_connected(url)
-            yield camera.lost
+            async with background(_passed_on(camera.lost, lost)):
+                yield camera
         finally:
             await _leave(session, resource, headers)
 
 
+async def _passed_on(heard: asyncio.Event, told: asyncio.Event) -> None:
+    await heard.wait()
+    told.set()
+
+
 async def _offer(session: aiohttp.ClientSession, url: str, name: str, sdp: str, headers: dict[str, str]) -> tuple[str, str]:
     """POST an offer; the answer's SDP and the URL of the resource it made (RFC 9725, section 4.2)."""
-    separator = "&" if "?" in url else "?"
+    publish_url = f"{url}{'&' if '?' in url else '?'}{urlencode({'name': name, 'consent': 'yes'})}"
     headers = {**headers, "Content-Type": "application/sdp"}
     try:
-        async with session.post(f"{url}{separator}{urlencode({'name': name})}", data=sdp, headers=headers) as response:
+        async with session.post(publish_url, data=sdp, headers=headers) as response:
             text = await response.text()
             if response.status != 201 or "Location" not in response.headers:
                 reason = text.strip().partition("\n")[0][:200]

@@ -47,6 +47,16 @@ async def stay(seconds: float | None) -> None:
             await asyncio.Event().wait()
 
 
+async def to_the_end(work: Work) -> None:
+    """Finish the work also if cancelled meanwhile; the cancellation comes out afterwards."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
 async def no_task_is_left(tries: int = 6, each_seconds: float = 0.5) -> bool:
     """Cancel whatever still runs, again and again, since a task may lose a cancellation; whether all has ended."""
     for _ in range(tries):

@@ -19,6 +19,8 @@ class Survey:
     events: int
     seconds: float
     rooms: frozenset[str]
+    begins_ms: float
+    """When the first event was published, milliseconds since the epoch."""
 
     @property
     def room(self) -> str:
@@ -33,13 +35,14 @@ def survey(path: str) -> Survey:
     """Check a whole recording; raises RecordingUnusable with the first place that cannot be played, NothingHappened if empty."""
     if path == STANDARD_INPUT:
         raise SettingsWrong("a recording is read twice, which standard input cannot be: name a file")
-    events, at_ms, rooms = 0, 0.0, set()
+    events, at_ms, begins_ms, rooms = 0, 0.0, 0.0, set()
     for offset_ms, event in timeline(path):
+        begins_ms = begins_ms if events else published_ms(event)
         events, at_ms = events + 1, offset_ms
         rooms.add(unquote(event.source.rpartition("/")[2]))
     if not events:
         raise NothingHappened(f"{path} holds no event")
-    return Survey(path, events, at_ms / 1000, frozenset(rooms))
+    return Survey(path, events, at_ms / 1000, frozenset(rooms), begins_ms)
 
 
 def timeline(path: str) -> Iterator[tuple[float, TypedEvent]]:

@@ -18,11 +18,11 @@ class Looks:
 
     def due(self, at_ms: int) -> bool:
         """Whether a look is due; if so, the next one is due an interval later."""
-        if at_ms < self._next_ms:
-            return False
         late = at_ms - self._next_ms
+        if -self._every_ms <= late < 0:  # longer before it is due than it can be, where the clock was set back
+            return False
         # counted from when this look was due, so that the rate holds where frames do not fall on it
-        self._next_ms = (self._next_ms if late < self._every_ms else at_ms) + self._every_ms
+        self._next_ms = (self._next_ms if 0 <= late < self._every_ms else at_ms) + self._every_ms
         return True
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +12,14 @@ from redis.exceptions import RedisError
 
 from bot.errors import NothingHappened, RedisRefused
 from bot.recordings import LONGEST_LINE, Line, RecordingUnusable
-from bot.stream_entries import BEGINNING, Entry, entries_to_come, present_entries
+from bot.stream_entries import BEGINNING, Entry, entries_to_come, erased_until, present_entries
 from pipeline.cancellation import cancellable
 from pipeline.contract import Judged, Problem, Sequences, Wrong, judge, shown
+from pipeline.contract_course import Courses
+from pipeline.entries import newest_erased_id, position
 from pipeline.follow import room_state
 from pipeline.keys import Keys
-from pipeline.publish import reason
+from pipeline.publish import REDIS_TROUBLES, reason
 
 MOST_PROBLEMS = 1000
 """Problems, and fields that are not known, that machine output lists; problems beyond are counted."""
@@ -24,11 +27,17 @@ MOST_PROBLEMS = 1000
 
 @dataclass
 class Findings:
-    """What was found so far; tells of each problem as it comes."""
+    """What was found so far; tells of each problem as it comes.
+
+    `erased_until` is the newest stream id that was ever erased from the room's stream: what is missing before it is taken
+    for erased, as after a withdrawal of consent, and counted in `erased`.
+    """
 
     tell: Callable[[str], None]
     allow_gaps: bool = False
     complete: bool = False
+    erased_until: str = BEGINNING
+    erased: int = 0
     events: int = 0
     valid: int = 0
     types: Counter[str] = field(default_factory=Counter)
@@ -36,6 +45,8 @@ class Findings:
     unknown_fields: Counter[str] = field(default_factory=Counter)
     problems: list[dict[str, str]] = field(default_factory=list)
     sequences: Sequences = field(default_factory=Sequences)
+    courses: Courses = field(default_factory=Courses)
+    last_place: str = BEGINNING
 
     @property
     def ok(self) -> bool:
@@ -58,6 +69,7 @@ class Findings:
                 self.unknown_fields.update(judged.unknown_fields)
         if judged.epoch is not None and judged.sequence is not None:
             self._follows(place, judged.epoch, judged.sequence)
+        self._fits(place, judged)
         return judged
 
     def report(self, place: str, problem: Problem) -> None:
@@ -69,8 +81,25 @@ class Findings:
             self.problems.append(told)
 
     def _follows(self, place: str, epoch: str, sequence: int) -> None:
+        missing = self.sequences.missing
         problem = self.sequences.check(epoch, sequence)
-        if problem is not None:
+        if problem is None:
+            return
+        if problem.kind is Wrong.GAP and self._may_be_erased():
+            self.erased += self.sequences.missing - missing
+        else:
+            self.report(place, problem)
+        self.courses.missed(epoch)
+
+    def _may_be_erased(self) -> bool:
+        """Whether something was erased from behind the entry before this one."""
+        return self.erased_until != BEGINNING and position(self.last_place) < position(self.erased_until)
+
+    def _fits(self, place: str, judged: Judged) -> None:
+        """Take in what was judged on its own beside what came before it."""
+        if judged.event is None:
+            self.courses.missed(judged.epoch or "")  # whatever it was meant to say
+        elif problem := self.courses.check(judged.event):
             self.report(place, problem)
 
     def summary(self) -> dict[str, Any]:
@@ -83,6 +112,7 @@ class Findings:
             "types": dict(sorted(self.types.items())),
             "runs": {epoch: {"first": first, "last": last} for epoch, (first, last) in self.sequences.runs.items()},
             "missing": self.sequences.missing,
+            "erased": self.erased,
             "wrong": {kind.value: count for kind, count in sorted(self.kinds.items())},
             "problems": self.problems,
             "problems_not_listed": self.kinds.total() - len(self.problems),
@@ -95,7 +125,8 @@ class Findings:
         wrong = [f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(self.kinds.items())]
         unknown = [f"{len(self.unknown_fields)} fields that are not known here"] if self.unknown_fields else []
         counted = f"{self.valid} of {self.events} events valid, {runs} run{'' if runs == 1 else 's'} of a bot"
-        return "; ".join([counted, *wrong, *unknown])
+        erased = [f"{self.erased} erased since"] if self.erased else []
+        return "; ".join([counted, *wrong, *erased, *unknown])
 
 
 def check_lines(lines: Iterable[Line], findings: Findings) -> None:
@@ -108,6 +139,7 @@ def check_lines(lines: Iterable[Line], findings: Findings) -> None:
 
 async def check_room(redis: Redis, keys: Keys, findings: Findings) -> None:
     """Check what a room's stream and state hold at present; raises RedisRefused."""
+    findings.erased_until = await erased_until(redis, keys)
     async for entry in present_entries(redis, keys):
         _check_entry(entry, findings)
     await _check_state(redis, keys, findings)
@@ -119,6 +151,9 @@ async def check_room_as_it_goes(redis: Redis, keys: Keys, findings: Findings, se
     try:
         async with asyncio.timeout(seconds):
             async for page in entries_to_come(redis, keys, BEGINNING, every_seconds=0.5, wait_seconds=wait_seconds):
+                if page:
+                    with suppress(*REDIS_TROUBLES):  # the next page tells of them, and whether they pass
+                        findings.erased_until = await cancellable(newest_erased_id(redis, keys))
                 for entry in page:
                     _check_entry(entry, findings)
     except TimeoutError:
@@ -128,6 +163,7 @@ async def check_room_as_it_goes(redis: Redis, keys: Keys, findings: Findings, se
 
 def _check_entry(entry: Entry, findings: Findings) -> None:
     findings.add(entry.stream_id, entry.text, Problem(Wrong.FOREIGN, "$", "a stream entry without the field `event`"))
+    findings.last_place = entry.stream_id
 
 
 async def _check_state(redis: Redis, keys: Keys, findings: Findings) -> None:

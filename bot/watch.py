@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -16,13 +17,18 @@ from bot.settings import Settings
 from pipeline.cancellation import cancellable
 from pipeline.clock import now_ms
 from pipeline.coverage import Coverage
-from pipeline.follow import RoomState, room_state, rooms
+from pipeline.entries import event_in
+from pipeline.events import BasisStated
+from pipeline.follow import RoomState, rooms
 from pipeline.keys import Keys
 from pipeline.publish import heals, reason
-from pipeline.state import ParticipantState
+from pipeline.room import state_with
+from pipeline.state import ParticipantState, SummaryState
 from pipeline.summary import coverage_in_words
 
 LONGEST_NAME = 40
+
+BASIS_STATED: str = BasisStated.model_fields["type"].default
 
 STYLES = {
     "angry": "red",
@@ -43,20 +49,31 @@ async def watch(
     Raises NothingHappened or SettingsWrong if there is not exactly one, and RedisRefused if Redis refuses the bot.
     """
     async with connect(settings) as redis:
-        shown = RoomState(room or "")
+        shown, class_alone = RoomState(room or ""), False
         with Live(table(shown, now_ms()), console=console, auto_refresh=False) as live:
             while True:
                 trouble = ""
                 try:
-                    shown = await cancellable(_read(redis, settings.key_prefix, room or shown.room))
+                    shown, class_alone = await cancellable(_read(redis, settings.key_prefix, room or shown.room))
                 except RedisError as error:
                     trouble = _away(error)
-                live.update(table(shown, now_ms(), trouble), refresh=True)
+                live.update(table(shown, now_ms(), trouble, class_alone=class_alone), refresh=True)
                 await asyncio.sleep(every_seconds)
 
 
-async def _read(redis: Redis, prefix: str, room: str) -> RoomState:
-    return await room_state(redis, Keys(prefix, room or await _only_room(redis, prefix)))
+async def _read(redis: Redis, prefix: str, room: str) -> tuple[RoomState, bool]:
+    """The room, and whether its bot publishes the class alone."""
+    keys = Keys(prefix, room or await _only_room(redis, prefix))
+    state, [audited] = await state_with(redis, keys, ("XREVRANGE", keys.audit, "+", "-", "COUNT", 1))
+    return state, _is_class_alone(audited)
+
+
+def _is_class_alone(audited: Any) -> bool:
+    """Whether the newest audit entry says so; at that level nothing is audited after the run's own."""
+    if isinstance(audited, RedisError) or not audited:
+        return False
+    event = event_in(audited[0][1])
+    return event is not None and event.type == BASIS_STATED and event.data.get("level") == "aggregate"
 
 
 async def _only_room(redis: Redis, prefix: str) -> str:
@@ -74,8 +91,10 @@ def _away(error: RedisError) -> str:
     return f"redis is away: {reason(error)}"
 
 
-def table(state: RoomState, at_ms: int, trouble: str = "") -> RenderableType:
+def table(state: RoomState, at_ms: int, trouble: str = "", *, class_alone: bool = False) -> RenderableType:
     """A room as it stands at `at_ms`, or as it last stood where `trouble` says why no more is known."""
+    if class_alone:
+        return Group(_title(state, trouble), Text("the class alone is published, nobody on their own"), _figures(state.summary))
     live = state.bot is not None and not trouble
     people = Table(title=_title(state, trouble), title_justify="left", row_styles=[] if live else ["dim"])
     people.add_column("participant", no_wrap=True)
@@ -83,8 +102,10 @@ def table(state: RoomState, at_ms: int, trouble: str = "") -> RenderableType:
     people.add_column("confidence", justify="right")
     people.add_column("coverage")
     people.add_column("last look", justify="right")
+    if any(participant.attention for participant in state.present):
+        people.add_column("attention")
     for participant in state.present:
-        people.add_row(*_row(participant, at_ms))
+        people.add_row(*_row(participant, at_ms)[: len(people.columns)])
     return Group(people, Text(_counts(state)))
 
 
@@ -105,7 +126,27 @@ def _row(participant: ParticipantState, at_ms: int) -> tuple[Text, ...]:
         Text(f"{participant.confidence:.0%}" if seen and participant.confidence is not None else "-"),
         Text(str(participant.coverage or "-"), style="" if seen else "yellow"),
         Text("-" if participant.at_ms is None else f"{max(0, at_ms - participant.at_ms) / 1000:.1f} s"),
+        Text(_attention(participant, at_ms), style="bold"),
     )
+
+
+def _attention(participant: ParticipantState, at_ms: int) -> str:
+    """Such as "changed for 90 s"."""
+    if not participant.attention:
+        return ""
+    since_ms = at_ms if participant.attention_since_ms is None else participant.attention_since_ms
+    return f"{printable(participant.attention).replace('_', ' ')} for {max(0, at_ms - since_ms) // 1000} s"
+
+
+def _figures(summary: SummaryState | None) -> Text:
+    """The class as a whole, in two lines."""
+    if summary is None:
+        return Text("no summary yet")
+    if summary.shares is None or summary.valence is None:
+        return Text("withheld: too few can be read for figures that tell of nobody")
+    shares = sorted(summary.shares.items(), key=lambda share: -share[1])
+    line = Text.assemble(*((f"{emotion} {share:.0%}  ", STYLES[emotion]) for emotion, share in shares if share))
+    return line.append(f"\nvalence {summary.valence:+.2f}, over about {summary.scored}; {coverage_in_words(summary.coverage)}")
 
 
 def _counts(state: RoomState) -> str:

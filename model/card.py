@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -22,8 +23,8 @@ class Input(BaseModel):
     range: tuple[float, float]
 
 
-class Card(BaseModel):
-    """The facts about a weights file. `labels` stand in the order of the outputs, `figures` holds what was measured."""
+class WeightsCard(BaseModel):
+    """The facts about any weights file; `figures` holds what was measured."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,13 +32,10 @@ class Card(BaseModel):
     file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     network: str = Field(min_length=1)
-    input: Input
-    labels: tuple[str, ...]
     figures: dict[str, JsonValue]
     data: str
     licence: str
     command: str
-    outputs: dict[str, str] = {}
     source: str = ""
     paper: str = ""
 
@@ -47,18 +45,34 @@ class Card(BaseModel):
         return f"{self.network}@{self.sha256[:8]}"
 
 
+class Card(WeightsCard):
+    """The facts about a network that looks at pictures. `labels` stand in the order of the outputs."""
+
+    input: Input
+    labels: tuple[str, ...]
+    outputs: dict[str, str] = {}
+
+
+Kind = TypeVar("Kind", bound=WeightsCard)
+
+
 def read_card(folder: Path) -> Card:
-    """The card in the folder; raises ModelUnusable if it is missing or says too little."""
+    """The card of a network that looks at pictures; raises ModelUnusable if it is missing or says too little."""
+    return read_card_as(Card, folder)
+
+
+def read_card_as(kind: type[Kind], folder: Path) -> Kind:
+    """The card in the folder, of that kind; raises ModelUnusable if it is missing or says too little."""
     path = folder / CARD_FILE
     try:
-        return Card.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ModelUnusable(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise ModelUnusable(f"{path} is not a card: {_one_line(error)}") from error
 
 
-def read_weights(folder: Path, card: Card) -> bytes:
+def read_weights(folder: Path, card: WeightsCard) -> bytes:
     """The weights that the card in the folder describes; raises ModelUnusable if they are missing or not the same bytes."""
     path = folder / card.file
     try:

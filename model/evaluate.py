@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model.classifier import LiteRtClassifier
 from model.dataset import Split, read_mosaic, read_split, repeats, resized
 from model.faces import EMOTIONS, Image
+from model.fairness import Groups, by_group, read_groups
 
 Numbers = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -30,14 +31,23 @@ class Candidate:
     file_bytes: int
 
 
-def evaluate_files(weights: Path | None, pixels: Path, labels: Path, training: Path | None = None) -> dict[str, Any]:
+def evaluate_files(
+    weights: Path | None,
+    pixels: Path,
+    labels: Path,
+    training: Path | None = None,
+    groups: str | None = None,
+    groups_file: Path | None = None,
+) -> dict[str, Any]:
     """`evaluate` for files: weights as `load_candidate` takes them, a mosaic and its labels, the mosaic trained on.
 
+    `groups` is a column of `groups_file`, or of the labels' own file, that names a group of people for each face.
     Raises ModelUnusable and DataUnusable for files that are not what they should be.
     """
     split = read_split(pixels, labels)
+    people = None if groups is None else read_groups(groups_file or labels, groups, len(split))
     known = None if training is None else read_mosaic(training)
-    return evaluate(load_candidate(weights), split, known)
+    return evaluate(load_candidate(weights), split, known, people)
 
 
 def load_candidate(weights: Path | None) -> Candidate:
@@ -65,12 +75,16 @@ def _keras_candidate(checkpoint: Path) -> Candidate:
 
 
 def evaluate(
-    candidate: Candidate, split: Split, training: Image | None = None, clock: Callable[[], float] = time.perf_counter
+    candidate: Candidate,
+    split: Split,
+    training: Image | None = None,
+    groups: Groups | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Any]:
     """What the candidate is worth on the split, ready for JSON; fractions are of 0 to 1.
 
     `training` are the faces (m, 48, 48) it was trained on: `accuracy_without_repeats` leaves out the split's rows
-    that stand among them, and is None if they are not named.
+    that stand among them, and is None if they are not named. `by_group` is None without groups.
     """
     faces = resized(split.pixels, candidate.size)
     scores = candidate.predict(faces)
@@ -87,6 +101,7 @@ def evaluate(
         "ece": calibration_error(scores.max(axis=1), right),
         "ferplus_majority_agreement": majority_agreement(split, predicted),
         "ms_per_face": milliseconds_per_face(candidate.predict, faces[:TIMED_FACES], clock),
+        "by_group": None if groups is None else by_group(groups, right),
         "parameters": candidate.parameters,
         "file_bytes": candidate.file_bytes,
     }

@@ -10,7 +10,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic_core import from_json
 
-from pipeline.events import DATA_BY_TYPE, SCHEMA_VERSION, Data, EmotionSample, Envelope, Event, Summary, schema_url
+from pipeline.events import (
+    CLASSIFICATION,
+    DATA_BY_TYPE,
+    SCHEMA_VERSION,
+    Data,
+    EmotionSample,
+    Envelope,
+    Event,
+    Summary,
+    schema_url,
+)
 
 ROUNDING = 0.01
 """How far rounded scores may be from adding up."""
@@ -34,6 +44,8 @@ class Wrong(StrEnum):
     BACKWARDS = "backwards"
     FOREIGN = "foreign"
     STATE = "state"
+    CONSENT = "consent"
+    ATTENTION = "attention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,7 @@ def _event_model(event_type: str, data: type[BaseModel]) -> type[TypedEvent]:
         # an event of ours says what it is in every attribute, though CloudEvents would not need some
         "specversion": (Literal["1.0"], Field(description="of CloudEvents")),
         "datacontenttype": (Literal["application/json"], Field(description="of the data")),
+        "dataclassification": (Literal[CLASSIFICATION[event_type]], _field("dataclassification")),
         **about_one,
     }
     return create_model(f"{data.__name__}Event", __base__=TypedEvent, __doc__=data.__doc__, **named)

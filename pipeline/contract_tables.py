@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.contract import EVENT_MODELS
 from pipeline.coverage import Coverage
+from pipeline.events import CLASSIFICATION, Classification
 from pipeline.schemas import STATES, Schema, event_schema, state_schema
 
 HEAD = "| {} | type | says |\n|---|---|---|\n"
@@ -21,11 +22,23 @@ COVERAGE_MEANS = {
     Coverage.UNSUPPORTED_CODEC: "video that the bot cannot decode",
 }
 
+CLASSIFICATION_MEANS: dict[Classification, str] = {
+    "sensitive": "says something of one person's emotions, or whether they agreed to be read",
+    "personal": "names one person, and says nothing of the kind",
+    "aggregate": "is about the class, and names nobody",
+    "operational": "is about the bot",
+}
+
 
 def attributes_table() -> str:
     """The attributes that every event has."""
     schema = event_schema("classmood.emotion.sample")
-    fixed = {"type": "one of the types below", "data": "object", "dataschema": "string"}
+    fixed = {
+        "type": "one of the types below",
+        "data": "object",
+        "dataschema": "string",
+        "dataclassification": "a [classification](#classification)",
+    }
     rows = (_row(name, field, schema, fixed) for name, field in schema["properties"].items())
     return HEAD.format("attribute") + "".join(rows)
 
@@ -45,11 +58,23 @@ def coverage_table() -> str:
     return "| coverage | means |\n|---|---|\n" + "".join(f"| `{each}` | {COVERAGE_MEANS[each]} |\n" for each in Coverage)
 
 
+def classification_table() -> str:
+    """What each classification means, and which types have it."""
+    rows = (f"| `{each}` | {means} | {_types_of(each)} |\n" for each, means in CLASSIFICATION_MEANS.items())
+    return "| classification | means | types |\n|---|---|---|\n" + "".join(rows)
+
+
+def _types_of(classification: Classification) -> str:
+    named = (event_type.removeprefix("classmood.") for event_type, each in CLASSIFICATION.items() if each == classification)
+    return ", ".join(f"`{each}`" for each in named)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "attributes": attributes_table,
     "types": types_table,
     "states": states_table,
     "coverage": coverage_table,
+    "classification": classification_table,
 }
 """Each table by the name of its place in docs/events.md."""
 
@@ -59,7 +84,7 @@ def _event_type(event_type: str) -> str:
     data = schema["$defs"][schema["properties"]["data"]["$ref"].rpartition("/")[2]]
     rows = "".join(_row(name, field, schema, {}) for name, field in data["properties"].items())
     title = f"### [`{event_type}`](schemas/{event_type}.json)"
-    return f"{title}\n\n{data['description']}\n\n{HEAD.format('field')}{rows}"
+    return f"{title}\n\n{data['description']} Classification: `{CLASSIFICATION[event_type]}`.\n\n{HEAD.format('field')}{rows}"
 
 
 def _state(name: str) -> str:

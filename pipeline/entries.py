@@ -29,12 +29,19 @@ async def events_since(
         yield event
 
 
-async def entries_since(
+def entries_since(
     redis: Redis, keys: Keys, after: str = "0", *, broken: Callable[[str], None] = lambda stream_id: None
 ) -> AsyncIterator[tuple[str, Event]]:
     """As `events_since`, each event with the stream id from which to go on later."""
+    return entries_in(redis, keys.events, after, broken=broken)
+
+
+async def entries_in(
+    redis: Redis, key: str, after: str = "0", *, broken: Callable[[str], None] = lambda stream_id: None
+) -> AsyncIterator[tuple[str, Event]]:
+    """As `entries_since`, of any stream that holds events."""
     while True:
-        page: Any = await redis.xrange(keys.events, min=f"({after}", count=PAGE)
+        page: Any = await redis.xrange(key, min=f"({after}", count=PAGE)
         for after, fields in page:
             event = event_in(fields)
             if event is None:
@@ -89,3 +96,17 @@ async def last_id_of(redis: Redis, keys: Keys) -> str:
         return last_id(await redis.xinfo_stream(keys.events))
     except ResponseError as error:
         return last_id(error)
+
+
+async def newest_erased_id(redis: Redis, keys: Keys) -> str:
+    """The newest id that was ever erased from a room's stream, `BEGINNING` if none was, or where Redis is older than 7.
+
+    Trimming by age is no erasing. Raises redis.exceptions.RedisError.
+    """
+    try:
+        with naming(keys.events):
+            info: Any = await redis.xinfo_stream(keys.events)
+    except ResponseError as error:
+        return last_id(error)
+    erased: str = info.get("max-deleted-entry-id", BEGINNING)
+    return erased

@@ -6,7 +6,7 @@ Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema
 
@@ -22,9 +22,18 @@ Label = Emotion | Literal["unknown"]
 
 BotState = Literal["starting", "running", "stopping"]
 
+Classification = Literal["sensitive", "personal", "aggregate", "operational"]
+"""What an event says of people: how one of them feels or whether they consent, who they are, what the class is like, none."""
+
+Publication = Literal["individual", "aggregate"]
+
+ConsentMode = Literal["asked", "everyone"]
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 Count = Annotated[int, Field(ge=0)]
+
+Seconds = Annotated[float, Field(ge=0)]
 
 EachEmotion = Annotated[
     dict[Emotion, Fraction],
@@ -41,7 +50,9 @@ EachEmotion = Annotated[
 ]
 """A fraction for each of the seven emotions."""
 
-ParticipantId = Annotated[str, Field(min_length=1, description="the room's id for a person, never the display name")]
+ParticipantId = Annotated[
+    str, Field(min_length=1, description="a pseudonym, or the room's id for a person; never the display name")
+]
 
 
 def _checked_time(text: str) -> str:
@@ -76,15 +87,17 @@ class FaceBox(_Frozen):
 class ParticipantJoined(_Frozen):
     """Somebody came into the room."""
 
+    classification: ClassVar[Classification] = "personal"
     type: Literal["classmood.participant.joined"] = Field(default="classmood.participant.joined", exclude=True)
     participant: ParticipantId
-    name: str = Field(description="the display name, as the person gave it")
+    name: str = Field(description="a pseudonym, or the display name as the person gave it")
     reason: str = Field(description="open text, such as `joined`")
 
 
 class ParticipantLeft(_Frozen):
     """Somebody is gone from the room."""
 
+    classification: ClassVar[Classification] = "personal"
     type: Literal["classmood.participant.left"] = Field(default="classmood.participant.left", exclude=True)
     participant: ParticipantId
     reason: str = Field(description="open text, such as `left`, `stalled`, `bot stopped` or `bot restarted`")
@@ -93,6 +106,7 @@ class ParticipantLeft(_Frozen):
 class EmotionSample(_Frozen):
     """The smoothed emotion of one participant at one moment."""
 
+    classification: ClassVar[Classification] = "sensitive"
     type: Literal["classmood.emotion.sample"] = Field(default="classmood.emotion.sample", exclude=True)
     participant: ParticipantId
     at_ms: int = Field(description="when the frame was received, milliseconds since the epoch")
@@ -108,6 +122,7 @@ class EmotionSample(_Frozen):
 class EmotionChanged(_Frozen):
     """A participant's emotion changed, and stayed changed for the minimum dwell."""
 
+    classification: ClassVar[Classification] = "sensitive"
     type: Literal["classmood.emotion.changed"] = Field(default="classmood.emotion.changed", exclude=True)
     participant: ParticipantId
     before: Label | None = Field(description="null for the first")
@@ -118,20 +133,79 @@ class EmotionChanged(_Frozen):
 class CoverageChanged(_Frozen):
     """A participant began or ceased to be readable."""
 
+    classification: ClassVar[Classification] = "sensitive"  # it tells who did not consent
     type: Literal["classmood.coverage.changed"] = Field(default="classmood.coverage.changed", exclude=True)
     participant: ParticipantId
     before: Coverage | None = Field(description="null for the first")
     after: Coverage = Field(description="why the participant is, or is not, being read from now on")
 
 
-class Summary(_Frozen):
-    """The class as a whole; shares and valence are null below the smallest group."""
+class ConsentGranted(_Frozen):
+    """A participant agreed to be read."""
 
+    classification: ClassVar[Classification] = "sensitive"
+    type: Literal["classmood.consent.granted"] = Field(default="classmood.consent.granted", exclude=True)
+    participant: ParticipantId
+    source: str = Field(description="open text: where it was said, such as `page`, `room`, `settings` or `everyone`")
+
+
+class ConsentWithdrawn(_Frozen):
+    """A participant who had agreed to be read no longer does."""
+
+    classification: ClassVar[Classification] = "sensitive"
+    type: Literal["classmood.consent.withdrawn"] = Field(default="classmood.consent.withdrawn", exclude=True)
+    participant: ParticipantId
+    source: str = Field(description="open text: where it was said, such as `page`, `room` or `settings`")
+
+
+class AttentionRaised(_Frozen):
+    """A participant may need the teacher, compared with their own usual."""
+
+    classification: ClassVar[Classification] = "sensitive"
+    type: Literal["classmood.attention.raised"] = Field(default="classmood.attention.raised", exclude=True)
+    participant: ParticipantId
+    reason: str = Field(description="open text, such as `changed` or `not_visible`")
+    for_seconds: Seconds = Field(description="how long it had held when it was raised")
+
+
+class AttentionCleared(_Frozen):
+    """What a participant may have needed the teacher for is over."""
+
+    classification: ClassVar[Classification] = "sensitive"
+    type: Literal["classmood.attention.cleared"] = Field(default="classmood.attention.cleared", exclude=True)
+    participant: ParticipantId
+    reason: str = Field(description="the reason of the `attention.raised` that this ends")
+    for_seconds: Seconds = Field(description="how long it held in all")
+
+
+class BasisStated(_Frozen):
+    """What the operator declared, and how this run of the bot is set up; the first that a run tells of itself."""
+
+    classification: ClassVar[Classification] = "operational"
+    type: Literal["classmood.basis.stated"] = Field(default="classmood.basis.stated", exclude=True)
+    jurisdiction: str = Field(description="open text: whose law applies, such as `US`; empty if none was stated")
+    basis: str = Field(description="open text: the ground on which people are read, such as `consent`; empty if none was stated")
+    purpose: str | None = Field(description="open text: what for, where the law asks for that")
+    level: Publication = Field(description="`individual` events of each participant, or the class in `aggregate` alone")
+    consent: ConsentMode = Field(description="whether participants are `asked`, or `everyone` in the room is read")
+    names: bool = Field(description="whether ids and names are the room's own; pseudonyms otherwise")
+    attention: bool = Field(default=False, description="whether `attention` events are published of who may need help")
+    retention_hours: float = Field(gt=0, description="age at which events and states are dropped; the audit stream has its own")
+    model: str = Field(description="name and fingerprint of the weights")
+    version: str = Field(description="of classmood")
+
+
+class Summary(_Frozen):
+    """The class as a whole; shares and valence are rounded, and null below the smallest group."""
+
+    classification: ClassVar[Classification] = "aggregate"
     type: Literal["classmood.summary"] = Field(default="classmood.summary", exclude=True)
     participants: Count = Field(description="participants in the room")
-    scored: Count = Field(description="participants whose emotion is known at present")
+    scored: Count = Field(
+        description="participants that the shares are over, who come and go by a group at a time; where withheld, those known"
+    )
     coverage: dict[Coverage, Count] = Field(description="participants by coverage; a state that nobody is in may be missing")
-    shares: EachEmotion | None = Field(description="share of those scored whose emotion it is")
+    shares: EachEmotion | None = Field(description="share of those scored whose emotion it is, in steps of 0.05 that add up to 1")
     valence: float | None = Field(ge=-1, le=1, description="mean of +1 happy, 0 neutral and surprise, -1 the others")
     withheld: bool = Field(description="whether the group is too small to hide in, so that shares and valence are null")
 
@@ -139,6 +213,7 @@ class Summary(_Frozen):
 class BotStatus(_Frozen):
     """How the bot itself is doing; published every heartbeat."""
 
+    classification: ClassVar[Classification] = "operational"
     type: Literal["classmood.bot.status"] = Field(default="classmood.bot.status", exclude=True)
     state: BotState = Field(description="`stopping` is the last status of a run that ends in order")
     participants: Count = Field(description="participants in the room")
@@ -151,15 +226,33 @@ class BotStatus(_Frozen):
     tracks_failed: Count = Field(description="tracks that ended in an unexpected error")
 
 
-Data = Annotated[
-    ParticipantJoined | ParticipantLeft | EmotionSample | EmotionChanged | CoverageChanged | Summary | BotStatus,
-    Field(discriminator="type"),
-]
+OfParticipant = (
+    ParticipantJoined
+    | ParticipantLeft
+    | EmotionSample
+    | EmotionChanged
+    | CoverageChanged
+    | ConsentGranted
+    | ConsentWithdrawn
+    | AttentionRaised
+    | AttentionCleared
+)
+"""What is told of one person."""
+
+Data = Annotated[OfParticipant | BasisStated | Summary | BotStatus, Field(discriminator="type")]
+
+AUDITED = ConsentGranted | ConsentWithdrawn | BasisStated
+"""What an operator may have to account for later: it stands in the audit stream too."""
 
 _DATA: TypeAdapter[Data] = TypeAdapter(Data)
 
-DATA_BY_TYPE: dict[str, type[BaseModel]] = {kind.model_fields["type"].default: kind for kind in get_args(get_args(Data)[0])}
+_MODELS: tuple[type[Data], ...] = get_args(get_args(Data)[0])
+
+DATA_BY_TYPE: dict[str, type[BaseModel]] = {kind.model_fields["type"].default: kind for kind in _MODELS}
 """The model of each event type's data."""
+
+CLASSIFICATION: dict[str, Classification] = {kind.model_fields["type"].default: kind.classification for kind in _MODELS}
+"""What events of each type say of people."""
 
 
 class Envelope(_Frozen):
@@ -175,10 +268,12 @@ class Envelope(_Frozen):
     epoch: str = Field(min_length=1, description="the bot run: its start in milliseconds since the epoch")
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: str = Field(description="`urn:classmood:schema:VERSION:TYPE`; a name to compare, not a page to fetch")
+    # absent in what was recorded before it was added
+    dataclassification: Classification | None = Field(None, description="what the event says of people, by its type")
 
     def to_json(self) -> str:
         """One line in the CloudEvents JSON format, which leaves out an attribute that is not set; data keeps its nulls."""
-        return self.model_dump_json(exclude={"subject"} if self.subject is None else None)
+        return self.model_dump_json(exclude={name for name in ("subject", "dataclassification") if getattr(self, name) is None})
 
 
 class Event(Envelope):

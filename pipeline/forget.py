@@ -1,45 +1,93 @@
 """Erase one person from a room: what Redis would have kept of them until the end of the retention."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
 
+from pipeline.events import ConsentWithdrawn
 from pipeline.keys import Keys
 
 PAGE = 250
 """Stream entries that are looked at, and at most erased, in one command: less than a millisecond of the server's time."""
 
+_WITHDRAWAL = ConsentWithdrawn.model_fields["type"].default
+
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was erased of a person; `is_present` if the room's bot still published about them, and so goes on."""
+    """What was erased of a person; `is_present` if the room's bot still published about them, and so goes on.
+
+    `audit` are entries of the audit stream: the record of their consent.
+    """
 
     states: int
     ranks: int
     entries: int
     scanned: int
     is_present: bool
+    audit: int = 0
 
     @property
     def anything(self) -> bool:
         """Whether Redis knew the person."""
-        return bool(self.states or self.ranks or self.entries)
+        return bool(self.states or self.ranks or self.entries or self.audit)
 
 
-async def forget(redis: Redis, keys: Keys, participant_id: str) -> Forgotten:
-    """Erase a participant's hash, their place among the participants, and every stream entry about them.
+async def forget(redis: Redis, keys: Keys, participant_id: str, *, keep_consent: bool = False) -> Forgotten:
+    """Erase a participant's hash, their place among the participants, and every entry about them in stream and audit stream.
 
-    The stream is read in pages, so neither side holds more than one of them. Where the bot publishes about the person
-    meanwhile, that is erased too, up to the moment that this returns. Raises redis.exceptions.RedisError; what was
-    erased until then stays erased, and asking again erases the rest.
+    The streams are read in pages, so neither side holds more than one of them. Where the bot publishes about the person
+    meanwhile, that is erased too, up to the moment that this returns. `keep_consent` leaves the audit stream alone.
+    Raises redis.exceptions.RedisError; what was erased until then stays erased, and asking again erases the rest.
     """
     is_present = await _is_present(redis, keys, participant_id)
     states, ranks = await _forget_state(redis, keys, participant_id)
-    scanned, entries = await _forget_entries(redis, keys, participant_id)
+    scanned, entries = await _forget_entries(redis, keys.events, participant_id)
+    _, audit = (0, 0) if keep_consent else await _forget_entries(redis, keys.audit, participant_id)
     states_since, ranks_since = await _forget_state(redis, keys, participant_id)
-    return Forgotten(max(states, states_since), max(ranks, ranks_since), entries, scanned, is_present)
+    return Forgotten(max(states, states_since), max(ranks, ranks_since), entries, scanned, is_present, audit)
+
+
+class Withdrawal:
+    """The erasure of what the stream holds about a participant from before they last withdrew their consent.
+
+    It goes page by page, newest first, so that it can be done beside other work. The events of their withdrawals stay,
+    what came after the last of them does, and so does the audit stream: it shows that whoever was read had agreed.
+    """
+
+    def __init__(self, keys: Keys, participant_id: str) -> None:
+        self.is_done = False
+        self.erased = 0
+        self._key = keys.events
+        self._participant_id = participant_id
+        self._newest = "+"
+        self._is_before = False
+
+    async def erase_page(self, redis: Redis) -> None:
+        """Erase what is left in the next page; raises redis.exceptions.RedisError, after which it can be called again."""
+        page: Any = await redis.xrevrange(self._key, max=self._newest, count=PAGE)
+        if ours := list(self._outdated(page)):
+            self.erased += await redis.xdel(self._key, *ours)
+        self.is_done = len(page) < PAGE
+        self._newest = f"({page[-1][0]}" if page else self._newest
+
+    def _outdated(self, page: Iterable[tuple[str, dict[str, str]]]) -> Iterator[str]:
+        for stream_id, event in _about(self._participant_id, page):
+            if event.get("type") == _WITHDRAWAL:
+                self._is_before = True
+            elif self._is_before:
+                yield stream_id
+
+
+async def erase_withdrawn(redis: Redis, keys: Keys, participant_id: str) -> int:
+    """Do the whole of a `Withdrawal`; returns how many entries were erased."""
+    withdrawal = Withdrawal(keys, participant_id)
+    while not withdrawal.is_done:
+        await withdrawal.erase_page(redis)
+    return withdrawal.erased
 
 
 async def _is_present(redis: Redis, keys: Keys, participant_id: str) -> bool:
@@ -58,28 +106,34 @@ async def _forget_state(redis: Redis, keys: Keys, participant_id: str) -> tuple[
     return states, ranks
 
 
-async def _forget_entries(redis: Redis, keys: Keys, participant_id: str) -> tuple[int, int]:
-    """Erase what the stream holds about a participant; returns how many entries were looked at, and how many erased."""
+async def _forget_entries(redis: Redis, key: str, participant_id: str) -> tuple[int, int]:
+    """Erase what a stream holds about a participant; returns how many entries were looked at, and how many erased."""
     after, scanned, erased = "-", 0, 0
     while True:
-        page: Any = await redis.xrange(keys.events, min=after, count=PAGE)
-        ours = [stream_id for stream_id, fields in page if participant_id in _subjects(fields.get("event", ""))]
-        if ours:
-            erased += await redis.xdel(keys.events, *ours)
+        page: Any = await redis.xrange(key, min=after, count=PAGE)
+        if ours := [stream_id for stream_id, _ in _about(participant_id, page)]:
+            erased += await redis.xdel(key, *ours)
         scanned += len(page)
         if len(page) < PAGE:
             return scanned, erased
         after = f"({page[-1][0]}"
 
 
-def _subjects(text: str) -> set[str]:
-    """Whom an entry is about, by the envelope and by the data: also of a schema version from the future."""
+def _about(participant_id: str, page: Iterable[tuple[str, dict[str, str]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The entries that are about a participant, by the envelope or by the data: also of a schema version from the future."""
+    for stream_id, fields in page:
+        text = fields.get("event", "")
+        if participant_id not in text and "\\" not in text:  # JSON without an escape has every string as it is
+            continue
+        event = _read(text)
+        data = event.get("data")
+        if participant_id in (event.get("subject"), data.get("participant") if isinstance(data, dict) else None):
+            yield stream_id, event
+
+
+def _read(text: str) -> dict[str, Any]:
     try:
         event = json.loads(text)
     except ValueError:  # written by somebody else
-        return set()
-    if not isinstance(event, dict):
-        return set()
-    data = event.get("data")
-    named = (event.get("subject"), data.get("participant") if isinstance(data, dict) else None)
-    return {each for each in named if isinstance(each, str)}
+        return {}
+    return event if isinstance(event, dict) else {}

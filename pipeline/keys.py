@@ -58,6 +58,16 @@ class Keys:
         """String with the bot's latest status; absent once the bot is gone."""
         return self._key("bot")
 
+    @property
+    def audit(self) -> str:
+        """Stream of who consented when, and of what the operator declared; kept longer than the events."""
+        return self._key("audit")
+
+    @property
+    def markers(self) -> str:
+        """Stream of the teacher's marks in the lesson."""
+        return self._key("markers")
+
     def last(self, epoch: str) -> str:
         """String with the last sequence number that a run of the bot has written to the stream."""
         return self._key(f"last:{epoch}")
@@ -85,6 +95,6 @@ def any_room(prefix: str, name: str = "*") -> str:
 
 
 def room_of(key: str, prefix: str) -> str | None:
-    """The room whose status or participants a key holds; None for any other key."""
-    found = re.fullmatch(re.escape(prefix) + r":\{([^{}]+)\}:(?:bot|participants)", key)
+    """The room whose status, participants or summary a key holds; None for any other key."""
+    found = re.fullmatch(re.escape(prefix) + r":\{([^{}]+)\}:(?:bot|participants|summary)", key)
     return unquote(found[1]) if found else None

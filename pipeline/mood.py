@@ -12,6 +12,8 @@ from pipeline.analysis import Reading
 from pipeline.coverage import Coverage
 from pipeline.events import (
     UNKNOWN,
+    ConsentGranted,
+    ConsentWithdrawn,
     CoverageChanged,
     Data,
     EmotionChanged,
@@ -21,6 +23,7 @@ from pipeline.events import (
     ParticipantJoined,
     ParticipantLeft,
 )
+from pipeline.valence import valence
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,14 @@ class MoodRules:
 
 @dataclass(frozen=True, slots=True)
 class Mood:
-    """How one participant is read at present."""
+    """How one participant is read at present; emotion and valence (of the smoothed scores) are None while they are not."""
 
     participant_id: str
     at_ms: int
     coverage: Coverage
     emotion: Label | None
     confidence: float
+    valence: float | None = None
 
 
 @dataclass(slots=True)
@@ -80,6 +84,19 @@ class Moods:
         if self._people.pop(participant_id, None) is not None:
             self.tell(ParticipantLeft(participant=participant_id, reason=reason))
 
+    def consented(self, participant_id: str, source: str) -> None:
+        """A participant agreed to be read."""
+        if participant_id in self._people:
+            self.tell(ConsentGranted(participant=participant_id, source=source))
+
+    def withdrew(self, participant_id: str, at_ms: int, source: str) -> None:
+        """A participant does not agree any more; what was remembered of their face is forgotten."""
+        person = self._people.get(participant_id)
+        if person is not None:
+            self._people[participant_id] = _Person(person.coverage)
+            self.tell(ConsentWithdrawn(participant=participant_id, source=source))
+            self.unseen(participant_id, at_ms, Coverage.NOT_CONSENTED)
+
     def unseen(self, participant_id: str, at_ms: int, coverage: Coverage) -> None:
         """A participant cannot be read at present, and why."""
         person = self._people.get(participant_id)
@@ -108,14 +125,11 @@ class Moods:
         return [self._mood(participant_id, person) for participant_id, person in self._people.items()]
 
     def _mood(self, participant_id: str, person: _Person) -> Mood:
-        seen = person.coverage is Coverage.OK and person.scores is not None
-        return Mood(
-            participant_id,
-            person.at_ms,
-            person.coverage or Coverage.CAMERA_OFF,
-            person.emotion if seen else None,
-            float(person.scores.max()) if seen and person.scores is not None else 0.0,
-        )
+        coverage = person.coverage or Coverage.CAMERA_OFF
+        if coverage is not Coverage.OK or person.scores is None:
+            return Mood(participant_id, person.at_ms, coverage, None, 0.0)
+        pleasant = valence(dict(zip(EMOTIONS, map(float, person.scores), strict=True)))
+        return Mood(participant_id, person.at_ms, coverage, person.emotion, float(person.scores.max()), pleasant)
 
     def _cover(self, participant_id: str, person: _Person, coverage: Coverage) -> None:
         if coverage is not person.coverage:

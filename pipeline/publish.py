@@ -7,6 +7,7 @@ import ssl
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -29,10 +30,22 @@ from redis.exceptions import (
 
 from pipeline.cancellation import cancellable
 from pipeline.clock import Clock, now_ms
-from pipeline.events import Data, EmotionSample, Event, ParticipantLeft, rfc3339, schema_url
+from pipeline.events import (
+    AUDITED,
+    ConsentWithdrawn,
+    Data,
+    EmotionSample,
+    Event,
+    ParticipantLeft,
+    Publication,
+    rfc3339,
+    schema_url,
+)
+from pipeline.forget import Withdrawal
 from pipeline.keys import Keys
+from pipeline.levels import at_level
 from pipeline.outbox import Outbox, Told, Waiting
-from pipeline.state import Command, Lifetimes, changes, housekeeping
+from pipeline.state import AUDIT_DAYS, Command, Lifetimes, changes, housekeeping
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +107,9 @@ class Publisher:
     Stream, channel and state are written in one transaction, so they agree. While Redis is away up to `outbox_limit`
     events wait, with one batch beside them; then some fall out and are counted in `dropped`. A sequence number is
     given only on the way to Redis, so what falls out leaves no gap. A Redis that lost what it had acknowledged is told
-    again of everybody who is present.
+    again of everybody who is present. What was read of a person who withdraws their consent does not go out any more, and
+    with `withdrawal_erases` leaves the stream, a page at a time between two batches.
+    At the level `aggregate` nothing goes out that is about one person.
     """
 
     def __init__(
@@ -107,6 +122,9 @@ class Publisher:
         retention_ms: int,
         status_ttl_ms: int,
         retry_seconds: float,
+        audit_retention_ms: int = AUDIT_DAYS * 86_400_000,
+        level: Publication = "individual",
+        withdrawal_erases: bool = False,
         clock: Clock = now_ms,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -117,10 +135,13 @@ class Publisher:
         self._keys = keys
         self._last = keys.last(epoch)
         self._source = f"/classmood/rooms/{quote(keys.room, safe='')}"
-        self._lifetimes = Lifetimes(retention_ms, status_ttl_ms)
+        self._lifetimes = Lifetimes(retention_ms, status_ttl_ms, audit_retention_ms)
         self._retry_seconds = retry_seconds
+        self._at_level = at_level(level)
         self._clock = clock
         self._sleep = sleep
+        self._withdrawal_erases = withdrawal_erases
+        self._withdrawals: dict[str, Withdrawal] = {}  # by participant, of withdrawals that Redis has acknowledged
         self._outbox = Outbox(outbox_limit)
         self._unanswered: list[Waiting] = []
         self._told = Told()
@@ -140,18 +161,29 @@ class Publisher:
         return len(self._unanswered) + len(self._outbox)
 
     def publish(self, data: Data) -> None:
-        """Leave data to be sent as an event of now; returns at once."""
-        self._outbox.put(Waiting(self._clock(), data))
+        """Leave data to be sent as an event of now, if the level of publication allows it; returns at once."""
+        if (allowed := self._at_level(data)) is None:
+            return
+        self._outbox.put(Waiting(self._clock(), allowed))
+        if isinstance(data, ConsentWithdrawn):
+            self._outbox.discard_withdrawn()
         self._something_waits.set()
 
     async def wait_until_reachable(self) -> None:
         """Wait until Redis answers, and tell of everybody whom a former run left behind as present that they are gone.
 
-        To be called before `run` and before the first `publish`; raises RedisUnusable.
+        Where that may not be told, their states are erased. To be called before `run` and before the first `publish`;
+        raises RedisUnusable.
         """
-        for participant_id in await self._whatever_the_weather(self._left_behind):
-            self.publish(ParticipantLeft(participant=participant_id, reason="bot restarted"))
+        present, withdrawn = await self._whatever_the_weather(self._left_behind)
+        for participant_id in present:
+            left = ParticipantLeft(participant=participant_id, reason="bot restarted")
+            if self._at_level(left) is None:
+                await self._whatever_the_weather(partial(self._erase_state, participant_id))
+            self.publish(left)
             await self._send_all()  # one by one: they may be more than the outbox takes
+        for participant_id in withdrawn:
+            self._erase_what_was_read_of(participant_id)
 
     async def run(self) -> None:
         """Send what is published, forever; raises RedisUnusable where waiting would not help."""
@@ -168,7 +200,7 @@ class Publisher:
 
     async def _send_all(self) -> None:
         self._something_waits.clear()
-        while self.waiting:
+        while self.waiting or self._withdrawals:
             await self._whatever_the_weather(self._send)
 
     async def _whatever_the_weather(self, step: Callable[[], Awaitable[Result]]) -> Result:
@@ -191,13 +223,20 @@ class Publisher:
                 logger.info("redis is back: %d events waited, %d were dropped", waited, self.dropped - dropped)
             return result
 
-    async def _left_behind(self) -> list[str]:
-        """Who is present by the state that a former run left; raises RedisUnusable if the keys belong to something else."""
+    async def _left_behind(self) -> tuple[list[str], list[str]]:
+        """Who is present and who withdrew their consent, by the state that a former run left.
+
+        Raises RedisUnusable if the keys belong to something else.
+        """
         keys = self._keys
-        kinds: list[Command] = [("XLEN", keys.events), ("HLEN", keys.summary), ("GET", keys.bot)]
+        kinds: list[Command] = [("XLEN", keys.events), ("XLEN", keys.audit), ("HLEN", keys.summary), ("GET", keys.bot)]
         everybody: list[str] = (await self._transaction([("ZRANGE", keys.participants, 0, -1), *kinds]))[0]
-        present = await self._transaction([("HGET", keys.participant(each), "present") for each in everybody])
-        return [each for each, is_present in zip(everybody, present, strict=True) if is_present == "1"]
+        states = await self._transaction([("HMGET", keys.participant(each), "present", "consent") for each in everybody])
+        present = [each for each, (is_present, _) in zip(everybody, states, strict=True) if is_present == "1"]
+        return present, [each for each, (_, consents) in zip(everybody, states, strict=True) if consents == "0"]
+
+    async def _erase_state(self, participant_id: str) -> None:
+        await self._transaction([("DEL", self._keys.participant(participant_id))])
 
     async def _send(self) -> None:
         async with self._one_at_a_time:
@@ -206,6 +245,19 @@ class Publisher:
             self._unanswered = self._outbox.take(BATCH)
             if self._unanswered:
                 await self._send_unanswered()
+            if self._withdrawals:
+                await self._erase_a_page(*next(iter(self._withdrawals.items())))
+
+    def _erase_what_was_read_of(self, participant_id: str) -> None:
+        if self._withdrawal_erases:
+            self._withdrawals.pop(participant_id, None)  # from the beginning, and behind those of others
+            self._withdrawals[participant_id] = Withdrawal(self._keys, participant_id)
+
+    async def _erase_a_page(self, participant_id: str, withdrawal: Withdrawal) -> None:
+        await withdrawal.erase_page(self._redis)
+        if withdrawal.is_done:
+            del self._withdrawals[participant_id]
+            logger.info("%d stream entries are erased after a withdrawal of consent", withdrawal.erased)
 
     async def _send_unanswered(self) -> None:
         commands = [*self._mark(), *housekeeping(self._clock(), self._redis_ms, self._keys, self._lifetimes)]
@@ -233,6 +285,7 @@ class Publisher:
         newest = (await self._transaction(touch))[0]
         self._acknowledge(max(0, newest - self._sequence))
         self._outbox.put_back(self._unanswered)
+        self._outbox.discard_withdrawn()
         self._unanswered = []
 
     def _acknowledge(self, count: int) -> None:
@@ -241,6 +294,8 @@ class Publisher:
         for waiting in self._unanswered[:count]:
             self._told.add(waiting)
             self.published[waiting.data.type] += 1
+            if isinstance(waiting.data, ConsentWithdrawn):
+                self._erase_what_was_read_of(waiting.data.participant)
             if isinstance(waiting.data, EmotionSample):
                 self.latencies_ms.append(acknowledged_ms - waiting.data.at_ms)
         del self._unanswered[:count]
@@ -249,8 +304,10 @@ class Publisher:
     def _commands(self, waiting: Waiting, sequence: int) -> list[Command]:
         event = self._event(waiting, sequence)
         text = event.to_json()
+        audited: list[Command] = [("XADD", self._keys.audit, "*", "event", text)] if isinstance(waiting.data, AUDITED) else []
         return [
             ("XADD", self._keys.events, "*", "event", text),
+            *audited,
             ("PUBLISH", self._keys.live, text),
             *changes(event, waiting.data, waiting.at_ms, self._keys, self._lifetimes),
         ]
@@ -265,6 +322,7 @@ class Publisher:
             sequence=sequence,
             epoch=self.epoch,
             dataschema=schema_url(waiting.data.type),
+            dataclassification=waiting.data.classification,
             data=waiting.data.model_dump(mode="json"),
         )
 

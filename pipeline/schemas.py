@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from pipeline.contract import EVENT_MODELS
-from pipeline.events import SCHEMA_VERSION, BotStatus, schema_url
+from pipeline.events import AUDITED, DATA_BY_TYPE, SCHEMA_VERSION, BotStatus, schema_url
 from pipeline.state import PARTICIPANT, SUMMARY
 
 Schema = dict[str, Any]
@@ -124,10 +124,15 @@ PARAMETERS = {
     },
 }
 
-EVENT_CHANNELS: dict[str, tuple[str, Schema]] = {
-    "live": ("Every event as it happens", {"type": "pub/sub channel", "read": "SUBSCRIBE"}),
-    "events": ("Every event of the retention", {"type": "stream", "field": "event", "read": "XRANGE, XREAD, XREADGROUP"}),
+_AUDITED = [event_type for event_type, data in DATA_BY_TYPE.items() if issubclass(data, AUDITED)]
+_OF_STREAM: Schema = {"type": "stream", "field": "event", "read": "XRANGE, XREAD, XREADGROUP"}
+
+EVENT_CHANNELS: dict[str, tuple[str, list[str], Schema]] = {
+    "live": ("Every event as it happens", [*EVENT_MODELS], {"type": "pub/sub channel", "read": "SUBSCRIBE"}),
+    "events": ("Every event of the retention", [*EVENT_MODELS], _OF_STREAM),
+    "audit": ("Consent and the stated basis, once more, with a retention of their own", _AUDITED, _OF_STREAM),
 }
+"""Where events go: what it is, the types that go there, and how it is read."""
 
 STATE_CHANNELS: dict[str, tuple[str, str, Schema]] = {
     "participant": ("participant:{participant}", "The latest state of one participant", {"type": "hash", "read": "HGETALL"}),
@@ -150,11 +155,11 @@ def _channels() -> Schema:
             "address": ADDRESS + name,
             "title": title,
             "parameters": PARAMETERS,
-            "messages": {each: {"$ref": f"#/components/messages/{each}"} for each in EVENT_MODELS},
+            "messages": {each: {"$ref": f"#/components/messages/{each}"} for each in types},
             "bindings": {"redis": {}},
             "x-redis": redis,
         }
-        for name, (title, redis) in EVENT_CHANNELS.items()
+        for name, (title, types, redis) in EVENT_CHANNELS.items()
     }
     of_states = {name: _state_channel(name) for name in STATE_CHANNELS}
     return {**of_events, **of_states, "participants": MEMBERS}

@@ -11,7 +11,12 @@ from pydantic import Json, TypeAdapter
 from model.faces import Emotion
 from pipeline.coverage import Coverage
 from pipeline.events import (
+    AttentionCleared,
+    AttentionRaised,
+    BasisStated,
     BotStatus,
+    ConsentGranted,
+    ConsentWithdrawn,
     CoverageChanged,
     Data,
     EmotionChanged,
@@ -20,6 +25,7 @@ from pipeline.events import (
     FaceBox,
     Fraction,
     Label,
+    OfParticipant,
     ParticipantJoined,
     ParticipantLeft,
     Summary,
@@ -31,6 +37,12 @@ Command = tuple[str | int | float, ...]
 
 Fields = dict[str, str | int | float]
 
+AUDIT_DAYS = 90
+"""Age at which the audit stream's entries are dropped, where nothing else is said."""
+
+_OF_ATTENTION = ("attention", "attention_since_ms")
+_OF_READING = ("coverage", "emotion", "confidence", "scores", "face", "faces", "at_ms", *_OF_ATTENTION)
+
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
@@ -38,6 +50,7 @@ class Lifetimes:
 
     retention_ms: int
     status_ttl_ms: int
+    audit_ms: int = AUDIT_DAYS * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +58,9 @@ class ParticipantState:
     """A participant's hash.
 
     `emotion` to `faces` are of the latest sample or change, and speak of the present only while `coverage` is `ok`.
-    `present` is 1 or 0, `scores` and `face` are JSON; `at_ms` is the look that gave the latest sample; `updated_ms`,
-    `epoch` and `sequence` are of the event that changed the hash last. A field that has no value yet is missing.
+    `present` and `consent` are 1 or 0, `scores` and `face` are JSON; `at_ms` is the look that gave the latest sample;
+    `attention` is the reason why the participant may need the teacher at present, and since when. `updated_ms`, `epoch`
+    and `sequence` are of the event that changed the hash last. A field that has no value, or none any more, is missing.
     """
 
     id: str
@@ -62,6 +76,9 @@ class ParticipantState:
     face: Json[FaceBox] | None = None
     faces: int | None = None
     at_ms: int | None = None
+    consent: bool | None = None
+    attention: str | None = None
+    attention_since_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +106,22 @@ def changes(event: Event, data: Data, at_ms: int, keys: Keys, lifetimes: Lifetim
         return [("DEL", keys.bot)]  # absent means gone
     if isinstance(data, BotStatus):
         return [("SET", keys.bot, data.model_dump_json(), "PX", lifetimes.status_ttl_ms)]
+    if isinstance(data, BasisStated):
+        return []  # the audit stream holds it
     stamp: Fields = {"updated_ms": at_ms, "epoch": event.epoch, "sequence": event.sequence}
     if isinstance(data, Summary):
         return _hash(keys.summary, {**_of_summary(data), **stamp}, lifetimes)
     key = keys.participant(data.participant)
-    commands = _hash(key, {"id": data.participant, **_of_participant(data), **stamp}, lifetimes)
-    if isinstance(data, ParticipantJoined):
-        commands.insert(0, ("DEL", key))  # who comes again starts without the emotions of the last time
+    commands = [*_outdated(key, data), *_hash(key, {"id": data.participant, **_of_participant(data, at_ms), **stamp}, lifetimes)]
     if not isinstance(data, ParticipantLeft):
         seen_ms = data.at_ms if isinstance(data, EmotionSample) else at_ms
         commands.append(("ZADD", keys.participants, "GT", seen_ms, data.participant))
     return commands
+
+
+def raised_since_ms(raised: AttentionRaised, at_ms: int) -> int:
+    """Since when there was the reason for what was raised at `at_ms`; at the earliest since the epoch."""
+    return at_ms - round(min(raised.for_seconds * 1000, at_ms))
 
 
 def housekeeping(bot_ms: int, redis_ms: int, keys: Keys, lifetimes: Lifetimes) -> list[Command]:
@@ -111,9 +133,12 @@ def housekeeping(bot_ms: int, redis_ms: int, keys: Keys, lifetimes: Lifetimes) -
     kept_ms = lifetimes.retention_ms
     return [
         ("XTRIM", keys.events, "MINID", "=", max(0, redis_ms - kept_ms)),
+        ("XTRIM", keys.audit, "MINID", "=", max(0, redis_ms - lifetimes.audit_ms)),
+        ("XTRIM", keys.markers, "MINID", "=", max(0, redis_ms - kept_ms)),
         ("ZREMRANGEBYSCORE", keys.participants, "-inf", f"({bot_ms - kept_ms}"),
         ("ZREMRANGEBYSCORE", keys.participants, f"({bot_ms + kept_ms}", "+inf"),  # of a former run whose clock was ahead
         ("PEXPIRE", keys.events, kept_ms),
+        ("PEXPIRE", keys.audit, lifetimes.audit_ms),
         ("PEXPIRE", keys.participants, kept_ms),
     ]
 
@@ -123,7 +148,20 @@ def _hash(key: str, fields: Fields, lifetimes: Lifetimes) -> list[Command]:
     return [("HSET", key, *pairs), ("PEXPIRE", key, lifetimes.retention_ms)]
 
 
-def _of_participant(data: ParticipantJoined | ParticipantLeft | EmotionSample | EmotionChanged | CoverageChanged) -> Fields:
+def _outdated(key: str, data: OfParticipant) -> list[Command]:
+    """The commands that take away what no longer holds."""
+    match data:
+        case ParticipantJoined():
+            return [("DEL", key)]  # who comes again starts without the emotions of the last time
+        case ConsentWithdrawn():
+            return [("HDEL", key, *_OF_READING)]
+        case AttentionCleared() | ParticipantLeft():
+            return [("HDEL", key, *_OF_ATTENTION)]
+        case _:
+            return []
+
+
+def _of_participant(data: OfParticipant, at_ms: int) -> Fields:
     match data:
         case ParticipantJoined():
             return {"name": data.name, "present": 1}
@@ -133,6 +171,14 @@ def _of_participant(data: ParticipantJoined | ParticipantLeft | EmotionSample | 
             return {"present": 1, "emotion": data.after}
         case CoverageChanged():
             return {"present": 1, "coverage": data.after}
+        case ConsentGranted():
+            return {"present": 1, "consent": 1}
+        case ConsentWithdrawn():
+            return {"present": 1, "consent": 0, "coverage": Coverage.NOT_CONSENTED}
+        case AttentionRaised():
+            return {"present": 1, "attention": data.reason, "attention_since_ms": raised_since_ms(data, at_ms)}
+        case AttentionCleared():
+            return {"present": 1}
         case EmotionSample():
             return {"present": 1, **_of_sample(data)}
 

@@ -1,41 +1,83 @@
-"""The class as a whole, withheld where the group is too small to hide in."""
+"""The class as a whole, in figures that are withheld, rounded and slow to let people in and out, so that they tell of nobody."""
 
 from collections import Counter
 
 from model.faces import EMOTIONS, Emotion
+from pipeline.cohort import Cohort
 from pipeline.coverage import Coverage
-from pipeline.events import UNKNOWN, Summary
+from pipeline.events import Publication, Summary
 from pipeline.mood import Mood
+from pipeline.valence import valence
 
-VALENCE: dict[Emotion, int] = {
-    Emotion.ANGRY: -1,
-    Emotion.DISGUST: -1,
-    Emotion.FEAR: -1,
-    Emotion.HAPPY: 1,
-    Emotion.SAD: -1,
-    Emotion.SURPRISE: 0,
-    Emotion.NEUTRAL: 0,
-}
-"""Pleasant or unpleasant, after the first axis of the circumplex model of affect (Russell 1980)."""
+STEPS = 20
+"""Shares are multiples of one in so many: 0.05."""
 
 
-def summarise(moods: list[Mood], smallest_group: int) -> Summary:
-    """Coverage of everybody, and the shares and mean valence of those whose emotion is known."""
-    known = [Emotion(mood.emotion) for mood in moods if mood.emotion is not None and mood.emotion != UNKNOWN]
-    withheld = len(known) < smallest_group
+class ClassFigures:
+    """The summaries of one class, to be taken at a fixed rate: one that a person's act brings about would tell of them.
+
+    Shares and valence are over a cohort that changes only by a group at a time. At the level `individual` the counts of
+    people are exact, since each coming and going is told there anyway; at `aggregate` they change by a group at a time
+    too, are rounded to multiples of the smallest group, and are 0 where the figures are withheld.
+    """
+
+    def __init__(self, smallest_group: int, level: Publication = "individual") -> None:
+        self._cohort = Cohort(smallest_group)
+        self._smallest_group = smallest_group
+        self._level = level
+        self._counted: dict[str, Coverage] = {}
+
+    def summary(self, moods: list[Mood], at_ms: int) -> Summary:
+        """The class as it is read at present."""
+        self._cohort.update(moods, at_ms)
+        counts = self._cohort.counts()
+        shares = rounded_shares(counts) if self._cohort.is_large_enough else None
+        scored = self._cohort.known if shares is None else counts.total()
+        if self._level == "aggregate":
+            return self._rounded(moods, scored, shares)
+        return _summary(Counter(mood.coverage for mood in moods), scored, shares)
+
+    def _rounded(self, moods: list[Mood], scored: int, shares: dict[Emotion, float] | None) -> Summary:
+        self._count({mood.participant_id: mood.coverage for mood in moods})
+        if shares is None:
+            return _summary(Counter(), 0, None)
+        rounded = {state: self._to_groups(count) for state, count in Counter(self._counted.values()).items()}
+        return _summary(+Counter(rounded), self._to_groups(scored), shares)
+
+    def _count(self, present: dict[str, Coverage]) -> None:
+        """Count people anew once a group of them has come, gone, or begun or ceased to be read."""
+        if len({participant_id for participant_id, _ in present.items() ^ self._counted.items()}) >= self._smallest_group:
+            self._counted = present
+
+    def _to_groups(self, count: int) -> int:
+        """The nearest multiple of the smallest group; the half goes up."""
+        return (2 * count + self._smallest_group) // (2 * self._smallest_group) * self._smallest_group
+
+
+def _summary(coverage: Counter[Coverage], scored: int, shares: dict[Emotion, float] | None) -> Summary:
     return Summary(
-        participants=len(moods),
-        scored=len(known),
-        coverage=dict(Counter(mood.coverage for mood in moods)),
-        shares=None if withheld else _shares(known),
-        valence=None if withheld else round(sum(VALENCE[emotion] for emotion in known) / len(known), 2),
-        withheld=withheld,
+        participants=coverage.total(),
+        scored=scored,
+        coverage=dict(coverage),
+        shares=shares,
+        # of the rounded shares, so that it tells nothing beyond them
+        valence=None if shares is None else round(valence(shares), 2),
+        withheld=shares is None,
     )
 
 
-def _shares(known: list[Emotion]) -> dict[Emotion, float]:
-    counts = Counter(known)
-    return {emotion: round(counts[emotion] / len(known), 2) for emotion in EMOTIONS}
+def rounded_shares(counts: Counter[Emotion]) -> dict[Emotion, float]:
+    """Shares in multiples of 1 / `STEPS` that add up to 1.
+
+    The steps are given out by largest remainder, as seats of a parliament are (Hamilton's method); at a tie to the
+    emotion that stands first.
+    """
+    total = counts.total()
+    steps = {emotion: counts[emotion] * STEPS // total for emotion in EMOTIONS}
+    by_remainder = sorted(EMOTIONS, key=lambda emotion: -(counts[emotion] * STEPS % total))
+    for emotion in by_remainder[: STEPS - sum(steps.values())]:
+        steps[emotion] += 1
+    return {emotion: steps[emotion] / STEPS for emotion in EMOTIONS}
 
 
 def coverage_in_words(coverage: dict[Coverage, int]) -> str:

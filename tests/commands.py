@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+BASIS = {"CLASSMOOD_JURISDICTION": "US", "CLASSMOOD_BASIS": "consent"}
+"""What a command must be told before it joins a room."""
 
 
 def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a command that knows no settings but those, and makes its temporary folders in `folder`/tmp."""
+    """The environment of a command that knows a stated basis and those settings; its temporary folders are in `folder`/tmp."""
     (folder / "tmp").mkdir(exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLASSMOOD_")}
     # the command runs in another folder, where no .env lies
-    return {**inherited, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), **settings}
+    return {**inherited, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), **BASIS, **settings}
 
 
 class Running:
@@ -26,6 +28,11 @@ class Running:
     def __init__(self, process: subprocess.Popen[bytes], folder: Path, number: int) -> None:
         self._process = process
         self._out, self._err = _outputs(folder, number)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     @property
     def out(self) -> str:

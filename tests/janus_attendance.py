@@ -61,8 +61,8 @@ class Attended:
 
 @asynccontextmanager
 async def attended(room_url: str, reconcile_seconds: float = RECONCILE_SECONDS, **settings: object) -> AsyncIterator[Attended]:
-    """Be in a room while the block runs, and look at every frame that comes."""
-    these: Settings = read_settings(**settings)
+    """Be in a room while the block runs, and look at every frame that comes; who says nothing consents."""
+    these: Settings = read_settings(**{"consent": "everyone", **settings})
     async with join_janus(room_url, these, reconcile_seconds) as room:
         frames, told = CheckedFrames(), Told()
         moods = Moods(told, "test@0")

@@ -16,19 +16,33 @@ from numpy.typing import NDArray
 
 from model.faces import EMOTIONS, Emotion, Face
 from pipeline.analysis import Reading
+from pipeline.attention import Attention, AttentionRules
 from pipeline.coverage import Coverage
-from pipeline.events import BotState, BotStatus
+from pipeline.events import BasisStated, BotState, BotStatus, ConsentGranted, ConsentWithdrawn
 from pipeline.follow import events_since
 from pipeline.keys import Keys
 from pipeline.mood import MoodRules, Moods
 from pipeline.publish import BATCH, Publisher
-from pipeline.summary import summarise
+from pipeline.summary import ClassFigures
 from tests.fakes import Clock
 from tests.redis_servers import PROGRAMS, RedisServer, running_redis
 
 FILE = Path(__file__).parent / "fixtures" / "example-class.jsonl.gz"
 
 ROOM = "example"
+MODEL = "example@00000000"
+BASIS = BasisStated(
+    jurisdiction="US",
+    basis="consent",
+    purpose=None,
+    level="individual",
+    consent="asked",
+    names=True,
+    attention=True,
+    retention_hours=24.0,
+    model=MODEL,
+    version="example",
+)
 STARTS_MS = 1_767_258_000_000  # 2026-01-01T09:00:00Z
 STUDENTS = 30
 SECONDS = 600
@@ -60,10 +74,19 @@ class Student:
     unseen: list[tuple[float, float, Coverage]]
     shown: list[tuple[float, NDArray[np.float32]]]
     face: Face
+    agrees: float = 0.0
+    withdraws: float = SECONDS + 1.0
     there: bool = field(default=False)
+    agreed: bool = field(default=False)
+
+    def consents(self, second: float) -> bool:
+        """Whether they may be read."""
+        return self.agrees <= second < self.withdraws
 
     def coverage(self, second: float) -> Coverage:
         """What the bot could say of their picture."""
+        if not self.consents(second):
+            return Coverage.NOT_CONSENTED
         return next((why for start, end, why in self.unseen if start <= second < end), Coverage.OK)
 
     def scores(self, second: float) -> NDArray[np.float32]:
@@ -72,11 +95,13 @@ class Student:
 
 
 def students(chance: random.Random) -> list[Student]:
-    """The class: a few come late, leave early, stay dark, or did not agree to be read."""
+    """The class: a few come late, leave early, stay dark, did not agree to be read, or do so only for a while."""
     everybody = [_student(number, chance) for number in range(1, STUDENTS + 1)]
     everybody[4].leaves, everybody[11].leaves, everybody[23].leaves = 212.0, 401.5, 555.0
     everybody[7].comes, everybody[19].comes = 95.0, 244.5
-    everybody[2].unseen = [(0.0, SECONDS, Coverage.NOT_CONSENTED)]
+    everybody[2].agrees = SECONDS + 1.0
+    everybody[12].agrees = 150.0
+    everybody[20].withdraws = 365.0
     everybody[9].unseen = [(0.0, 180.0, Coverage.TOO_DARK)]
     everybody[15].unseen = [(300.0, 330.0, Coverage.STALLED), (330.0, SECONDS, Coverage.CAMERA_OFF)]
     everybody[26].unseen = [(0.0, SECONDS, Coverage.CAMERA_OFF)]
@@ -130,28 +155,33 @@ class ExampleClass:
     def __init__(self, publisher: Publisher, clock: Clock) -> None:
         self._students = students(random.Random(30))
         self._publisher = publisher
-        self._moods = Moods(publisher.publish, "example@00000000", MoodRules(sample_seconds=SAMPLE_SECONDS))
+        self._attention = Attention(AttentionRules(most=3), publisher.publish)
+        self._moods = Moods(self._attention.tell, MODEL, MoodRules(sample_seconds=SAMPLE_SECONDS))
+        self._figures = ClassFigures(smallest_group=5)
         self._clock = clock
         self._looks = 0
 
     async def run(self) -> None:
         """Publish all of it."""
+        self._publisher.publish(BASIS)
         self._publisher.publish(self._status("starting", 0.0))
         before = 0
         for step in range(int(SECONDS / LOOK_SECONDS) + 1):
             second = step * LOOK_SECONDS
             for student in self._students:
                 self._clock.at_ms = STARTS_MS + round(second * 1000) + 7 * int(student.id[1:])
-                self._look_at(student, second)
+                await self._look_at(student, second)
+            if second.is_integer():
+                self._attention.look(self._moods.present(), self._clock())
             if second and second % EVERY_SECONDS == 0:
-                self._publisher.publish(summarise(self._moods.present(), smallest_group=5))
+                self._publisher.publish(self._figures.summary(self._moods.present(), self._clock()))
                 self._publisher.publish(self._status("running", (self._looks - before) / EVERY_SECONDS))
                 before = self._looks
             if self._publisher.waiting > BATCH:
                 await self._publisher.flush(60)
         await self._publisher.flush(60)
 
-    def _look_at(self, student: Student, second: float) -> None:
+    async def _look_at(self, student: Student, second: float) -> None:
         here = student.comes <= second < student.leaves
         if here and not student.there:
             self._moods.joined(student.id, student.name, "joined")
@@ -159,7 +189,17 @@ class ExampleClass:
             self._moods.left(student.id, "left")
         student.there = here
         if here:
+            await self._ask(student, second)
             self._read(student, second)
+
+    async def _ask(self, student: Student, second: float) -> None:
+        agrees = student.consents(second)
+        if agrees and not student.agreed:
+            self._attention.tell(ConsentGranted(participant=student.id, source="page"))
+        elif student.agreed and not agrees:
+            await self._publisher.flush(60)  # what waits would be taken back
+            self._attention.tell(ConsentWithdrawn(participant=student.id, source="page"))
+        student.agreed = agrees
 
     def _read(self, student: Student, second: float) -> None:
         at_ms, coverage = self._clock() - LOOK_TAKES_MS, student.coverage(second)

@@ -58,7 +58,7 @@ class Replayed:
             self.summary = {**data, **stamp}
         elif kind == "bot.status":
             self.bot = None if data["state"] == "stopping" else data
-        else:
+        elif kind != "basis.stated":
             self._add_to_person(kind, data, {"id": event["subject"], **stamp})
 
     def _add_to_person(self, kind: str, data: Hash, stamp: Hash) -> None:
@@ -72,6 +72,18 @@ class Replayed:
             person["emotion"] = data["after"]
         elif kind == "emotion.sample":
             person |= {name: value for name, value in data.items() if name not in ("participant", "model")}
+        elif kind == "consent.granted":
+            person["consent"] = 1
+        elif kind == "consent.withdrawn":
+            kept = {"name": person["name"]} if "name" in person else {}
+            person.clear()
+            person |= {**kept, "consent": 0, "coverage": "not_consented"}
+        elif kind == "attention.raised":
+            since_ms = stamp["updated_ms"] - round(1000 * data["for_seconds"])
+            person |= {"attention": data["reason"], "attention_since_ms": since_ms}
+        if kind in ("attention.cleared", "participant.left"):
+            person.pop("attention", None)
+            person.pop("attention_since_ms", None)
         person |= {**stamp, "present": int(kind != "participant.left")}
 
 

@@ -5,15 +5,15 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bot.attendance import Attendance
-from bot.rooms import Arrival, Departure, Participant, Unseen
+from bot.rooms import Arrival, ConsentChanged, Departure, Participant, Unseen
 from pipeline.analysis import Reading
 from pipeline.coverage import Coverage
-from pipeline.events import CoverageChanged, ParticipantJoined, ParticipantLeft
+from pipeline.events import ConsentGranted, ConsentWithdrawn, CoverageChanged, EmotionChanged, ParticipantJoined, ParticipantLeft
 from pipeline.frames import LatestFrames
 from pipeline.mood import Moods
 from tests.fakes import BrokenTrack, Clock, PlayedTrack, ScriptedRoom, SilentTrack, Told, picture, reading
 
-ADA, BOB = Participant("ada", "Ada"), Participant("bob", "Bob")
+ADA, BOB = Participant("ada", "Ada", True), Participant("bob", "Bob", True)
 
 
 class Class:
@@ -131,8 +131,82 @@ async def test_when_the_room_closes_everybody_has_left() -> None:
     assert {data.reason for data in these.told.of(ParticipantLeft)} == {"room closed"}
 
 
-@pytest.mark.parametrize("unknown", [Departure("nobody", "left")])
-async def test_a_departure_of_somebody_unknown_is_harmless(unknown: Departure) -> None:
+# consent
+
+YES, NO = ConsentChanged("ada", True, "page"), ConsentChanged("ada", False, "page")
+
+
+async def test_a_yes_is_told_after_the_coming_and_before_anything_that_was_seen() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, SilentTrack()))
+        these.room.happen(YES)
+        await settle()
+        these.attendance.report(reading("happy", these.clock()))
+        assert [type(data) for data in these.told.all[:3]] == [ParticipantJoined, ConsentGranted, CoverageChanged]
+
+
+async def test_a_withdrawal_throws_away_what_waits_to_be_looked_at_and_what_is_being_looked_at() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, PlayedTrack([picture()], these.clock, 0.1)))
+        these.room.happen(Arrival(BOB, PlayedTrack([picture()], these.clock, 0.1)))
+        await settle()
+        under_way = reading("happy", these.clock())
+        these.room.happen(NO)
+        await settle()
+        these.attendance.report(under_way)
+        assert [frame.participant_id for frame in await these.frames.take(8)] == ["bob"]
+        assert these.told.of(ConsentWithdrawn) and not these.told.of(EmotionChanged)
+        assert these.coverage()[-1] == "not_consented" and these.room.shown[-1].coverage is Coverage.NOT_CONSENTED
+
+
+async def test_after_a_new_yes_nothing_from_before_the_withdrawal_counts() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, SilentTrack()))
+        await settle()
+        before = reading("happy", these.clock())
+        these.room.happen(NO)
+        these.clock.pass_seconds(0.1)
+        these.room.happen(Arrival(ADA, SilentTrack()))
+        these.room.happen(YES)
+        await settle()
+        these.attendance.report(before)
+        assert not these.told.of(EmotionChanged)
+        these.attendance.report(reading("sad", these.clock()))
+        assert [str(data.after) for data in these.told.of(EmotionChanged) if isinstance(data, EmotionChanged)] == ["sad"]
+
+
+async def test_a_clock_that_is_set_back_blinds_nobody() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, PlayedTrack([picture() for _ in range(3)], these.clock, -300)))
+        await settle()
+        (newest,) = await these.frames.take(8)
+        assert newest.at_ms == 1_000_000 - 900_000 and these.frames.dropped == 2
+        these.attendance.report(reading("happy", newest.at_ms))
+        assert these.attendance.totals.looks == 1
+
+
+async def test_a_track_of_somebody_who_did_not_agree_is_not_even_watched() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(Participant("eve", "Eve"), PlayedTrack([picture()], these.clock, 0.1)))
+        await settle()
+        assert these.coverage() == ["not_consented"]
+        assert not len(these.frames) and not these.attendance.totals.frames_received
+
+
+async def test_who_withdrew_is_not_taken_for_stalled() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, SilentTrack()))
+        these.room.happen(NO)
+        await settle()
+        these.clock.pass_seconds(60)
+        these.attendance.find_silent(these.clock())
+        assert these.coverage() == ["not_consented"] and not these.room.dropped
+
+
+@pytest.mark.parametrize(
+    "unknown", [Departure("nobody", "left"), ConsentChanged("nobody", True, "page"), ConsentChanged("nobody", False, "page")]
+)
+async def test_what_is_told_of_somebody_unknown_is_harmless(unknown: Departure | ConsentChanged) -> None:
     async with watched() as these:
         these.room.happen(unknown)
         await settle()

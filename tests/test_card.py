@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from model.card import SHIPPED_WEIGHTS, fingerprint, read_card, read_weights
+from model.card import SHIPPED_WEIGHTS, fingerprint, read_card, read_card_as, read_weights
 from model.classifier import LiteRtClassifier
 from model.detector import BlazeFace
 from model.errors import ModelUnusable
 from model.faces import EMOTIONS
+from model.generated_faces import GeneratorCard
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def refusal(folder: Path) -> str:
     "folder", sorted(path.parent for path in SHIPPED_WEIGHTS.glob("*/card.json")), ids=lambda path: path.name
 )
 def test_shipped_weights_are_what_their_cards_say(folder: Path) -> None:
-    card = read_card(folder)
+    card = read_card_as(GeneratorCard, folder) if folder.name == "students" else read_card(folder)
     assert fingerprint(read_weights(folder, card)) == card.sha256
     assert card.licence
     assert card.data

@@ -18,12 +18,12 @@ from model.card import SHIPPED_WEIGHTS
 from pipeline.events import Event
 from pipeline.follow import events_since, room_state
 from pipeline.keys import Keys
-from tests.commands import ended, environment, started, until
+from tests.commands import BASIS, ended, environment, started, until
 from tests.redis_servers import SERVER, RedisServer, free_port, needs_redis, running_redis, stopped_redis
 from tests.videos import portrait, write_video
 
 COMMANDS = ("demo", "join", "simulate", "analyse", "watch", "health", "settings", "train", "export", "evaluate")
-COMMANDS += ("validate", "record", "replay", "schemas", "forget", "forward")
+COMMANDS += ("basis", "validate", "record", "replay", "schemas", "forget", "forward")
 HEAVY = {"aiortc", "aiohttp", "av", "cv2", "ai_edge_litert", "tensorflow", "keras", "rich"}
 KEYS = Keys("classmood", "algebra")
 
@@ -40,8 +40,10 @@ print("LOADED", code, *sys.modules)
 
 
 @pytest.fixture(autouse=True)
-def no_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_env_file_and_a_stated_basis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    for name, value in BASIS.items():
+        monkeypatch.setenv(name, value)
 
 
 def one_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -227,6 +229,7 @@ def server() -> Iterator[RedisServer]:
 
 
 @needs_redis
+@pytest.mark.slow
 def test_students_of_another_process_become_events_and_are_told_when_the_room_closes(tmp_path: Path, server: RedisServer) -> None:
     clip, port = write_video(tmp_path / "ada.mkv", (320, 180), 10, 2, portrait(320, 180)), str(free_port())
     publish = ("simulate", "local://algebra", "--students", "2", "--video", str(clip), "--port", port)

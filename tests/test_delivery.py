@@ -21,7 +21,7 @@ from pipeline.analysis import Analyst
 from pipeline.events import BotStatus, Event, ParticipantLeft
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
-from pipeline.summary import summarise
+from pipeline.summary import ClassFigures
 from tests.commands import environment
 from tests.fakes import AlwaysOf, Clock, FaceEverywhere, ScriptedRoom
 from tests.hard_publisher import happenings, joined
@@ -177,6 +177,7 @@ class Outage:
         )
         self.sender = self.bot.publisher
         self.students = ScriptedClass(self.bot.moods, 50, self.clock())
+        self.figures = ClassFigures(5)
 
     async def goes_on(self, seconds: int) -> None:
         """Two looks a second at each, a summary and a heartbeat every five seconds."""
@@ -185,7 +186,7 @@ class Outage:
                 await asyncio.sleep(0)
             self.clock.pass_seconds(0.5)
             if turn % 10 == 9:
-                self.sender.publish(summarise(self.bot.moods.present(), 5))
+                self.sender.publish(self.figures.summary(self.bot.moods.present(), self.clock()))
                 self.sender.publish(status(self.bot, "running", 100.0))
 
     async def catches_up(self) -> None:

@@ -79,6 +79,7 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.slow
 async def test_students_without_a_visible_face_fail_the_check_and_all_is_told_to_the_redis_that_was_named() -> None:
     with running_redis(SERVER) as server:
         said: list[str] = []

@@ -59,6 +59,14 @@ def test_the_compose_file_fits_the_compose_schema() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_no_service_has_a_capability_a_way_to_one_or_a_place_to_write_to_but_its_own(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "devices", "pid"} & set(service)
+    assert "build" in service or service["user"] not in ("root", "0")
+
+
 def test_the_bot_waits_for_a_healthy_redis_that_keeps_its_data() -> None:
     redis, bot = COMPOSE["services"]["redis"], COMPOSE["services"]["bot"]
     assert bot["depends_on"]["redis"]["condition"] == "service_healthy"
@@ -110,6 +118,7 @@ def test_the_redis_of_the_compose_file_keeps_everything_it_is_told(redis: str) -
 
 
 @needs_redis
+@pytest.mark.slow
 def test_the_bot_of_the_compose_file_is_healthy_while_it_runs_and_not_afterwards(redis: str, tmp_path: Path) -> None:
     bot = COMPOSE["services"]["bot"]
     assert bot["command"] == json.loads(last("CMD"))

@@ -34,8 +34,9 @@ async def test_a_person_is_erased_and_everybody_else_stays(program: str) -> None
                 sender.publish(data)
             await sender.flush(5)
             before = await redis.hgetall(KEYS.participant("p2"))
-            assert await forget(redis, KEYS, "p1") == Forgotten(states=1, ranks=1, entries=6, scanned=10, is_present=True)
-            assert participants(await stream(redis)) == ["p2", None, None, "p2"]
+            assert await forget(redis, KEYS, "p1") == Forgotten(1, 1, 9, scanned=14, is_present=True, audit=1)
+            assert participants(await stream(redis)) == ["p2", None, None, None, "p2"]
+            assert [fields["event"] for _, fields in await redis.xrange(KEYS.audit)] == [(await stream(redis))[1].to_json()]
             assert await redis.zrange(KEYS.participants, 0, -1) == ["p2"]
             assert await redis.hgetall(KEYS.participant("p2")) == before
             assert not any("p1" in key for key in await redis.keys("*"))
@@ -147,16 +148,17 @@ def test_the_command_prints_counts_and_no_name(server: RedisServer, capsys: pyte
     asyncio.run(_fill(server))
     place = ["--redis-url", server.url]
     assert main(["forget", KEYS.room, "p1", "--json", *place]) == 0
-    assert json.loads(capsys.readouterr().out) == {"states": 1, "ranks": 1, "entries": 5, "scanned": 8, "is_present": False}
+    counts = {"states": 1, "ranks": 1, "entries": 8, "scanned": 12, "is_present": False, "audit": 1}
+    assert json.loads(capsys.readouterr().out) == counts
     assert main(["forget", KEYS.room, "p2", *place]) == 0
     told = capsys.readouterr()
     assert told.out == (
-        "erased their state and 1 of 3 stream entries\n"
+        "erased their state and 1 of 4 stream entries\n"
         "they are still in the room: what the bot publishes from now on stays, until this is run again after they left\n"
     )
     assert main(["forget", KEYS.room, "p2", *place]) == 6
     gone = capsys.readouterr()
-    assert gone.out == "erased no state and 0 of 2 stream entries\n"
+    assert gone.out == "erased no state and 0 of 3 stream entries\n"
     assert gone.err == "classmood: Redis holds nothing about this participant\n"
     assert "student" not in told.out + told.err + gone.out + gone.err
 

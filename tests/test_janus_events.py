@@ -10,8 +10,9 @@ from aiortc import RTCConfiguration
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.consent import ConsentPolicy
 from bot.errors import RemovedFromRoom
-from bot.rooms import Departure, Happening, Participant, Unseen
+from bot.rooms import ConsentChanged, Departure, Happening, Participant, Unseen
 from bot.rooms.janus_api import Access, JanusSession
 from bot.rooms.janus_messages import VIDEO_ROOM, read_envelope, read_room_event
 from bot.rooms.janus_roster import Camera, JanusRoster, Presence
@@ -19,6 +20,7 @@ from bot.rooms.janus_stay import Stay
 from bot.rooms.janus_subscription import Terms
 from pipeline.coverage import Coverage
 
+EVERYONE = ConsentPolicy("everyone")
 SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=sendonly\r\n"
 
 
@@ -46,9 +48,10 @@ class SaysNo:
         self.hear(json.dumps(answer))
 
 
-async def stay_in(*messages: str) -> tuple[list[Happening], JanusSession]:
+async def stay_in(*messages: str, policy: ConsentPolicy = EVERYONE) -> tuple[list[Happening], JanusSession]:
     """What is told of a room whose gateway says that, and its session; raises what ends the stay."""
-    socket, told = SaysNo(), []
+    socket = SaysNo()
+    told: list[Happening] = []
     session = JanusSession(socket, Access("ws://127.0.0.1:1/"))  # type: ignore[arg-type]  # as much of one as is needed
     socket.hear = session.take
     await session.start()
@@ -56,7 +59,7 @@ async def stay_in(*messages: str) -> tuple[list[Happening], JanusSession]:
     handle = await session.attach(VIDEO_ROOM, woken.set)
     terms, heard = Terms(1, {"room": 1}, 0, 0), asyncio.Event()
     heard.set()
-    stay = Stay(session, handle, woken, ["99"], terms, RTCConfiguration(iceServers=[]), told.append, heard)
+    stay = Stay(session, handle, woken, ["99"], terms, RTCConfiguration(iceServers=[]), told.append, heard, policy=policy)
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(stay.run())
         for message in messages:
@@ -125,19 +128,20 @@ TEXTS = st.lists((MESSAGE | ANYTHING).map(json.dumps) | st.text(max_size=20), ma
 def test_whatever_the_gateway_says_the_bot_stays(texts: list[str]) -> None:
     told, session = asyncio.run(stay_in(*texts, said(publishers=[{"id": 77, "display": "Ada", "streams": [camera("vp9")]}])))
     assert session.why == "the test is over"
-    assert Unseen(Participant("77", "Ada"), Coverage.UNSUPPORTED_CODEC) in told
+    assert Unseen(Participant("77", "Ada", True), Coverage.UNSUPPORTED_CODEC) in told
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(DATA, max_size=12))
 def test_whatever_events_come_the_roster_tells_each_change_once(events: list[dict[str, Any]]) -> None:
-    roster, present = JanusRoster(), set()
+    roster = JanusRoster(policy=EVERYONE)
+    present: set[str] = set()
     for data in events:
         event = read_room_event(data)
         for change in roster.take(event):
             if isinstance(change, Departure):
                 present.remove(change.participant_id)
-            else:
+            elif isinstance(change, Presence):
                 present.add(change.participant.id)
         assert present == roster.present.keys()
         repeated = [change for change in roster.take(event) if isinstance(change, Presence)] if not _contradicts(data) else []
@@ -171,16 +175,75 @@ async def test_who_cannot_be_watched_is_told_of_with_the_reason(publisher: dict[
     ]
 
 
+# consent
+
+
+def taken(roster: JanusRoster, **data: Any) -> list[Any]:
+    """What an event changes: of a presence, whether there is a camera to subscribe to, or the coverage."""
+    changes = roster.take(read_room_event(data))
+    return [(change.camera is not None or change.coverage) if isinstance(change, Presence) else change for change in changes]
+
+
+def publishing(metadata: object = None, participant_id: int = 5) -> dict[str, Any]:
+    return {"publishers": [{"id": participant_id, "display": "Ada", "streams": [camera()], "metadata": metadata}]}
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, {}, "yes", ["consent"], True, {"consent": None}, {"consent": "true"}, {"consent": 1}, {"consent": False}]
+)
+def test_nobody_is_subscribed_to_whose_metadata_do_not_say_yes(metadata: object) -> None:
+    assert taken(JanusRoster(), **publishing(metadata)) == [Coverage.NOT_CONSENTED]
+
+
+def test_a_yes_in_the_metadata_counts_while_it_stands_there() -> None:
+    roster, yes, no = JanusRoster(), ConsentChanged("5", True, "room"), ConsentChanged("5", False, "room")
+    assert taken(roster, **publishing({"consent": True, "colour": "red"})) == [True, yes]
+    assert taken(roster, unpublished=5) == [Coverage.CAMERA_OFF]
+    assert taken(roster, **publishing({"consent": True})) == [True]
+    assert taken(roster, **publishing({"consent": False})) == [no, Coverage.NOT_CONSENTED]
+    assert taken(roster, **publishing({"consent": True})) == [True, yes]
+    assert taken(roster, **publishing()) == [no, Coverage.NOT_CONSENTED]
+
+
+def test_the_servers_list_can_withdraw_a_consent_and_its_silence_cannot() -> None:
+    roster = JanusRoster()
+    roster.take(read_room_event(publishing({"consent": True})))
+    listed = {"videoroom": "participants", "participants": [{"id": 5, "display": "Ada"}]}
+    assert roster.reconcile(read_room_event(listed)) == []
+    listed["participants"] = [{"id": 5, "display": "Ada", "metadata": {"consent": False}}]
+    assert roster.reconcile(read_room_event(listed))[0] == ConsentChanged("5", False, "room")
+
+
+def test_ids_of_the_settings_count_as_a_yes_and_their_owners_no_counts_more() -> None:
+    roster = JanusRoster(policy=ConsentPolicy(ids=frozenset({"5", "6"})))
+    assert taken(roster, **publishing()) == [True, ConsentChanged("5", True, "settings")]
+    assert taken(roster, **publishing({"consent": False}, 6)) == [Coverage.NOT_CONSENTED]
+    assert taken(roster, **publishing(None, 7)) == [Coverage.NOT_CONSENTED]
+
+
+def test_where_everyone_is_read_whoever_says_no_is_not() -> None:
+    roster = JanusRoster(policy=EVERYONE)
+    assert taken(roster, **publishing()) == [True, ConsentChanged("5", True, "everyone")]
+    assert taken(roster, **publishing({"consent": "no"}, 6)) == [Coverage.NOT_CONSENTED]
+
+
+async def test_a_yes_that_was_withdrawn_before_anything_was_seen_is_not_told() -> None:
+    streams = {"id": 5, "display": "Ada", "streams": [camera()]}
+    yes, no = ({**streams, "metadata": {"consent": each}} for each in (True, False))
+    told, _ = await stay_in(said(publishers=[yes]), said(publishers=[no]), policy=ConsentPolicy())
+    assert told == [Unseen(Participant("5", "Ada"), Coverage.NOT_CONSENTED)]
+
+
 def test_the_first_camera_with_a_readable_codec_is_chosen_beside_a_screen() -> None:
     streams = [camera(mid="1", description="screen"), camera("vp9", mid="2"), camera("h264", mid="3"), camera(mid="4")]
-    (change,) = JanusRoster().take(read_room_event({"publishers": [{"id": 5, "streams": streams}]}))
+    change, _ = JanusRoster(policy=EVERYONE).take(read_room_event({"publishers": [{"id": 5, "streams": streams}]}))
     assert isinstance(change, Presence) and change.camera == Camera("5", "3")
 
 
 def test_a_former_self_that_lingers_in_the_room_is_no_participant() -> None:
     roster = JanusRoster(["7"])
     assert roster.take(read_room_event({"attendees": [{"id": 7}, {"id": 8, "display": "Ada"}]})) == [
-        Presence(Participant("8", "Ada"), None, Coverage.CAMERA_OFF)
+        Presence(Participant("8", "Ada"), None, Coverage.NOT_CONSENTED)
     ]
 
 
@@ -188,7 +251,7 @@ def test_the_servers_own_list_tells_of_whom_events_did_not() -> None:
     roster = JanusRoster(["7"])
     roster.take(read_room_event({"attendees": [{"id": 1, "display": "Ada"}, {"id": 2, "display": "Bob"}]}))
     listed = read_room_event({"videoroom": "participants", "participants": [{"id": 7}, {"id": 2}, {"id": 3, "display": "Cy"}]})
-    assert roster.reconcile(listed) == [Presence(Participant("3", "Cy"), None, Coverage.CAMERA_OFF)]
+    assert roster.reconcile(listed) == [Presence(Participant("3", "Cy"), None, Coverage.NOT_CONSENTED)]
     # a list may be older than somebody's coming, two are not
     assert roster.reconcile(listed) == [Departure("1", "left")]
     assert roster.reconcile(listed) == [] and roster.reconcile(read_room_event({"videoroom": "event"})) == []
@@ -197,13 +260,14 @@ def test_the_servers_own_list_tells_of_whom_events_did_not() -> None:
 async def test_who_unpublishes_stays_and_who_leaves_is_gone_however_often_it_is_said() -> None:
     publisher = {"id": 5, "display": "Ada", "streams": [camera("vp9")]}
     told, _ = await stay_in(*[said(publishers=[publisher])] * 2, *[said(unpublished=5)] * 2, *[said(leaving=5)] * 2)
-    ada = Participant("5", "Ada")
-    assert told == [Unseen(ada, Coverage.UNSUPPORTED_CODEC), Unseen(ada, Coverage.CAMERA_OFF), Departure("5", "left")]
+    ada = Participant("5", "Ada", True)
+    yes = ConsentChanged("5", True, "everyone")
+    assert told == [Unseen(ada, Coverage.UNSUPPORTED_CODEC), yes, Unseen(ada, Coverage.CAMERA_OFF), Departure("5", "left")]
 
 
 async def test_one_odd_entry_costs_the_others_nothing_and_is_counted() -> None:
     told, session = await stay_in(said(publishers=[{"id": []}, 5, {"id": 6, "display": "Bob"}], leaving={"id": 3}))
-    assert told == [Unseen(Participant("6", "Bob"), Coverage.CAMERA_OFF)]
+    assert told == [Unseen(Participant("6", "Bob", True), Coverage.CAMERA_OFF), ConsentChanged("6", True, "everyone")]
     assert session.skipped["odd entries"] == 3
 
 

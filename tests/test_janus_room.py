@@ -80,6 +80,7 @@ async def play(server: JanusServer, clips: dict[int, Clip], seed: int, steps: in
         return script
 
 
+@pytest.mark.slow
 async def test_who_comes_goes_and_publishes_again_is_always_taken_for_themselves(
     server: JanusServer, clips: dict[int, Clip]
 ) -> None:
@@ -257,6 +258,7 @@ class Cuttable:
         self.port = 0
         self._to = port
         self._writers: list[asyncio.StreamWriter] = []
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Cuttable":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -264,8 +266,10 @@ class Cuttable:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.cut()
         self._server.close()
+        while self._connections:  # one may just be on its way to the server
+            self.cut()
+            await asyncio.wait(self._connections, timeout=0.05)
 
     def cut(self) -> None:
         for writer in self._writers:
@@ -273,6 +277,10 @@ class Cuttable:
         self._writers.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._to)
         self._writers += [writer, up_writer]
         await asyncio.gather(_carry(reader, up_writer), _carry(up_reader, writer))

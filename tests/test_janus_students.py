@@ -11,7 +11,7 @@ from bot.clips import Clip
 from bot.errors import RoomRefused
 from bot.janus_students import janus_student, janus_students
 from bot.settings import read_settings
-from bot.students import simulate
+from bot.students import Class, simulate
 from tests.commands import ended
 from tests.janus_client import JanusClient, add_tokens, janus_client
 from tests.janus_servers import JanusServer, needs_janus, running_janus
@@ -164,7 +164,7 @@ async def test_a_room_that_is_destroyed_or_whose_server_dies_has_lost_all_its_st
 async def test_a_simulation_whose_room_closes_says_so(server: JanusServer, tmp_path: Path) -> None:
     video = write_video(tmp_path / "clip.mkv", (160, 90), 10, seconds=1)
     async with asyncio.timeout(20), janus_client(server) as client:
-        simulation = asyncio.create_task(simulate(server.room_url, 1, [video], None, read_settings()))
+        simulation = asyncio.create_task(simulate(server.room_url, Class(1, (video,)), None, read_settings()))
         await published(client, 1)
         await client.destroy()
         with pytest.raises(ExceptionGroup) as group:

@@ -5,7 +5,17 @@ from hypothesis import strategies as st
 
 from model.faces import Emotion
 from pipeline.coverage import Coverage
-from pipeline.events import CoverageChanged, Data, EmotionChanged, ParticipantJoined, ParticipantLeft
+from pipeline.events import (
+    AttentionRaised,
+    BasisStated,
+    ConsentGranted,
+    ConsentWithdrawn,
+    CoverageChanged,
+    Data,
+    EmotionChanged,
+    ParticipantJoined,
+    ParticipantLeft,
+)
 from pipeline.outbox import Outbox, Told, Waiting, subject_of
 
 
@@ -25,7 +35,21 @@ def changed(who: str) -> Data:
     return EmotionChanged(participant=who, before=None, after=Emotion.HAPPY, since_ms=1)
 
 
-ANYTHING = st.builds(lambda make, who: make(who), st.sampled_from([joined, left, covered, changed]), st.sampled_from("abcd"))
+def granted(who: str) -> Data:
+    return ConsentGranted(participant=who, source="page")
+
+
+def withdrawn(who: str) -> Data:
+    return ConsentWithdrawn(participant=who, source="page")
+
+
+def raised(who: str) -> Data:
+    return AttentionRaised(participant=who, reason="changed", for_seconds=90.0)
+
+
+ANYTHING = st.builds(
+    lambda make, who: make(who), st.sampled_from([joined, left, covered, changed, raised]), st.sampled_from("abcd")
+)
 
 
 def filled(limit: int, *everything: Data) -> Outbox:
@@ -87,11 +111,38 @@ def test_order_and_bound_and_count_hold_whatever_happens(happenings: list[Data |
 @settings(max_examples=50)
 @given(st.lists(ANYTHING, max_size=80))
 def test_a_limit_that_has_room_for_everybodys_state_never_loses_the_latest_of_anything(everything: list[Data]) -> None:
-    outbox = filled(4 * 3, *everything)
+    outbox = filled(4 * 4, *everything)
     latest = {subject_of(data): data for data in everything}
     kept = contents(outbox)
     assert {subject_of(data): data for data in kept} == latest
-    assert len(kept) == min(len(everything), 12)
+    assert len(kept) == min(len(everything), 16)
+
+
+def test_what_is_audited_stays_though_something_later_makes_up_for_it() -> None:
+    outbox = filled(3, granted("ada"), covered("ben", Coverage.NO_FACE), withdrawn("ada"), covered("ben"))
+    assert contents(outbox) == [granted("ada"), withdrawn("ada"), covered("ben")]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.builds(lambda make, who: make(who), st.sampled_from([granted, withdrawn, covered]), st.sampled_from("ab"))))
+def test_a_withdrawal_takes_back_what_was_read_before_it_and_nothing_else(everything: list[Data]) -> None:
+    outbox = filled(1000, *everything)
+    outbox.discard_withdrawn()
+    behind = [
+        {later.participant for later in everything[number:] if isinstance(later, ConsentWithdrawn)}
+        for number in range(len(everything))
+    ]
+    kept = [
+        each
+        for each, gone in zip(everything, behind, strict=True)
+        if not (each in (covered("a"), covered("b")) and _who(each) in gone)
+    ]
+    assert outbox.discarded == len(everything) - len(kept) and outbox.dropped == 0
+    assert contents(outbox) == kept
+
+
+def _who(data: Data) -> str:
+    return str(data.model_dump()["participant"])
 
 
 def test_redis_is_told_again_of_who_is_present_and_in_the_order_it_happened() -> None:
@@ -100,6 +151,27 @@ def test_redis_is_told_again_of_who_is_present_and_in_the_order_it_happened() ->
     for number, data in enumerate(happened):
         told.add(Waiting(number, data))
     assert [waiting.data for waiting in told.in_order()] == [joined("ada"), covered("ada")]
+    assert len(told) == 1
+
+
+def test_redis_is_told_again_of_the_basis_and_of_consent_and_of_nothing_that_was_read_before_a_withdrawal() -> None:
+    told = Told()
+    basis = BasisStated(
+        jurisdiction="US",
+        basis="consent",
+        purpose=None,
+        level="individual",
+        consent="asked",
+        names=False,
+        retention_hours=24.0,
+        model="cnn@1",
+        version="1",
+    )
+    for number, data in enumerate([basis, joined("ada"), granted("ada"), covered("ada"), changed("ada"), raised("ada")]):
+        told.add(Waiting(number, data))
+    assert [waiting.data for waiting in told.in_order()][:3] == [basis, joined("ada"), granted("ada")]
+    told.add(Waiting(9, withdrawn("ada")))
+    assert [waiting.data for waiting in told.in_order()] == [basis, joined("ada"), withdrawn("ada")]
     assert len(told) == 1
 
 

@@ -4,8 +4,10 @@ import asyncio
 
 import numpy as np
 import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
 
 from bot.clips import Clip, encode
+from bot.peers import close_peer
 from bot.rooms.local import host
 from bot.settings import read_settings
 from bot.students import students
@@ -31,3 +33,19 @@ async def test_students_who_leave_while_they_connect_leave_no_task_behind(grey: 
     async with asyncio.timeout(10):
         await come_and_go(grey, stay_seconds)
     assert asyncio.all_tasks() == before
+
+
+class Stuck(RTCPeerConnection):
+    """A connection that never closes, as aiortc's where a receiver's report failed."""
+
+    async def close(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_connection_that_does_not_close_is_cut() -> None:
+    peer = Stuck(RTCConfiguration(iceServers=[]))
+    ice = peer.addTransceiver("video").receiver.transport.transport
+    await peer.setLocalDescription(await peer.createOffer())
+    async with asyncio.timeout(5):
+        await close_peer(peer, close_seconds=0.05)
+    assert ice.state == "closed"

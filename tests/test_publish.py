@@ -18,7 +18,11 @@ from model.faces import EMOTIONS, Emotion
 from pipeline.clock import now_ms
 from pipeline.coverage import Coverage
 from pipeline.events import (
+    AttentionCleared,
+    AttentionRaised,
+    BasisStated,
     BotStatus,
+    ConsentGranted,
     CoverageChanged,
     Data,
     EmotionChanged,
@@ -82,13 +86,29 @@ def status(events_dropped: int = 0) -> BotStatus:
 
 SUMMARY = Summary(participants=6, scored=1, coverage={Coverage.OK: 1}, shares=None, valence=None, withheld=True)
 
+BASIS = BasisStated(
+    jurisdiction="US",
+    basis="consent",
+    purpose=None,
+    level="individual",
+    consent="asked",
+    names=True,
+    retention_hours=24.0,
+    model="cnn@1",
+    version="1",
+)
+
 ONE_OF_EACH: list[Data] = [
+    BASIS,
     joined(),
+    ConsentGranted(participant="p1", source="page"),
     CoverageChanged(participant="p1", before=None, after=Coverage.OK),
     EmotionChanged(participant="p1", before=None, after=Emotion.HAPPY, since_ms=1),
     sample(),
+    AttentionRaised(participant="p1", reason="changed", for_seconds=90.0),
     SUMMARY,
     status(),
+    AttentionCleared(participant="p1", reason="changed", for_seconds=95.5),
     ParticipantLeft(participant="p1", reason="left"),
 ]
 
@@ -141,7 +161,8 @@ async def test_stream_channel_and_state_agree(program: str) -> None:
             assert (person.id, person.name, person.present, person.coverage) == ("p1", "student 1", True, Coverage.OK)
             assert (person.emotion, person.confidence, person.faces, person.at_ms) == ("happy", 0.5, 2, sample().at_ms)
             assert (person.scores, person.face) == (sample().scores, sample().face)
-            assert (person.epoch, person.sequence) == (sender.epoch, 4)
+            assert (person.consent, person.attention, person.attention_since_ms) == (True, None, None)
+            assert (person.epoch, person.sequence) == (sender.epoch, len(events))
             assert state.bot == status()
             assert state.summary is not None and state.summary.withheld and state.summary.shares is None
             assert state.broken == 0
@@ -162,14 +183,16 @@ async def test_every_event_is_a_cloudevent(redis: Redis) -> None:
             "epoch",
             "datacontenttype",
             "dataschema",
+            "dataclassification",
         }
+        assert event["dataclassification"] in ("sensitive", "personal", "aggregate", "operational")
         assert event["specversion"] == "1.0"
         assert event["source"] == "/classmood/rooms/maths%20%7B7b%7D%3A%20100%25"
         assert event["time"] == "2023-11-14T22:13:20.250Z"
         assert datetime.fromisoformat(event["time"]).tzinfo is not None
         assert None not in {value for key, value in event.items() if key != "data"}
     assert len({event["id"] for event in written}) == len(written)
-    assert written[4]["data"]["shares"] is None
+    assert [event["data"]["shares"] for event in written if event["type"] == "classmood.summary"] == [None]
 
 
 @needs_redis
@@ -432,7 +455,7 @@ async def test_a_run_that_is_cancelled_in_the_middle_is_finished_by_flush(server
 async def test_nothing_outlives_the_retention(program: str) -> None:
     with running_redis(program) as server:
         async with server.client() as redis:
-            sender = publisher(redis, retention_ms=500, status_ttl_ms=250)
+            sender = publisher(redis, retention_ms=500, status_ttl_ms=250, audit_retention_ms=500)
             for data in ONE_OF_EACH:
                 sender.publish(data)
             await sender.flush(5)

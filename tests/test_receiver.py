@@ -12,7 +12,7 @@ from aiortc.rtp import RtpPacket
 from av import Packet
 
 from bot.clips import Clip
-from bot.receiver import BoundReceiver, can_rebind
+from bot.receiver import MAX_SOURCES, BoundReceiver, can_rebind
 from tests.marks import mark_of, marked_clip
 
 SSRC, OTHER = 1111, 2222
@@ -88,6 +88,15 @@ async def test_packets_of_another_source_are_left_out_and_counted(receiver: Boun
     mixed = [packet for pair in zip(packets, strangers, strict=False) for packet in pair] + packets[len(strangers) :]
     assert await frames_of(receiver, mixed) == len(clip.packets) - 1
     assert receiver.foreign_packets == len(strangers)
+
+
+async def test_more_sources_than_a_report_has_places_for_are_left_out() -> None:
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    open_minded = BoundReceiver(peer.addTransceiver("video").receiver.transport, strict=False)
+    for ssrc in range(300):
+        await open_minded._handle_rtp_packet(Sent(ssrc).packet(0, b"x"), 0)
+    assert open_minded.foreign_packets == 300 - MAX_SOURCES
+    await peer.close()
 
 
 def test_this_aiortc_can_be_given_another_receiver() -> None:

@@ -23,7 +23,7 @@ from bot.tasks import background
 from bot.timeline import published_ms, survey
 from pipeline.clock import now_ms
 from pipeline.contract import TypedEvent, judge
-from pipeline.events import Data, EmotionChanged, EmotionSample, Event, ParticipantJoined, ParticipantLeft
+from pipeline.events import ConsentWithdrawn, Data, EmotionChanged, EmotionSample, Event, ParticipantJoined, ParticipantLeft
 from pipeline.follow import RoomState, events_since, room_state
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
@@ -78,6 +78,7 @@ def without_times(data: Data) -> dict[str, Any]:
 # replay
 
 
+@pytest.mark.slow
 async def test_the_example_class_played_at_once_leaves_the_state_that_its_events_say(redis: Redis) -> None:
     played, began_ms = Played(), now_ms()
     await replay(redis, KEYS, survey(str(EXAMPLE)), some_settings(), AT_ONCE, played)
@@ -96,7 +97,12 @@ def check_the_state(state: RoomState, recorded: list[TypedEvent], began_ms: int)
     assert len(state.participants) == STUDENTS and {each.id for each in state.participants if not each.present} == left
     samples = {event.subject: event.data for event in recorded if isinstance(event.data, EmotionSample)}
     changes = {event.subject: event.data for event in recorded if isinstance(event.data, EmotionChanged)}
+    withdrew = {event.subject for event in recorded if isinstance(event.data, ConsentWithdrawn)}
+    assert len(withdrew) == 1 and {each.id for each in state.participants if each.consent is False} == withdrew
     for each in state.participants:
+        if each.id in withdrew:
+            assert (each.emotion, each.scores, each.coverage) == (None, None, "not_consented")
+            continue
         assert each.emotion == (changes[each.id].after if each.id in changes else None)
         assert each.scores == (samples[each.id].scores if each.id in samples else None)
         assert began_ms <= each.updated_ms <= now_ms()

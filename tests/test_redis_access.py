@@ -18,6 +18,7 @@ from bot.forget_commands import forget_participant
 from bot.health import health
 from bot.redis_client import connect
 from bot.settings import Settings, read_settings
+from pipeline.events import ConsentWithdrawn
 from pipeline.follow import Change, entries_since, follow, room_state, rooms
 from pipeline.publish import RedisUnusable
 from tests.commands import ROOT, ended, started
@@ -54,7 +55,10 @@ async def with_users(program: str | None) -> AsyncIterator[tuple[RedisServer, Re
 
 
 async def the_bots(server: RedisServer, settings: Settings) -> None:
-    """Start where a former run left somebody behind, publish everything there is, have an answer cut off, and stop."""
+    """Start where a former run left somebody behind, publish everything there is, have an answer cut off, and stop.
+
+    Somebody withdraws their consent, and what was read of them is erased.
+    """
     async with server.client() as admin:
         former = publisher(admin, epoch="1")
         former.publish(joined(9))
@@ -62,8 +66,9 @@ async def the_bots(server: RedisServer, settings: Settings) -> None:
     async with connect(settings) as redis:
         await publisher(redis, epoch="2").wait_until_reachable()
     async with proxied(server, "answer") as proxy, connect(as_user(server, settings.redis_username, proxy.port)) as redis:
-        sender = publisher(redis)
-        for data in (*ONE_OF_EACH, status().model_copy(update={"state": "stopping"})):
+        sender = publisher(redis, withdrawal_erases=True)
+        withdrawn = ConsentWithdrawn(participant="p1", source="page")
+        for data in (*ONE_OF_EACH, withdrawn, status().model_copy(update={"state": "stopping"})):
             sender.publish(data)
             await sender.flush(5)
 

@@ -79,6 +79,23 @@ def test_a_golden_event_fits_its_schema(path: Path) -> None:
 
 
 @golden
+def test_an_event_from_before_it_was_classified_is_still_valid_and_comes_out_as_it_went_in(path: Path) -> None:
+    event = read(path)
+    del event["dataclassification"]
+    VALIDATORS[event["type"]].validate(event)
+    judged = judge(json.dumps(event))
+    assert judged.event is not None and json.loads(judged.event.to_json()) == event
+
+
+def test_the_audit_stream_carries_consent_and_basis_alone() -> None:
+    assert list(ASYNCAPI["channels"]["audit"]["messages"]) == [
+        "classmood.consent.granted",
+        "classmood.consent.withdrawn",
+        "classmood.basis.stated",
+    ]
+
+
+@golden
 def test_a_golden_event_comes_out_of_our_models_as_it_went_in(path: Path) -> None:
     event, judged = Event.model_validate_json(path.read_bytes()), judge(path.read_bytes())
     assert json.loads(event.to_json()) == read(path)

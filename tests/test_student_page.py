@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
-from bot.rooms import Departure
+from bot.consent import NO_VISITORS, consent_policy
+from bot.rooms import Departure, Happening
 from bot.rooms.billboard import Billboard
 from bot.rooms.local import LocalRoom, host
 from bot.settings import read_settings
@@ -16,7 +17,7 @@ from model.faces import Emotion
 from pipeline.coverage import Coverage
 from pipeline.mood import Mood
 from tests.chromium import CHROMIUM, FLAGS, needs_chromium
-from tests.webrtc import first_frames, next_arrival, next_departure, publisher
+from tests.webrtc import first_frames, next_arrival, next_consent, next_departure, next_unseen, publisher
 
 
 @pytest.fixture
@@ -67,6 +68,14 @@ async def test_the_page_is_told_the_room_and_what_to_send(room: LocalRoom) -> No
             "height": 270,
             "frames_per_second": 10.0,
             "ice_servers": [],
+            "unread_because": "",
+            "published": {
+                "level": "individual",
+                "names": False,
+                "retention_hours": 24.0,
+                "withdrawal_erases": True,
+                "record_days": 90.0,
+            },
         }
 
 
@@ -131,15 +140,75 @@ async def test_a_student_joins_by_the_page_sees_their_mood_and_leaves(room: Loca
     await expect(page.locator("#mood")).to_have_text("You look happy · 81 %")
     room.show(mood(arrival.participant.id, None, Coverage.NO_FACE))
     await expect(page.locator("#mood")).to_have_text("No face in the picture")
+    await stop_and_begin_again(room, page, happenings)
     await page.get_by_role("button", name="Leave").click()
     assert await next_departure(happenings) == Departure(arrival.participant.id, "left")
     await expect(page.get_by_role("status")).to_contain_text("You have left")
+
+
+async def stop_and_begin_again(room: LocalRoom, page: Page, happenings: AsyncIterator[Happening]) -> None:
+    """Stop being read by the keyboard alone, and let it begin again, in one and the same connection."""
+    assert (await next_consent(happenings)).granted
+    sign, button = page.locator("#sign"), page.locator("#reading")
+    await expect(sign).to_have_text("You are being read")
+    await expect(button).to_be_focused()
+    await expect(button).to_have_accessible_name("Stop reading me")
+    await page.keyboard.press("Enter")
+    withdrawn = await next_consent(happenings)
+    assert not withdrawn.granted
+    await expect(sign).to_have_text("You are not being read")
+    await expect(page.get_by_role("status")).to_have_text("You are in the room, and you are not being read.")
+    room.show(mood(withdrawn.participant_id))
+    await expect(page.get_by_role("button", name="Leave")).to_be_visible()
+    await page.keyboard.press("Enter")
+    arrival = await next_arrival(happenings)
+    assert arrival.participant.id == withdrawn.participant_id
+    assert await first_frames(arrival.track)
+    assert (await next_consent(happenings)).granted
+    await expect(sign).to_have_text("You are being read")
+    await expect(page.locator("#mood")).to_be_hidden()
+
+
+@needs_chromium
+@pytest.mark.slow
+async def test_a_visitor_of_a_room_for_simulated_students_is_told_why_they_are_not_read(page: Page) -> None:
+    policy = consent_policy(read_settings(), reads_visitors=False)
+    async with host("demo", read_settings(port=0), policy) as room:
+        happenings = room.happenings()
+        await page.goto(room.url)
+        await expect(page.locator("#notice")).to_contain_text(f"You will not be read: {NO_VISITORS}.")
+        await expect(page.locator("#consent")).to_be_hidden()
+        await page.get_by_role("button", name="Join without being read").click()
+        assert (await next_unseen(happenings)).coverage is Coverage.NOT_CONSENTED
+        await expect(page.get_by_role("status")).to_contain_text("because its operator has stated no legal basis")
+        await expect(page.locator("#sign")).to_have_text("You are not being read")
+        await expect(page.locator("#reading")).to_be_hidden()
+        await page.get_by_role("button", name="Leave").click()
+        await next_departure(happenings)
+
+
+@needs_chromium
+@pytest.mark.slow
+async def test_a_no_that_the_room_cannot_hear_is_a_departure(room: LocalRoom, page: Page) -> None:
+    happenings = room.happenings()
+    await page.goto(room.url)
+    await page.get_by_label("I agree").check()
+    await page.get_by_role("button", name="Join").click()
+    await next_arrival(happenings)
+    await page.route("**/consent", lambda route: route.abort())
+    await page.get_by_role("button", name="Stop reading me").click()
+    await next_departure(happenings)
+    await expect(page.get_by_role("status")).to_contain_text("You have left instead, and are not being read.")
 
 
 @needs_chromium
 async def test_nothing_is_asked_of_the_camera_before_the_tick(room: LocalRoom, page: Page) -> None:
     await page.goto(room.url)
     await expect(page.get_by_role("heading")).to_have_text("Join maths")
+    await expect(page.locator("#published")).to_have_text(
+        "Your teacher receives the estimate under a pseudonym, not under your name. It is kept for 24 hours. If you stop it, "
+        "what was published of you is erased. That you agreed, and until when, is kept for 90 days."
+    )
     await expect(page.get_by_role("button", name="Join")).to_be_disabled()
     await page.get_by_label("Your name").press("Enter")
     await page.evaluate("document.getElementById('form').requestSubmit()")
@@ -162,6 +231,7 @@ async def test_a_student_whose_page_goes_away_has_left(room: LocalRoom, page: Pa
 
 
 @needs_chromium
+@pytest.mark.slow
 async def test_the_page_says_in_plain_words_why_it_did_not_go_on(page: Page) -> None:
     settings = read_settings(port=0, max_participants=1, room_token="sesame")
     async with host("maths", settings) as room, aiohttp.ClientSession(headers={"Authorization": "Bearer sesame"}) as http:

@@ -13,8 +13,9 @@ from bot.errors import RoomRefused, SettingsWrong
 from bot.rooms import Arrival
 from bot.rooms.local import host
 from bot.settings import Settings, read_settings
-from bot.students import simulate, students, whip_url
+from bot.students import Class, simulate, students, whip_url
 from tests.videos import write_video
+from tests.webrtc import next_arrival, next_departure
 
 
 def settings(**values: object) -> Settings:
@@ -86,13 +87,11 @@ async def test_students_come_send_pictures_and_leave(short_clip: Clip) -> None:
         happenings = room.happenings()
         async with students(room.whip_url, 3, [short_clip], settings()):
             while len(arrivals) < 3:
-                happening = await anext(happenings)
-                assert isinstance(happening, Arrival)
-                arrivals.append(happening)
+                arrivals.append(await next_arrival(happenings))
             for arrival in arrivals:
                 picture = await arrival.track.recv()
                 assert isinstance(picture, av.VideoFrame) and (picture.width, picture.height) == (160, 90)
-        reasons = [(await anext(happenings)).reason for _ in range(3)]  # type: ignore[union-attr]
+        reasons = [(await next_departure(happenings)).reason for _ in range(3)]
     assert len({arrival.participant.id for arrival in arrivals}) == 3
     assert reasons == ["left"] * 3
 
@@ -108,7 +107,7 @@ async def test_a_room_that_refuses_is_told_with_its_own_reason(short_clip: Clip)
 async def test_no_room_at_all_is_one_line(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mkv", (64, 48), 5, seconds=1)
     with pytest.raises(ExceptionGroup) as group:
-        await simulate("http://127.0.0.1:9/whip/a", 1, [path], 1.0, settings())
+        await simulate("http://127.0.0.1:9/whip/a", Class(1, (path,)), 1.0, settings())
     assert group.group_contains(RoomRefused, match="no room answers at http://127.0.0.1:9/whip/a")
 
 

@@ -18,10 +18,22 @@ from bot.recordings import LONGEST_LINE
 from bot.tasks import background
 from bot.validate import Findings, check_room_as_it_goes
 from pipeline.contract import Sequences, Wrong, judge
-from pipeline.events import ParticipantJoined
+from pipeline.coverage import Coverage
+from pipeline.events import (
+    AttentionCleared,
+    AttentionRaised,
+    ConsentGranted,
+    ConsentWithdrawn,
+    CoverageChanged,
+    Data,
+    ParticipantJoined,
+    ParticipantLeft,
+    schema_url,
+)
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
 from tests.redis_servers import RedisServer, needs_redis
+from tests.test_publish import BASIS, sample
 
 GOLDEN = Path(__file__).parent / "fixtures" / "events"
 EXAMPLE = Path(__file__).parent / "fixtures" / "example-class.jsonl.gz"
@@ -103,6 +115,81 @@ def test_gaps_repeats_and_latecomers_are_told_apart_run_by_run(capsys: pytest.Ca
     assert said.found["wrong"] == {"gap": 1, "backwards": 2, "duplicate": 1}
     assert [place.rpartition(":")[2] for place, *_ in said.wrong] == ["4", "5", "6", "9"]
     assert said.found["missing"] == 2 and said.found["runs"]["2"] == {"first": 1, "last": 2}
+
+
+def run_of(*told: Data, epoch: str = "1", missing: tuple[int, ...] = ()) -> list[dict[str, Any]]:
+    """The events of a run of the bot that told this, but for the numbers that are missing."""
+    events = [
+        event(
+            sequence,
+            epoch,
+            type=data.type,
+            subject=getattr(data, "participant", None),
+            dataschema=schema_url(data.type),
+            dataclassification=data.classification,
+            data=data.model_dump(mode="json"),
+        )
+        for sequence, data in enumerate(told, 1)
+    ]
+    return [
+        {name: value for name, value in each.items() if value is not None} for each in events if each["sequence"] not in missing
+    ]
+
+
+ASKS, READS_EVERYBODY = BASIS, BASIS.model_copy(update={"consent": "everyone"})
+JOINED = ParticipantJoined(participant="p1", name="Ada", reason="joined")
+GRANTED, WITHDRAWN = ConsentGranted(participant="p1", source="page"), ConsentWithdrawn(participant="p1", source="page")
+RAISED = AttentionRaised(participant="p1", reason="changed", for_seconds=90.0)
+CLEARED = AttentionCleared(participant="p1", reason="changed", for_seconds=99.0)
+LEFT = ParticipantLeft(participant="p1", reason="left")
+NO_FACE = CoverageChanged(participant="p1", before=None, after=Coverage.NO_FACE)
+CAMERA_OFF = CoverageChanged(participant="p1", before=None, after=Coverage.CAMERA_OFF)
+SAMPLE = sample()
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        ([ASKS, JOINED, CAMERA_OFF, GRANTED, NO_FACE, SAMPLE, RAISED, CLEARED, WITHDRAWN, CAMERA_OFF, GRANTED, SAMPLE, LEFT], {}),
+        ([ASKS, JOINED, SAMPLE], {3: "consent"}),
+        ([ASKS, JOINED, NO_FACE], {3: "consent"}),
+        ([ASKS, JOINED, GRANTED, WITHDRAWN, SAMPLE, LEFT, JOINED, SAMPLE, RAISED], {5: "consent", 8: "consent", 9: "consent"}),
+        ([READS_EVERYBODY, JOINED, SAMPLE, WITHDRAWN, SAMPLE], {5: "consent"}),
+        ([JOINED, SAMPLE], {}),
+        ([JOINED, CLEARED], {2: "attention"}),
+        ([JOINED, RAISED, RAISED, CLEARED, CLEARED], {3: "attention", 5: "attention"}),
+        ([JOINED, RAISED, RAISED.model_copy(update={"reason": "not_visible"}), CLEARED], {}),
+        ([JOINED, RAISED, LEFT, JOINED, RAISED, CLEARED], {}),
+        ([CLEARED, SAMPLE], {}),
+    ],
+)
+def test_what_a_run_tells_of_a_person_must_fit_what_it_told_before(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, told: list[Data], wrong: dict[int, str]
+) -> None:
+    file = tmp_path / "class.jsonl"
+    file.write_text(lines(*run_of(*told)))
+    said = Validated(capsys, str(file), "--json")
+    assert {int(place.rpartition(":")[2]): kind for place, _, kind in said.wrong} == wrong
+    assert said.found["valid"] == len(told) and said.code == (3 if wrong else 0)
+
+
+def test_what_is_missing_may_have_made_sense_of_the_rest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "class.jsonl"
+    lost = run_of(ASKS, JOINED, WITHDRAWN, GRANTED, SAMPLE, RAISED, CLEARED, missing=(4, 6))
+    file.write_text(lines(*lost, *run_of(JOINED, SAMPLE, epoch="2")))
+    said = Validated(capsys, str(file), "--json", "--allow-gaps")
+    assert (said.code, said.found["wrong"]) == (0, {"gap": 2})
+
+
+def test_an_event_that_says_the_wrong_of_people_is_named_and_one_from_before_that_was_said_is_valid(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file, [old] = tmp_path / "class.jsonl", run_of(JOINED)
+    del old["dataclassification"]
+    file.write_text(lines(old, event(2, dataclassification="aggregate"), event(3, dataclassification=None)))
+    said = Validated(capsys, str(file), "--json")
+    assert said.wrong == [(f"{file}:{line}", "$.dataclassification", "schema") for line in (2, 3)]
+    assert said.found["valid"] == 1
 
 
 def test_gaps_of_erased_events_can_be_allowed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -244,6 +331,38 @@ def test_a_room_is_checked_with_what_others_left_in_it(capsys: pytest.CaptureFix
     assert said.code == 3 and said.found["valid"] == 3
     states = [(key, "$", "state") for key in (KEYS.participant("ada"), KEYS.summary)]
     assert said.wrong == [(foreign, "$", "foreign"), (broken, "$.type", "unknown_type"), *states]
+
+
+async def erase_an_event(server: RedisServer) -> bool:
+    """A room of three whose second event was erased; whether this Redis can tell that it was."""
+    async with server.client() as redis:
+        await room_of_three(redis)
+        entries: Any = await redis.xrange(KEYS.events)
+        await redis.xdel(KEYS.events, entries[1][0])
+        info: Any = await redis.xinfo_stream(KEYS.events)
+        return "max-deleted-entry-id" in info
+
+
+@needs_redis
+def test_what_was_erased_from_a_room_is_no_gap_and_what_is_missing_behind_it_is(
+    capsys: pytest.CaptureFixture[str], server: RedisServer
+) -> None:
+    if not asyncio.run(erase_an_event(server)):
+        pytest.skip("a Redis before 7.0")
+    said = Validated(capsys, "--room", KEYS.room, "--redis-url", server.url, "--json")
+    assert (said.code, said.found["erased"], said.found["wrong"]) == (0, 1, {})
+    asyncio.run(lose_events(server))
+    said = Validated(capsys, "--room", KEYS.room, "--redis-url", server.url, "--json")
+    assert (said.code, said.found["erased"], said.found["wrong"]) == (3, 1, {"gap": 1})
+
+
+async def lose_events(server: RedisServer) -> None:
+    """A last entry whose number leaves some out."""
+    async with server.client() as redis:
+        entries: Any = await redis.xrevrange(KEYS.events, count=1)
+        last = json.loads(entries[0][1]["event"])
+        later = last["sequence"] + 5
+        await redis.xadd(KEYS.events, {"event": json.dumps({**last, "sequence": later, "id": f"{last['epoch']}-{later}"})})
 
 
 @needs_redis

@@ -11,12 +11,13 @@ from bot.errors import NothingHappened, RedisRefused, SettingsWrong
 from bot.settings import Settings
 from bot.tasks import background
 from bot.watch import table, watch
+from model.faces import EMOTIONS, Emotion
 from pipeline.coverage import Coverage
-from pipeline.events import BotStatus, ParticipantJoined
+from pipeline.events import BasisStated, BotStatus, ParticipantJoined, Publication
 from pipeline.follow import RoomState
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
-from pipeline.state import ParticipantState
+from pipeline.state import ParticipantState, SummaryState
 from tests.redis_servers import SERVER, RedisServer, needs_redis, running_redis
 
 RUNNING = BotStatus(
@@ -86,6 +87,35 @@ def test_a_hostile_name_is_shown_harmlessly(name: str, visible: str) -> None:
     assert all(character.isprintable() or character == "\n" for character in text)
 
 
+def test_whom_attention_is_raised_for_is_told_with_the_reason_and_for_how_long() -> None:
+    clo = person("clo", name="Clo", coverage=Coverage.OK, attention="not_visible", attention_since_ms=-170_000)
+    lines = shown(RoomState("algebra", (ADA, clo), bot=RUNNING)).splitlines()
+    [row] = [line for line in lines if "Clo" in line]
+    assert row.strip("│ ").split("│")[-1].strip() == "not visible for 181 s"
+    assert "attention" not in shown(RoomState("algebra", (ADA,), bot=RUNNING))
+
+
+def class_alone(summary: SummaryState | None) -> list[str]:
+    console = Console(record=True, width=100, file=io.StringIO())
+    console.print(table(RoomState("algebra", summary=summary, bot=RUNNING), 11_500, class_alone=True))
+    return console.export_text().splitlines()[1:]
+
+
+def test_at_aggregate_it_shows_the_class_alone_and_says_so() -> None:
+    shares = {**dict.fromkeys(EMOTIONS, 0.0), Emotion.HAPPY: 0.25, Emotion.NEUTRAL: 0.75}
+    summary = SummaryState(15, 10, {Coverage.OK: 10, Coverage.CAMERA_OFF: 5}, shares, 0.25, False, 1, "1", 1)
+    assert [line.strip() for line in class_alone(summary)] == [
+        "the class alone is published, nobody on their own",
+        "neutral 75%  happy 25%",
+        "valence +0.25, over about 10; 10 of 15 seen: 5 camera_off",
+    ]
+
+
+def test_at_aggregate_it_says_why_there_is_no_figure() -> None:
+    assert class_alone(None)[-1] == "no summary yet"
+    assert class_alone(SummaryState(0, 0, {}, None, None, True, 1, "1", 1))[-1].startswith("withheld: too few")
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # what is waited for has no event
@@ -130,6 +160,34 @@ async def test_it_follows_the_only_room_through_an_outage() -> None:
             await publish_joined(server, "algebra")
             screen.truncate(0)
             await until(lambda: "running" in newest() and "not live" not in newest())
+
+
+async def publish_basis(server: RedisServer, level: Publication, epoch: str) -> None:
+    stated = {"jurisdiction": "US", "basis": "consent", "purpose": None, "consent": "asked", "names": False}
+    async with server.client() as redis:
+        sender = Publisher(
+            redis,
+            Keys("classmood", "algebra"),
+            epoch,
+            outbox_limit=10,
+            retention_ms=60_000,
+            status_ttl_ms=5000,
+            retry_seconds=0.1,
+        )
+        sender.publish(BasisStated(**stated, level=level, retention_hours=24, model="test@0", version="1"))  # type: ignore[arg-type]
+        sender.publish(RUNNING)
+        assert await sender.flush(5) == 0
+
+
+@needs_redis
+async def test_it_learns_the_level_of_publication_from_what_the_run_declared() -> None:
+    screen = io.StringIO()
+    with running_redis(SERVER) as server:
+        await publish_basis(server, "aggregate", "1")
+        async with background(watch(settings(server), console=Console(file=screen, force_terminal=True), every_seconds=0.02)):
+            await until(lambda: "the class alone is published" in screen.getvalue())
+            await publish_basis(server, "individual", "2")
+            await until(lambda: "participant" in screen.getvalue()[-1500:])
 
 
 @needs_redis

@@ -19,7 +19,7 @@ from aiortc import (
 )
 from av import VideoFrame
 
-from bot.rooms import Arrival, Departure, Happening, Room, Unseen
+from bot.rooms import Arrival, ConsentChanged, Departure, Happening, Room, Unseen
 from tests.fakes import picture
 
 OFFER = {"Content-Type": "application/sdp"}
@@ -83,11 +83,12 @@ async def camera_offer(*kinds: str) -> str:
 
 @asynccontextmanager
 async def publisher(
-    http: aiohttp.ClientSession, whip_url: str, *kinds: str, codec: str = "video/VP8"
+    http: aiohttp.ClientSession, whip_url: str, *kinds: str, codec: str = "video/VP8", consent: str | None = "yes"
 ) -> AsyncIterator[Published]:
     """Publish real media to a WHIP endpoint while the block runs; it does not say goodbye."""
     async with sender(*(kinds or ("video",)), codec=codec) as peer:
-        response = await http.post(whip_url, data=await offer_of(peer), headers=OFFER)
+        said = {} if consent is None else {"consent": consent}
+        response = await http.post(whip_url, params=said, data=await offer_of(peer), headers=OFFER)
         answer = await response.text()
         assert response.status == 201, answer
         await connect(peer, answer)
@@ -109,30 +110,38 @@ async def connect(peer: RTCPeerConnection, answer: str) -> None:
 
 
 async def next_arrival(happenings: AsyncIterator[Happening]) -> Arrival:
-    """The next happening, which must be an arrival."""
+    """The next coming or going, which must be an arrival."""
     happening = await _next(happenings)
     assert isinstance(happening, Arrival), happening
     return happening
 
 
 async def next_unseen(happenings: AsyncIterator[Happening]) -> Unseen:
-    """The next happening, which must be of somebody who cannot be watched."""
+    """The next coming or going, which must be of somebody who cannot be watched."""
     happening = await _next(happenings)
     assert isinstance(happening, Unseen), happening
     return happening
 
 
 async def next_departure(happenings: AsyncIterator[Happening]) -> Departure:
-    """The next happening, which must be a departure."""
+    """The next coming or going, which must be a departure."""
     happening = await _next(happenings)
     assert isinstance(happening, Departure), happening
     return happening
 
 
+async def next_consent(happenings: AsyncIterator[Happening]) -> ConsentChanged:
+    """The very next happening, which must be a change of consent."""
+    async with asyncio.timeout(20):
+        happening = await anext(happenings)
+    assert isinstance(happening, ConsentChanged), happening
+    return happening
+
+
 async def remaining(room: Room) -> list[Happening]:
-    """What is left to be told of a room that has closed."""
+    """What is left to be told of a room that has closed, but for changes of consent."""
     async with asyncio.timeout(5):
-        return [happening async for happening in room.happenings()]
+        return [happening async for happening in room.happenings() if not isinstance(happening, ConsentChanged)]
 
 
 async def first_frames(track: MediaStreamTrack, count: int = 3) -> list[VideoFrame]:
@@ -142,5 +151,8 @@ async def first_frames(track: MediaStreamTrack, count: int = 3) -> list[VideoFra
 
 
 async def _next(happenings: AsyncIterator[Happening]) -> Happening:
+    """The next happening that is none of consent."""
     async with asyncio.timeout(20):
-        return await anext(happenings)
+        while isinstance(happening := await anext(happenings), ConsentChanged):
+            pass
+        return happening

@@ -12,11 +12,11 @@ from pipeline.mood import Mood
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """A person as the room knows them; the id is the room's, never the display name."""
+    """A person as the room knows them; the id is the room's, never the display name. Without a word, there is no consent."""
 
     id: str
     name: str
-    consent: bool = True
+    consent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,20 @@ class Departure:
     reason: str
 
 
-Happening = Arrival | Unseen | Departure
+@dataclass(frozen=True, slots=True)
+class ConsentChanged:
+    """A participant agreed to be read, or does not agree any more; `source` is how they said it, such as `page` or `room`.
+
+    A yes is told after the coming of whom it is of, a withdrawal before anything that follows from it; by then, no packet of
+    theirs is decoded any more.
+    """
+
+    participant_id: str
+    granted: bool
+    source: str
+
+
+Happening = Arrival | Unseen | Departure | ConsentChanged
 
 
 class Room(Protocol):
@@ -52,9 +65,14 @@ class Room(Protocol):
     `inside` is false while a connection to the room is lost, `over` true once the room will tell nothing more.
     """
 
-    name: str
-    inside: bool
-    over: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def inside(self) -> bool: ...
+
+    @property
+    def over(self) -> bool: ...
 
     def happenings(self) -> AsyncIterator[Happening]:
         """Who comes and goes, in order, until the room is over or the connection to it is lost; called again, from then on."""

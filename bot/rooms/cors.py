@@ -1,13 +1,18 @@
 """Which web pages of other origins may publish into the room (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol)."""
 
+import ipaddress
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from aiohttp import web
+
+from bot.settings import Settings
 
 EXPOSED = "Location, ETag, Link, Accept-Patch, Accept-Post, Retry-After, WWW-Authenticate"
 
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Methods": "POST, PATCH, PUT, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
     "Access-Control-Max-Age": "86400",
 }
@@ -15,15 +20,38 @@ _PREFLIGHT = {
 Signal = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 
-def cors(allowed_origins: tuple[str, ...]) -> Signal:
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Whose pages may use the room.
+
+    Where no origins are named, a room with a token is open to all: a page that does not know the token gets nowhere. One
+    without a token is open to pages of this machine alone, for any page in the operator's browser can reach the room.
+    """
+
+    named: tuple[str, ...] = ()
+    has_token: bool = False
+
+    def may_ask(self, origin: str) -> bool:
+        """Whether pages of that origin may use the room."""
+        if self.named:
+            return "*" in self.named or origin in self.named
+        return self.has_token or _is_of_this_machine(origin)
+
+
+def origins_of(settings: Settings) -> Origins:
+    """The origins that the settings let in."""
+    return Origins(settings.allowed_origins, has_token=bool(settings.room_token.get_secret_value()))
+
+
+def cors(origins: Origins) -> Signal:
     """A signal for `on_response_prepare`, so that errors carry the headers too."""
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-        origin = _granted(request.headers.get("Origin", ""), allowed_origins)
-        if "*" not in allowed_origins:
+        origin = request.headers.get("Origin", "")
+        if "*" not in origins.named:
             response.headers["Vary"] = "Origin"
-        if origin:
-            response.headers["Access-Control-Allow-Origin"] = origin
+        if "*" in origins.named or (origin and origins.may_ask(origin)):
+            response.headers["Access-Control-Allow-Origin"] = "*" if "*" in origins.named else origin
             response.headers["Access-Control-Expose-Headers"] = EXPOSED
             if request.method == "OPTIONS":
                 response.headers.update(_PREFLIGHT)
@@ -31,7 +59,11 @@ def cors(allowed_origins: tuple[str, ...]) -> Signal:
     return add_headers
 
 
-def _granted(origin: str, allowed_origins: tuple[str, ...]) -> str:
-    if "*" in allowed_origins:
-        return "*"
-    return origin if origin in allowed_origins else ""
+def _is_of_this_machine(origin: str) -> bool:
+    try:
+        place = urlsplit(origin)
+        _ = place.port  # raises ValueError where the name goes on behind the colon
+        name = place.hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

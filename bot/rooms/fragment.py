@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aiortc import RTCIceCandidate
 
-from bot.rooms.offer import Offer, OfferMalformed, usable_candidates
+from bot.rooms.offer import Offer, OfferMalformed, read_candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def read_fragment(text: str) -> Fragment:
     if not lines or any(line[:2] not in ("a=", "m=") for line in lines):
         raise OfferMalformed("the body is no SDP fragment of a= and m= lines")
     return Fragment(
-        candidates=tuple(usable_candidates(_values(lines, "candidate"))),
+        candidates=tuple(read_candidates(_values(lines, "candidate"))),
         complete="a=end-of-candidates" in lines,
         mids=tuple(_values(lines, "mid")),
         ice_ufrags=tuple(_values(lines, "ice-ufrag")),

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from bot.consent import consent_policy
 from bot.errors import RemovedFromRoom, RoomRefused, SettingsWrong
 from bot.rooms import Happening
 from bot.rooms.ice import peer_configuration
@@ -53,6 +54,7 @@ class JanusRoom:
         self.counts: Counter[str] = Counter()
         self._access = access
         self._settings = settings
+        self._policy = consent_policy(settings)
         self._reconcile_seconds = reconcile_seconds
         self._stay: Stay | None = None
         self._ourselves: list[str] = []
@@ -102,7 +104,16 @@ class JanusRoom:
 
             terms = self._terms(room, event)
             self._stay = stay = Stay(
-                session, handle, woken, self._ourselves, terms, configuration, tell, self._heard, self._reconcile_seconds
+                session,
+                handle,
+                woken,
+                self._ourselves,
+                terms,
+                configuration,
+                tell,
+                self._heard,
+                self._reconcile_seconds,
+                self._policy,
             )
             self.inside = True
             try:

@@ -92,6 +92,14 @@ class SubscriberPeer:
                 if stream.active and stream.feed_id is not None and stream.feed_mid is not None
             }
 
+    def shut_out_all_but(self, cameras: Iterable[Camera]) -> None:
+        """Take no packet of the others any more; an m-line that changes hands gets another receiver."""
+        wanted = set(cameras)
+        for transceiver in self._peer.getTransceivers():
+            source, receiver = self._sources.get(transceiver.mid or ""), transceiver.receiver
+            if source is not None and source.camera not in wanted and isinstance(receiver, BoundReceiver):
+                receiver.shut = True
+
     def forget(self, cameras: list[Camera]) -> None:
         """Count cameras as not bound that were just unsubscribed."""
         for camera in cameras:

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bot.rooms import Departure, Participant
+from bot.consent import ConsentPolicy, said_in_metadata
+from bot.rooms import ConsentChanged, Departure, Participant
 from bot.rooms.janus_messages import Attendee, Publisher, RoomEvent, Stream
 from pipeline.coverage import Coverage
 
@@ -25,21 +26,29 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A participant, and their camera, or why they cannot be watched."""
+    """A participant, and their camera, or why they cannot be watched; `yes_from` is where their consent comes from."""
 
     participant: Participant
     camera: Camera | None
     coverage: Coverage = Coverage.OK
+    yes_from: str | None = None
 
 
-Change = Presence | Departure
+Change = Presence | Departure | ConsentChanged
+
+SAID_THERE = "room"
+"""Where a yes or a no in a participant's metadata comes from, as events name it."""
 
 
 class JanusRoster:
-    """The people in a room besides ourselves; events may come twice, late, or not at all."""
+    """The people in a room besides ourselves; events may come twice, late, or not at all.
 
-    def __init__(self, ourselves: Iterable[str] = ()) -> None:
+    A change of consent comes right after the presence that it is of, or, withdrawn, right before it.
+    """
+
+    def __init__(self, ourselves: Iterable[str] = (), policy: ConsentPolicy | None = None) -> None:
         self.present: dict[str, Presence] = {}
+        self._policy = policy or ConsentPolicy()
         self._ourselves = set(ourselves)
         self._missing: set[str] = set()
 
@@ -50,8 +59,7 @@ class JanusRoster:
             if gone is not None:
                 changes += self._leave(gone, reason)
         if event.unpublished in self.present:
-            known = self.present[event.unpublished].participant
-            changes += self._note(Presence(known, None, Coverage.CAMERA_OFF))
+            changes += self._note(_without_a_camera(self.present[event.unpublished]))
         return changes
 
     def reconcile(self, listed: RoomEvent) -> list[Change]:
@@ -63,47 +71,52 @@ class JanusRoster:
         # once may be a list that was written before they came
         changes = [change for each in sorted(missing & self._missing) for change in self._leave(each, "left")]
         self._missing = missing
-        newcomers = [_attending(each) for each in listed.participants if each.id not in self.present]
-        return changes + [change for presence in newcomers for change in self._note(presence)]
+        # silence is no withdrawal here: not every server has metadata in its list
+        news = [each for each in listed.participants if each.id not in self.present or said_in_metadata(each.metadata) is False]
+        return changes + [change for each in news for change in self._note(self._attending(each))]
 
     def _everybody(self, event: RoomEvent) -> list[Change]:
         attendees = [*event.attendees, *([event.joining] if event.joining else [])]
-        presences = [_attending(each) for each in attendees if each.id not in self.present]
-        presences += [_publishing(each) for each in event.publishers]
+        presences = [self._attending(each) for each in attendees if each.id not in self.present]
+        presences += [self._publishing(each) for each in event.publishers]
         return [change for presence in presences for change in self._note(presence)]
 
     def _note(self, presence: Presence) -> list[Change]:
-        participant_id = presence.participant.id
-        if participant_id in self._ourselves or self.present.get(participant_id) == presence:
+        participant_id, consents = presence.participant.id, presence.participant.consent
+        before = self.present.get(participant_id)
+        if participant_id in self._ourselves or before == presence:
             return []
         self.present[participant_id] = presence
-        return [presence]
+        consented = before is not None and before.participant.consent
+        if consented == consents:
+            return [presence]
+        changed = ConsentChanged(participant_id, consents, presence.yes_from or SAID_THERE)
+        return [presence, changed] if consents else [changed, presence]
 
     def _leave(self, participant_id: str, reason: str) -> list[Change]:
         return [Departure(participant_id, reason)] if self.present.pop(participant_id, None) else []
 
+    def _attending(self, attendee: Attendee | Publisher) -> Presence:
+        yes_from = self._policy.granted(attendee.id, said_in_metadata(attendee.metadata), SAID_THERE)
+        participant = Participant(attendee.id, attendee.display, consent=yes_from is not None)
+        return _without_a_camera(Presence(participant, None, yes_from=yes_from))
 
-def _attending(attendee: Attendee) -> Presence:
-    participant = Participant(attendee.id, attendee.display, _consents(attendee.metadata))
-    return Presence(participant, None, Coverage.CAMERA_OFF if participant.consent else Coverage.NOT_CONSENTED)
+    def _publishing(self, publisher: Publisher) -> Presence:
+        presence = self._attending(publisher)
+        # a dummy publisher sends nothing, for the sake of a place
+        cameras = [] if publisher.dummy else [stream for stream in publisher.streams if _is_camera(stream)]
+        if not presence.participant.consent or not cameras:
+            return presence
+        readable = [stream for stream in cameras if stream.codec.lower() in CODECS]
+        if not readable:
+            return replace(presence, coverage=Coverage.UNSUPPORTED_CODEC)
+        return replace(presence, camera=Camera(publisher.id, readable[0].mid), coverage=Coverage.OK)
 
 
-def _publishing(publisher: Publisher) -> Presence:
-    participant = Participant(publisher.id, publisher.display, _consents(publisher.metadata))
-    if not participant.consent:
-        return Presence(participant, None, Coverage.NOT_CONSENTED)
-    # a dummy publisher sends nothing, for the sake of a place
-    cameras = [] if publisher.dummy else [stream for stream in publisher.streams if _is_camera(stream)]
-    readable = [stream for stream in cameras if stream.codec.lower() in CODECS]
-    if readable:
-        return Presence(participant, Camera(publisher.id, readable[0].mid))
-    return Presence(participant, None, Coverage.UNSUPPORTED_CODEC if cameras else Coverage.CAMERA_OFF)
+def _without_a_camera(presence: Presence) -> Presence:
+    coverage = Coverage.CAMERA_OFF if presence.participant.consent else Coverage.NOT_CONSENTED
+    return replace(presence, camera=None, coverage=coverage)
 
 
 def _is_camera(stream: Stream) -> bool:
     return stream.type == "video" and bool(stream.mid) and not stream.disabled and not _SCREEN.search(stream.description)
-
-
-def _consents(metadata: object) -> bool:
-    """Publishing is taken for consent, unless the publisher's metadata say `"consent": false`."""
-    return not (isinstance(metadata, dict) and metadata.get("consent") is False)

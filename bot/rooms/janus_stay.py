@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 
 from aiortc import MediaStreamTrack, RTCConfiguration
 
+from bot.consent import ConsentPolicy
 from bot.errors import RemovedFromRoom, RoomRefused
-from bot.rooms import Arrival, Departure, Happening, Unseen
+from bot.rooms import Arrival, ConsentChanged, Departure, Happening, Unseen
 from bot.rooms.janus_api import JanusHandle, JanusSession
 from bot.rooms.janus_messages import Envelope, RoomEvent, read_room_event
-from bot.rooms.janus_roster import Camera, Change, JanusRoster
+from bot.rooms.janus_roster import Camera, Change, JanusRoster, Presence
 from bot.rooms.janus_subscription import Subscription, Terms
 from bot.rooms.waiting import in_time
 from bot.tasks import alone, background
@@ -39,17 +40,21 @@ class Stay:
         tell: Callable[[Happening], None],
         heard: asyncio.Event,
         reconcile_seconds: float = RECONCILE_SECONDS,
+        policy: ConsentPolicy | None = None,
     ) -> None:
         self.subscription = Subscription(session, terms, configuration, self._arrived, self._unreadable)
         self._session = session
         self._handle = handle
         self._woken = woken
-        self._roster = JanusRoster(ourselves)
+        self._roster = JanusRoster(ourselves, policy)
         self._tell = tell
         self._heard = heard
         self._reconcile_seconds = reconcile_seconds
         self._list = {"request": "listparticipants", "room": terms.room}
         self._watched: dict[str, Camera] = {}
+        self._told_of: set[str] = set()
+        self._untold: dict[str, ConsentChanged] = {}
+        """The yes of each participant whom nobody was told of yet; whoever comes with a camera is told of with its track."""
 
     def begin(self, joined: RoomEvent) -> None:
         """Take in who was there when we came."""
@@ -104,15 +109,36 @@ class Stay:
 
     def _follow(self, change: Change) -> None:
         """Subscribe or unsubscribe, and tell what cannot be seen from a track."""
-        if isinstance(change, Departure):
+        match change:
+            case Departure(participant_id):
+                self._stop_watching(participant_id)
+                self._told_of.discard(participant_id)
+                self._untold.pop(participant_id, None)
+                self._tell(change)
+            case ConsentChanged():
+                self._follow_consent(change)
+            case Presence(participant, None):
+                self._stop_watching(participant.id)
+                self._tell_of(Unseen(participant, change.coverage))
+            case Presence(_, Camera() as camera):
+                self.subscription.want(camera)
+                asyncio.get_running_loop().call_later(LATE_SECONDS, self._tell_if_late, camera)
+
+    def _follow_consent(self, change: ConsentChanged) -> None:
+        if not change.granted:
             self._stop_watching(change.participant_id)
+        if change.participant_id in self._told_of:
             self._tell(change)
-        elif change.camera is None:
-            self._stop_watching(change.participant.id)
-            self._tell(Unseen(change.participant, change.coverage))
+        elif change.granted:
+            self._untold[change.participant_id] = change
         else:
-            self.subscription.want(change.camera)
-            asyncio.get_running_loop().call_later(LATE_SECONDS, self._tell_if_late, change.camera)
+            self._untold.pop(change.participant_id, None)
+
+    def _tell_of(self, happening: Arrival | Unseen) -> None:
+        self._tell(happening)
+        self._told_of.add(happening.participant.id)
+        if yes := self._untold.pop(happening.participant.id, None):
+            self._tell(yes)
 
     def _stop_watching(self, participant_id: str) -> None:
         self._watched.pop(participant_id, None)
@@ -122,7 +148,7 @@ class Stay:
         presence = self._roster.present.get(camera.feed_id)
         if presence is not None and presence.camera == camera:
             self._watched[camera.feed_id] = camera
-            self._tell(Arrival(presence.participant, track))
+            self._tell_of(Arrival(presence.participant, track))
 
     def _unreadable(self, camera: Camera) -> None:
         self._unseen(camera, Coverage.UNSUPPORTED_CODEC)
@@ -135,4 +161,4 @@ class Stay:
     def _unseen(self, camera: Camera, coverage: Coverage) -> None:
         presence = self._roster.present.get(camera.feed_id)
         if presence is not None and presence.camera == camera:
-            self._tell(Unseen(presence.participant, coverage))
+            self._tell_of(Unseen(presence.participant, coverage))

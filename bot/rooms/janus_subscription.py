@@ -66,6 +66,7 @@ class Subscription:
         self._stale: set[str] = set()
         self._let_go: set[Camera] = set()
         self._changed = asyncio.Event()
+        self._peer: SubscriberPeer | None = None
 
     def want(self, camera: Camera) -> None:
         """Receive this camera from now on, in place of another one of the same publisher."""
@@ -77,6 +78,7 @@ class Subscription:
         if camera := self._wanted.pop(feed_id, None):
             self._stale.discard(feed_id)
             self._let_go.add(camera)
+            self._shut_out_unwanted()
             self._changed.set()
 
     def renew(self, feed_id: str) -> None:
@@ -105,14 +107,20 @@ class Subscription:
         self._stale.clear()
         self._let_go.clear()
         handle = await self._session.attach(VIDEO_ROOM, self._changed.set)
-        peer = SubscriberPeer(handle, self._configuration, self._arrived, self._changed.set)
+        self._peer = peer = SubscriberPeer(handle, self._configuration, self._arrived, self._changed.set)
         try:
             await self._join(peer)
             while not self._session.lost.is_set():
                 await self._keep_up(peer)
                 await self._something_changes()
         finally:
+            self._peer = None
             await peer.close()
+
+    def _shut_out_unwanted(self) -> None:
+        """Decode nothing more of who is not wanted, however long the server goes on sending it."""
+        if self._peer is not None:
+            self._peer.shut_out_all_but(self._wanted.values())
 
     async def _join(self, peer: SubscriberPeer) -> None:
         """Subscribe to the cameras that are due; their joining is what makes the connection."""
@@ -194,6 +202,7 @@ class Subscription:
                 self.drop(camera.feed_id)
                 self._unreadable(camera)
             raise
+        self._shut_out_unwanted()  # who went while the offer was answered
 
     def _due(self) -> list[Camera]:
         now = asyncio.get_running_loop().time()

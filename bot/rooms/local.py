@@ -1,6 +1,8 @@
 """A room that the bot hosts itself: students join by WHIP, or by the page served here."""
 
 import asyncio
+import ipaddress
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -9,15 +11,23 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from bot.errors import RoomRefused
+from bot.consent import ConsentPolicy, consent_policy
+from bot.errors import RoomRefused, SettingsWrong
+from bot.receiver import can_rebind
 from bot.rooms import Happening
-from bot.rooms.cors import cors
+from bot.rooms.cors import cors, origins_of
+from bot.rooms.datagrams import can_guard
+from bot.rooms.guard import ANSWER_SECONDS, Guard
+from bot.rooms.headers import protection
 from bot.rooms.ice import peer_configuration
 from bot.rooms.roster import Roster
+from bot.rooms.serving import Front, serving
 from bot.rooms.student_page import StudentPage
 from bot.rooms.whip import Whip
-from bot.settings import Settings
+from bot.settings import PREFIX, Settings
 from pipeline.mood import Mood
+
+logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 15.0
 """Time that an answered publisher has until media can flow."""
@@ -28,12 +38,14 @@ class LocalRoom:
 
     inside = True
 
-    def __init__(self, name: str, url: str, roster: Roster) -> None:
+    def __init__(self, name: str, url: str, roster: Roster, guard: Guard, front: Front) -> None:
         self.name = name
         self.over = False
         self.url = url
         self.whip_url = f"{url}/whip/{quote(name, safe='')}"
         self._roster = roster
+        self._guard = guard
+        self._front = front
 
     async def happenings(self) -> AsyncIterator[Happening]:
         """Who comes and goes, in order, until the room closes."""
@@ -59,49 +71,77 @@ class LocalRoom:
         """Publishers who were not let in for want of a place."""
         return self._roster.refused
 
+    @property
+    def refusals(self) -> dict[str, int]:
+        """How often something was refused, by reason: `*_place` counts publishers and HTTP connections."""
+        places = {"publisher_place": self._roster.refused, "connection_place": self._front.refused}
+        return places | self._guard.refused
+
 
 @asynccontextmanager
-async def host(name: str, settings: Settings, *, connect_seconds: float = CONNECT_SECONDS) -> AsyncIterator[LocalRoom]:
-    """Host a room while the block runs; raises RoomRefused if it cannot be served."""
+async def host(
+    name: str,
+    settings: Settings,
+    policy: ConsentPolicy | None = None,
+    *,
+    connect_seconds: float = CONNECT_SECONDS,
+    answer_seconds: float = ANSWER_SECONDS,
+) -> AsyncIterator[LocalRoom]:
+    """Host a room while the block runs, by that policy or the settings'.
+
+    Raises RoomRefused if it cannot be served, SettingsWrong if it may not be.
+    """
+    if not can_rebind():
+        raise RoomRefused("this version of aiortc cannot be kept from decoding; see which ones pyproject.toml names")
+    if not can_guard():
+        logger.warning(
+            "this version of aioice keeps the room from bounding what comes by UDP; see which ones pyproject.toml names"
+        )
     configuration = peer_configuration(settings)
     tls = _tls(settings)
-    listener = _listen(settings.host, settings.port)
+    listener = _listen(settings)
     with listener:
         async with asyncio.TaskGroup() as tasks:
-            roster = Roster(settings.max_participants, configuration, tasks, connect_seconds)
-            async with _serving(_application(name, roster, settings), listener, tls):
+            roster = Roster(settings.max_participants, configuration, tasks, connect_seconds, settings.max_connecting)
+            guard = Guard(roster, settings, answer_seconds)
+            application = room_application(name, roster, settings, policy or consent_policy(settings), guard)
+            async with serving(
+                application, listener, tls, limit=settings.max_connections, proxies=settings.trusted_proxies
+            ) as front:
                 try:
-                    yield LocalRoom(name, _url(listener, secure=tls is not None), roster)
+                    yield LocalRoom(name, _url(listener, secure=tls is not None), roster, guard, front)
                 finally:
                     await roster.close()
 
 
-def _application(name: str, roster: Roster, settings: Settings) -> web.Application:
-    application = web.Application(client_max_size=settings.max_offer_bytes)
-    application.on_response_prepare.append(cors(settings.allowed_origins))
-    application.add_routes(Whip(name, roster, settings).routes())
-    application.add_routes(StudentPage(name, roster, settings).routes())
+def room_application(name: str, roster: Roster, settings: Settings, policy: ConsentPolicy, guard: Guard) -> web.Application:
+    """What the room answers by HTTP; docs/openapi.json describes it."""
+    application = web.Application(client_max_size=settings.max_offer_bytes, middlewares=[guard.let_through])
+    application.on_response_prepare.append(cors(origins_of(settings)))
+    application.on_response_prepare.append(protection)
+    application.add_routes(Whip(name, roster, settings, policy, guard).routes())
+    application.add_routes(StudentPage(name, roster, settings, policy).routes())
     return application
 
 
-@asynccontextmanager
-async def _serving(application: web.Application, listener: socket.socket, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
-    # no access log: its lines would hold names and session secrets
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=2.0)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listener, ssl_context=tls).start()
-        yield
-    finally:
-        await runner.cleanup()
-
-
-def _listen(host_name: str, port: int) -> socket.socket:
+def _listen(settings: Settings) -> socket.socket:
+    host_name, port = settings.host, settings.port
     try:
         family, _, _, _, address = socket.getaddrinfo(host_name, port, type=socket.SOCK_STREAM)[0]
+        _check_that_it_is_closed(str(address[0]), settings)
         return socket.create_server(address[:2], family=family, backlog=128)
     except OSError as error:
         raise RoomRefused(f"cannot listen on {host_name} port {port}: {error.strerror or error}") from None
+
+
+def _check_that_it_is_closed(address: str, settings: Settings) -> None:
+    """Raises SettingsWrong for a room that everybody on a network could enter, unless that is said to be meant."""
+    reachable = not ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    if reachable and not settings.room_token.get_secret_value() and not settings.open_room:
+        raise SettingsWrong(
+            f"{PREFIX}HOST={settings.host} lets others than this machine reach the room: "
+            f"set {PREFIX}ROOM_TOKEN, or {PREFIX}OPEN_ROOM=true to let everybody in"
+        )
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -110,7 +150,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         # an empty password, so that an encrypted key fails instead of asking on the terminal
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")  # nosec B106
     except (OSError, ValueError) as error:
         raise RoomRefused(f"cannot use {settings.tls_certificate} with {settings.tls_key}: {error}") from None
     return context
@@ -119,6 +159,6 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 def _url(listener: socket.socket, *, secure: bool) -> str:
     address, port = listener.getsockname()[:2]
     # the address that means all addresses is none to connect to
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # nosec B104
     place = f"[{reachable}]" if ":" in reachable else reachable
     return f"{'https' if secure else 'http'}://{place}:{port}"

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from aiortc import RTCIceCandidate, RTCIceParameters
 from aiortc.sdp import GroupDescription, MediaDescription, SessionDescription, candidate_from_sdp
 
+from bot.rooms.reach import PUBLIC, CandidateGate, Reach
+
 BROKEN_SDP = (ValueError, AssertionError, KeyError, IndexError, TypeError, AttributeError, StopIteration)
 """What aiortc's parser raises on SDP that is not well formed; fuzzed in the tests."""
 
-MAX_CANDIDATES = 64
-"""ICE candidates taken from one publisher; a camera behind several networks has about ten."""
+MAX_LINES = 1000
+"""Lines of one offer; browsers write 100 to 300, and a few of aiortc's steps take the square of their number."""
+
+MAX_SECTIONS = 8
+"""Media sections of one offer; a camera and a microphone are two."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}")
 _ICE_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
@@ -37,19 +42,21 @@ class Offer:
     ice_ufrag: str
     ice_pwd: str
     codecs: tuple[str, ...]
+    gate: CandidateGate
+    """What decides on candidates that come later."""
 
 
-def read_offer(text: str) -> Offer:
-    """Read the SDP of an offer; raises OfferMalformed or OfferUnacceptable."""
-    if not text.strip():
-        raise OfferMalformed("the body holds no SDP")
+def read_offer(text: str, reach: Reach = PUBLIC) -> Offer:
+    """Read the SDP of an offer whose candidates have that reach; raises OfferMalformed or OfferUnacceptable."""
+    _check_size(text)
     description = _parse(text)
     _check_kinds(description.media)
     for media in description.media:
         _check_section(media)
     _check_bundle(description)
     camera = _camera(description.media)
-    _unite(description)
+    gate = CandidateGate(reach)
+    _unite(description, gate)
     _simplify(description)
     ice_ufrag, ice_pwd = _ice_credentials(description.media[0])
     return Offer(
@@ -59,24 +66,26 @@ def read_offer(text: str) -> Offer:
         ice_ufrag=ice_ufrag,
         ice_pwd=ice_pwd,
         codecs=_codecs(description.media),
+        gate=gate,
     )
 
 
-def usable_candidates(values: Iterable[str]) -> list[RTCIceCandidate]:
-    """The candidates that an RTP component over UDP can use; others are left out (RFC 9725, section 4.3.2).
-
-    Raises OfferMalformed for a line that is no candidate.
-    """
+def read_candidates(values: Iterable[str]) -> list[RTCIceCandidate]:
+    """The candidates of `a=candidate:` lines, wherever they point; raises OfferMalformed for a line that is none."""
     try:
-        candidates = [candidate_from_sdp(value) for value in values]
+        return [candidate_from_sdp(value) for value in values]
     except BROKEN_SDP:
         raise OfferMalformed("a line of candidates is not well formed") from None
-    return _usable(candidates)
 
 
-def _usable(candidates: list[RTCIceCandidate]) -> list[RTCIceCandidate]:
-    usable = [each for each in candidates if each.protocol.lower() == "udp" and each.component == 1 and 0 < each.port < 65_536]
-    return usable[:MAX_CANDIDATES]
+def _check_size(text: str) -> None:
+    if not text.strip():
+        raise OfferMalformed("the body holds no SDP")
+    lines = text.splitlines()
+    if len(lines) > MAX_LINES:
+        raise OfferMalformed(f"the SDP has more than {MAX_LINES} lines")
+    if sum(line.startswith("m=") for line in lines) > MAX_SECTIONS:
+        raise OfferMalformed(f"the SDP has more than {MAX_SECTIONS} media sections")
 
 
 def _parse(text: str) -> SessionDescription:
@@ -139,15 +148,16 @@ def _camera(sections: list[MediaDescription]) -> MediaDescription:
     return cameras[0]
 
 
-def _unite(description: SessionDescription) -> None:
-    """Give all sections the one transport that they share.
+def _unite(description: SessionDescription, gate: CandidateGate) -> None:
+    """Give all sections the one transport that they share, with the candidates that the gate takes.
 
     aiortc keeps the candidates of the last section only, and stops the shared transport if the group names
     another section first.
     """
     sections = description.media
-    candidates = _usable([candidate for media in sections for candidate in media.ice_candidates])
-    complete = any(media.ice_candidates_complete for media in sections)
+    candidates = gate.take(candidate for media in sections for candidate in media.ice_candidates)
+    # whose candidates were left out may still be found by a check of their own, which a complete list would rule out
+    complete = any(media.ice_candidates_complete for media in sections) and not gate.left_out
     for media in sections:
         media.ice_candidates, media.ice_candidates_complete = candidates, complete
         # without a port aiortc would write no a=rtcp-mux; 9 is the one that means none
@@ -160,6 +170,10 @@ def _simplify(description: SessionDescription) -> None:
     for media in description.media:
         media.msid = None
         media.ssrc = [each for each in media.ssrc if 0 <= each.ssrc < 1 << 32]
+        # who leaves the choice begins the handshake: aiortc takes the RSA certificates of GStreamer's publishers of DTLS
+        # clients alone, and RFC 9725, section 4.4, expects a publisher's server to be the DTLS server
+        if media.dtls is not None and media.dtls.role == "auto":
+            media.dtls.role = "client"
 
 
 def _codecs(sections: list[MediaDescription]) -> tuple[str, ...]:

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 from aiortc import RTCConfiguration
+from aiortc.exceptions import InvalidStateError
 
-from bot.rooms import Departure, Happening, Participant
+from bot.rooms import ConsentChanged, Departure, Happening, Participant
 from bot.rooms.offer import Offer
+from bot.rooms.refusals import Refusals
 from bot.rooms.session import WhipSession
 
 logger = logging.getLogger(__name__)
@@ -18,21 +21,42 @@ class RoomFull(Exception):
     """No place for another publisher at present; its text is one line of reason."""
 
 
+class NetworkFull(Exception):
+    """Too many publishers from one network are connecting at present; its text is one line of reason."""
+
+
+class SessionOver(Exception):
+    """The session's connection is at its end, so nothing can be received over it."""
+
+
+NO_PLACE = "publisher_place"
+"""The reason by which publishers without a place are counted."""
+
+PLACES = 4
+"""Happenings that may come of a publisher with nobody asking again: the coming, a yes, its withdrawal, the departure."""
+
+PLACES_OF_A_YES = 2
+"""Those of them that a yes brings: the camera's coming, and the yes."""
+
+
 class Roster:
     """The publishers of a room; each is held by a task of `tasks` until their connection ends.
 
-    Happenings wait in a queue that is bounded by refusing newcomers: who is let in has a place for their arrival
-    and one for their departure. `refused` counts those who were not let in for want of a place.
+    Happenings wait in a queue that is bounded by refusing newcomers, and whoever changes their mind to a yes: everybody
+    inside has a place for their withdrawal and their departure.
     """
 
-    def __init__(self, limit: int, configuration: RTCConfiguration, tasks: asyncio.TaskGroup, connect_seconds: float) -> None:
-        self.refused = 0
+    def __init__(
+        self, limit: int, configuration: RTCConfiguration, tasks: asyncio.TaskGroup, connect_seconds: float, connecting_limit: int
+    ) -> None:
+        self._refusals = Refusals()
+        self._connecting_limit = connecting_limit
         self._limit = limit
         self._configuration = configuration
         self._tasks = tasks
         self._connect_seconds = connect_seconds
         self._sessions: dict[str, WhipSession] = {}
-        self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue(4 * limit + 1)
+        self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue(2 * PLACES * limit + 1)
         self._closed = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -40,10 +64,20 @@ class Roster:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    async def admit(self, offer: Offer, participant: Participant) -> tuple[WhipSession, str]:
-        """Let a publisher in: their session and the SDP answer. Raises RoomFull or OfferUnacceptable."""
-        self._check_for_a_place()
-        session = WhipSession(participant, offer, self._configuration)
+    @property
+    def refused(self) -> int:
+        """Publishers who were not let in for want of a place."""
+        return self._refusals[NO_PLACE]
+
+    async def admit(
+        self, offer: Offer, participant: Participant, yes_from: str | None = None, *, may_be_read: bool = True, network: str = ""
+    ) -> tuple[WhipSession, str]:
+        """Let a publisher in: their session and the SDP answer. Raises RoomFull, NetworkFull or OfferUnacceptable.
+
+        `yes_from` is where their consent comes from; without `may_be_read` none counts. `network` is where they come from.
+        """
+        self._check_for_a_newcomer(network)
+        session = WhipSession(participant, offer, self._configuration, may_be_read=may_be_read, network=network)
         self._sessions[session.secret] = session
         self._empty.clear()
         async with AsyncExitStack() as unless_admitted:
@@ -52,10 +86,26 @@ class Roster:
             if self._closed:
                 raise RoomFull("the room is closing")
             unless_admitted.pop_all()
-        self._happenings.put_nowait(session.happening())
+        self._tell_of_coming(session, yes_from)
         self._tasks.create_task(self._hold(session))
         logger.info("participant %s came, %d in the room", participant.id, len(self))
         return session, answer
+
+    async def consent(self, session: WhipSession, granted: bool, source: str) -> None:
+        """Take in a publisher's yes or no, said again or for the first time. Raises RoomFull, of a yes, or SessionOver."""
+        async with session.one_mind_at_a_time:
+            if session.participant.consent == granted:
+                return
+            if not granted:
+                self._happenings.put_nowait(ConsentChanged(session.participant.id, False, source))
+                await session.end_reading()
+                return
+            self._check_for_a_place(PLACES_OF_A_YES)
+            try:
+                await session.begin_to_read()
+            except InvalidStateError:
+                raise SessionOver from None
+            self._tell_of_coming(session, source)
 
     def find(self, secret: str) -> WhipSession | None:
         """The session with that secret, unless it has ended."""
@@ -80,13 +130,34 @@ class Roster:
         while (happening := await self._happenings.get()) is not None:
             yield happening
 
-    def _check_for_a_place(self) -> None:
+    def _tell_of_coming(self, session: WhipSession, yes_from: str | None) -> None:
+        self._happenings.put_nowait(session.happening())
+        if session.participant.consent:
+            self._happenings.put_nowait(ConsentChanged(session.participant.id, True, yes_from or "room"))
+
+    def _check_for_a_newcomer(self, network: str) -> None:
         if self._closed:
             raise RoomFull("the room is closing")
-        # those inside are owed a departure, a newcomer two places; the last place is for the end
-        spoken_for = self._happenings.qsize() + 2 * len(self) + 2
-        if len(self) >= self._limit or spoken_for >= self._happenings.maxsize:
-            self.refused += 1
+        try:
+            if len(self) >= self._limit:
+                raise RoomFull("the room is full")
+            self._check_for_a_place(PLACES)
+            self._check_the_crowd(network)
+        except (RoomFull, NetworkFull):
+            self._refusals.note(NO_PLACE)
+            raise
+
+    def _check_the_crowd(self, network: str) -> None:
+        """Keep some of the room's places from those who may never come to be connected."""
+        connecting = Counter(each.network for each in self._sessions.values() if each.connecting)
+        if connecting.total() >= self._connecting_limit:
+            raise RoomFull("too many are joining at this moment")
+        if connecting[network] >= max(1, 2 * self._connecting_limit // 3):
+            raise NetworkFull("too many from your network are joining at this moment")
+
+    def _check_for_a_place(self, wanted: int) -> None:
+        # the last place is for the end
+        if self._happenings.qsize() + PLACES * len(self) + wanted >= self._happenings.maxsize:
             raise RoomFull("the room is full")
 
     async def _hold(self, session: WhipSession) -> None:

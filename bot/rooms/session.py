@@ -1,18 +1,24 @@
 """One publisher's connection, from the answered offer to its end."""
 
 import asyncio
+import logging
 import secrets
+from dataclasses import replace
 
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import OperationError
 
 from bot.peers import SETTLE_SECONDS, close_peer
-from bot.receiver import can_rebind, rebind
+from bot.receiver import Gate
 from bot.rooms import Arrival, Participant, Unseen
+from bot.rooms.allowance import Allowance
 from bot.rooms.billboard import Billboard
+from bot.rooms.datagrams import DatagramGuard, guard_datagrams
 from bot.rooms.fragment import Fragment
-from bot.rooms.offer import MAX_CANDIDATES, Offer, OfferUnacceptable
+from bot.rooms.offer import Offer, OfferUnacceptable
 from pipeline.coverage import Coverage
+
+logger = logging.getLogger(__name__)
 
 NEEDED = "VP8 or H264 baseline with packetization-mode 1 is needed, and opus or G.711 where there is audio"
 
@@ -22,20 +28,42 @@ GOODBYE_SECONDS = 0.5
 """How long a connection that came to its end waits for its publisher's DELETE, which goes another way and may come later."""
 
 
-class WhipSession:
-    """A WHIP session (RFC 9725, section 2); who knows its secret may steer it."""
+YESES_AT_ONCE, YESES_PER_SECOND = 20, 0.1
+"""How often a publisher may change their mind to a yes: each is kept for long, and takes a new decoder."""
 
-    def __init__(self, participant: Participant, offer: Offer, configuration: RTCConfiguration) -> None:
+
+class WhipSession:
+    """A WHIP session (RFC 9725, section 2); who knows its secret may steer it.
+
+    The camera is negotiated whether its owner consents or not, so that they can change their mind; without consent it is
+    behind a closed gate. `may_be_read` says whether their consent counts in this room,
+    `network` where they came from by HTTP.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        offer: Offer,
+        configuration: RTCConfiguration,
+        *,
+        may_be_read: bool = True,
+        network: str = "",
+    ) -> None:
         self.participant = participant
+        self.may_be_read = may_be_read
         self.offer = offer
         self.secret = secrets.token_urlsafe(24)
         self.etag = f'"{secrets.token_urlsafe(9)}"'
         self.mood = Billboard()
         self.reason = ""
-        self.candidates = 0
+        self.network = network
+        self.one_mind_at_a_time = asyncio.Lock()
+        self.yeses = Allowance(YESES_PER_SECOND, YESES_AT_ONCE, asyncio.get_running_loop().time())
         self._peer = RTCPeerConnection(configuration)
         self._peer.on("connectionstatechange", self._note_state)
+        self._gate: Gate | None = None
         self._camera: MediaStreamTrack | None = None
+        self._datagrams: list[DatagramGuard] = []
         self._settled = asyncio.Event()
         self._ended = asyncio.Event()
         self._goodbye: asyncio.TimerHandle | None = None
@@ -45,30 +73,53 @@ class WhipSession:
         """Whether the connection is at its end; it may still be closing."""
         return self._ended.is_set()
 
+    @property
+    def connecting(self) -> bool:
+        """Whether the connection is neither up yet nor at its end."""
+        return not self._settled.is_set() and not self.ended
+
+    @property
+    def datagrams_dropped(self) -> int:
+        """What came to the connection's sockets and was neither its publisher's nor within bounds."""
+        return sum(guard.dropped for guard in self._datagrams)
+
     async def answer(self) -> str:
         """The SDP answer, with all of the room's candidates; raises OfferUnacceptable if no codec fits."""
         try:
             await self._peer.setRemoteDescription(RTCSessionDescription(self.offer.sdp, "offer"))
         except OperationError:
             raise OfferUnacceptable(f"{NEEDED}; offered: {', '.join(self.offer.codecs) or 'none'}") from None
-        self._take_the_camera()
+        await self._take_the_camera()
         await self._peer.setLocalDescription(await self._peer.createAnswer())
+        self._datagrams = guard_datagrams(self._peer)
         return self._peer.localDescription.sdp
 
     def happening(self) -> Arrival | Unseen:
-        """What the room tells of this publisher's coming."""
+        """What the room tells of this publisher at present."""
         if self._camera is None:
             return Unseen(self.participant, Coverage.NOT_CONSENTED)
         return Arrival(self.participant, self._camera)
 
+    async def begin_to_read(self) -> None:
+        """Let the camera in, with its owner's consent; raises InvalidStateError if the connection is at its end."""
+        assert self._gate is not None, "there is an answer"
+        self._camera = await self._gate.open()
+        self.participant = replace(self.participant, consent=True)
+
+    async def end_reading(self) -> None:
+        """Shut the camera out from this moment on, its owner does not consent; returns once its decoder has ended."""
+        assert self._gate is not None, "there is an answer"
+        self._camera = None
+        self.participant = replace(self.participant, consent=False)
+        await self._gate.close()
+
     async def trickle(self, fragment: Fragment) -> None:
-        """Take in more of the publisher's candidates, up to a bound; the rest are ignored."""
-        for candidate in fragment.candidates[: MAX_CANDIDATES - self.candidates]:
-            self.candidates += 1
+        """Take in those of the publisher's further candidates that the offer's gate takes; the rest are ignored."""
+        for candidate in self.offer.gate.take(fragment.candidates):
             # all sections share the transport of the first
             candidate.sdpMid = self.offer.mids[0]
             await self._peer.addIceCandidate(candidate)
-        if fragment.complete:
+        if fragment.complete and not self.offer.gate.left_out:
             await self._peer.addIceCandidate(None)
 
     def end(self, reason: str) -> None:
@@ -90,18 +141,19 @@ class WhipSession:
 
     async def close(self) -> None:
         """Close the connection, whatever its state."""
+        if self.datagrams_dropped:
+            logger.info("participant %s: %d datagrams were dropped", self.participant.id, self.datagrams_dropped)
         await close_peer(self._peer, 0 if self.reason == NEVER_CONNECTED else SETTLE_SECONDS)
 
-    def _take_the_camera(self) -> None:
-        """Receive the camera, if there is consent, and nothing else: what is inactive is never decoded."""
+    async def _take_the_camera(self) -> None:
+        """Put the camera behind a gate, open if there is consent, and take nothing else: what is inactive is never decoded."""
         for transceiver in self._peer.getTransceivers():
-            if transceiver.mid == self.offer.camera_mid and self.participant.consent:
-                if can_rebind():
-                    # not strict: some publishers send with another SSRC than they offered, and nobody else is here
-                    rebind(self._peer, transceiver.mid, strict=False)
-                self._camera = transceiver.receiver.track
+            if transceiver.mid == self.offer.camera_mid:
+                self._gate = Gate(self._peer, transceiver.mid)
             else:
                 transceiver.direction = "inactive"
+        if self.participant.consent:
+            await self.begin_to_read()
 
     def _give_up(self) -> None:
         if not self._settled.is_set():

@@ -1,11 +1,15 @@
 """The page on which a student joins the local room, and the mood shown back to them there."""
 
 import json
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from urllib.parse import quote
 
 from aiohttp import ClientConnectionResetError, web
 
+from bot.consent import NO_VISITORS, ConsentPolicy
 from bot.rooms.ice import ice_servers_as_json
 from bot.rooms.roster import Roster
 from bot.rooms.tokens import check_token
@@ -15,27 +19,21 @@ from pipeline.mood import Mood
 HEARTBEAT_SECONDS = 15.0
 """Silence after which a comment is sent, so that proxies keep the stream and a reader who is gone is noticed."""
 
-_TYPES = {"index.html": "text/html", "page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}
+MOST_READERS = 3
+"""Streams of one student's moods at a time: the page, once more, and one that is being replaced."""
 
-_PROTECTION = {
-    "Content-Security-Policy": (
-        "default-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "camera=(self), microphone=()",
-    "Cache-Control": "no-cache",
-}
+_TYPES = {"index.html": "text/html", "page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}
 
 
 class StudentPage:
     """The page, its settings, and the stream of a student's own mood."""
 
-    def __init__(self, name: str, roster: Roster, settings: Settings) -> None:
+    def __init__(self, name: str, roster: Roster, settings: Settings, policy: ConsentPolicy) -> None:
         self._name = name
         self._roster = roster
         self._token = settings.room_token
-        self._configuration = _configuration(name, settings)
+        self._readers: dict[str, list[web.Request]] = defaultdict(list)
+        self._configuration = _configuration(name, settings, policy)
         folder = files("bot.rooms") / "page"
         self._files = {file: (folder / file).read_bytes() for file in _TYPES}
 
@@ -45,13 +43,14 @@ class StudentPage:
             web.get("/", self.page),
             *(web.get(f"/{file}", self.page) for file in _TYPES),
             web.get("/configuration.json", self.configuration),
-            web.get("/whip/{room}/{secret}/mood", self.mood),
+            web.get("/whip/{room:[^/]+}/{secret}/mood", self.mood),
         ]
 
     async def page(self, request: web.Request) -> web.Response:
         """One of the page's files."""
         file = request.path.removeprefix("/") or "index.html"
-        return web.Response(body=self._files[file], content_type=_TYPES[file], charset="utf-8", headers=_PROTECTION)
+        headers = {"Cache-Control": "no-cache"}
+        return web.Response(body=self._files[file], content_type=_TYPES[file], charset="utf-8", headers=headers)
 
     async def configuration(self, request: web.Request) -> web.Response:
         """What the page must know to publish; for bearers of the token only, as it may hold TURN credentials."""
@@ -66,15 +65,31 @@ class StudentPage:
         session = self._roster.find(request.match_info["secret"])
         if session is None or request.match_info["room"] != self._name:
             raise web.HTTPNotFound(text="there is no such session")
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        await response.prepare(request)
+        with self._reading(session.secret, request):
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+            await response.prepare(request)
+            try:
+                await response.write(b"retry: 1000\n\n")
+                async for mood in session.mood.follow(HEARTBEAT_SECONDS):
+                    await response.write(_as_event(mood))
+            except ClientConnectionResetError:
+                pass  # the reader went away
+            return response
+
+    @contextmanager
+    def _reading(self, secret: str, request: web.Request) -> Iterator[None]:
+        """Count a reader of a session's moods while the block runs; raises HTTPTooManyRequests for one too many."""
+        readers = self._readers[secret]
+        # one whose connection is gone does not count, though it takes until the next heartbeat to notice
+        if sum(each.transport is not None for each in readers) >= MOST_READERS:
+            raise web.HTTPTooManyRequests(text="too many are reading these moods", headers={"Retry-After": "15"})
+        readers.append(request)
         try:
-            await response.write(b"retry: 1000\n\n")
-            async for mood in session.mood.follow(HEARTBEAT_SECONDS):
-                await response.write(_as_event(mood))
-        except ClientConnectionResetError:
-            pass  # the reader went away
-        return response
+            yield
+        finally:
+            readers.remove(request)
+            if not readers:
+                self._readers.pop(secret, None)
 
 
 def _as_event(mood: Mood | None) -> bytes:
@@ -84,7 +99,7 @@ def _as_event(mood: Mood | None) -> bytes:
     return f"data: {json.dumps(data)}\n\n".encode()
 
 
-def _configuration(name: str, settings: Settings) -> dict[str, object]:
+def _configuration(name: str, settings: Settings, policy: ConsentPolicy) -> dict[str, object]:
     return {
         "room": name,
         "whip": f"/whip/{quote(name, safe='')}",
@@ -92,4 +107,17 @@ def _configuration(name: str, settings: Settings) -> dict[str, object]:
         "height": settings.page_height,
         "frames_per_second": settings.page_frames_per_second,
         "ice_servers": ice_servers_as_json(settings),
+        "unread_because": "" if policy.reads_visitors else NO_VISITORS,
+        "published": _published(settings),
+    }
+
+
+def _published(settings: Settings) -> dict[str, object]:
+    """What a student must know before they agree: what is published of them, under which name, and for how long it stays."""
+    return {
+        "level": settings.publication,
+        "names": settings.names,
+        "retention_hours": settings.retention_hours,
+        "withdrawal_erases": settings.withdrawal_erases,
+        "record_days": settings.audit_retention_days,
     }

@@ -6,11 +6,16 @@ from aiohttp import web
 from pydantic import SecretStr
 
 
-def check_token(request: web.Request, token: SecretStr) -> None:
-    """Raises HTTPUnauthorized if a token is set and the request does not bear it."""
+def bears_token(request: web.Request, token: SecretStr) -> bool:
+    """Whether the request bears the token, or none is set."""
     expected = token.get_secret_value()
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if expected and not (scheme.lower() == "bearer" and _same(given.strip(), expected)):
+    return not expected or (scheme.lower() == "bearer" and _same(given.strip(), expected))
+
+
+def check_token(request: web.Request, token: SecretStr) -> None:
+    """Raises HTTPUnauthorized if a token is set and the request does not bear it."""
+    if not bears_token(request, token):
         raise web.HTTPUnauthorized(text="a bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
 
 

@@ -1,16 +1,20 @@
 """The WHIP endpoint and its sessions over HTTP (RFC 9725)."""
 
+import asyncio
+import math
 import secrets
 import unicodedata
 from urllib.parse import quote
 
 from aiohttp import web
 
+from bot.consent import NO_VISITORS, ConsentPolicy, said_in_words
 from bot.rooms import Participant
 from bot.rooms.fragment import read_fragment
+from bot.rooms.guard import Guard
 from bot.rooms.ice import ice_server_links
-from bot.rooms.offer import OfferMalformed, OfferUnacceptable, read_offer
-from bot.rooms.roster import RoomFull, Roster
+from bot.rooms.offer import Offer, OfferMalformed, OfferUnacceptable, read_offer
+from bot.rooms.roster import NetworkFull, RoomFull, Roster, SessionOver
 from bot.rooms.session import WhipSession
 from bot.rooms.tokens import check_token
 from bot.settings import Settings
@@ -18,27 +22,37 @@ from bot.settings import Settings
 SDP = "application/sdp"
 SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
 LONGEST_NAME = 80
-RETRY_AFTER_SECONDS = 5
+RETRY_AFTER = {"Retry-After": "5"}
+
+TICKET = "Classmood-Ticket"
+"""The header in which the students that the bot itself simulates bring what tells them from visitors."""
+
+SAID_THERE = "page"
+"""Where a yes by this interface comes from, as events name it."""
 
 
 class Whip:
     """Lets publishers into one room. Every refusal is one line of text/plain."""
 
-    def __init__(self, name: str, roster: Roster, settings: Settings) -> None:
+    def __init__(self, name: str, roster: Roster, settings: Settings, policy: ConsentPolicy, guard: Guard) -> None:
         self._name = name
         self._roster = roster
+        self._policy = policy
+        self._guard = guard
         self._token = settings.room_token
         self._links = ice_server_links(settings)
 
     def routes(self) -> list[web.RouteDef]:
         """GET, HEAD and PUT have no route: they are reserved and get 405 (RFC 9725, sections 4.1 and 4.2)."""
-        session = "/whip/{room}/{secret}"
+        session = "/whip/{room:[^/]+}/{secret}"
         return [
-            web.post("/whip/{room}", self.publish),
-            web.options("/whip/{room}", self.options),
+            web.post("/whip/{room:[^/]+}", self.publish),
+            web.options("/whip/{room:[^/]+}", self.options),
             web.patch(session, self.trickle),
             web.delete(session, self.leave),
             web.options(session, self.session_options),
+            web.put(f"{session}/consent", self.consent),
+            web.options(f"{session}/consent", self.consent_options),
         ]
 
     async def publish(self, request: web.Request) -> web.Response:
@@ -47,14 +61,15 @@ class Whip:
         self._check_room(request)
         text = await _body(request, SDP)
         try:
-            session, answer = await self._roster.admit(read_offer(text), _participant(request))
+            session, answer = await self._admit(read_offer(text, self._guard.reach(request)), request)
         except OfferMalformed as refusal:
             raise web.HTTPBadRequest(text=str(refusal)) from None
         except OfferUnacceptable as refusal:
             raise web.HTTPNotAcceptable(text=str(refusal)) from None
         except RoomFull as refusal:
-            retry_after = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-            raise web.HTTPServiceUnavailable(text=str(refusal), headers=retry_after) from None
+            raise _full(refusal) from None
+        except NetworkFull as refusal:
+            raise web.HTTPTooManyRequests(text=str(refusal), headers=RETRY_AFTER) from None
         return self._created(session, answer)
 
     async def trickle(self, request: web.Request) -> web.Response:
@@ -79,6 +94,24 @@ class Whip:
         self._find(request).end("left")
         return web.Response()
 
+    async def consent(self, request: web.Request) -> web.Response:
+        """Take in a yes or a no of a publisher who is connected. What is neither is a no, and is told to be one."""
+        session = self._find(request)
+        word = (await request.read()).decode(errors="replace").strip().lower()
+        if word == "yes" and not session.may_be_read:
+            raise web.HTTPForbidden(text=NO_VISITORS)
+        if word == "yes":
+            _spend_a_yes(session)
+        try:
+            await self._roster.consent(session, word == "yes", SAID_THERE)
+        except RoomFull as refusal:
+            raise _full(refusal) from None
+        except SessionOver:
+            raise web.HTTPNotFound(text="there is no such session") from None
+        if word not in ("yes", "no"):
+            raise web.HTTPBadRequest(text="the body must be yes or no, and was taken for no")
+        return web.Response(status=204)
+
     async def options(self, request: web.Request) -> web.Response:
         """Say what may be posted; without a token, which a preflight request cannot bear."""
         return web.Response(headers={"Accept-Post": SDP})
@@ -86,6 +119,18 @@ class Whip:
     async def session_options(self, request: web.Request) -> web.Response:
         """Say what a session may be patched with."""
         return web.Response(headers={"Accept-Patch": SDP_FRAGMENT})
+
+    async def consent_options(self, request: web.Request) -> web.Response:
+        """Let pages of other origins ask whether they may; the answer is in the headers of CORS."""
+        return web.Response(headers={"Allow": "OPTIONS, PUT"})
+
+    async def _admit(self, offer: Offer, request: web.Request) -> tuple[WhipSession, str]:
+        participant_id = secrets.token_urlsafe(9)
+        may_be_read = self._policy.admits(request.headers.get(TICKET, ""))
+        yes_from = self._policy.granted(participant_id, _said(request), SAID_THERE) if may_be_read else None
+        participant = Participant(participant_id, _name(request), consent=yes_from is not None)
+        network = self._guard.client(request).network
+        return await self._roster.admit(offer, participant, yes_from, may_be_read=may_be_read, network=network)
 
     def _created(self, session: WhipSession, answer: str) -> web.Response:
         response = web.Response(status=201, text=answer, content_type=SDP)
@@ -131,11 +176,25 @@ def _check_entity_tag(request: web.Request, session: WhipSession) -> None:
         raise web.HTTPPreconditionFailed(text="the entity-tag is not the session's")
 
 
-def _participant(request: web.Request) -> Participant:
-    """Publishing is the act of consent; `consent=no` is for who wants to be in the room unread."""
+def _spend_a_yes(session: WhipSession) -> None:
+    """A no is taken however often it comes; raises HTTP error 429 after too many yeses."""
+    now = asyncio.get_running_loop().time()
+    if not session.yeses.spend(now):
+        seconds = math.ceil(session.yeses.wait_seconds(now))
+        text = f"too many changes of mind, try again in {seconds} s"
+        raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": str(seconds)})
+
+
+def _full(refusal: RoomFull) -> web.HTTPServiceUnavailable:
+    return web.HTTPServiceUnavailable(text=str(refusal), headers=RETRY_AFTER)
+
+
+def _name(request: web.Request) -> str:
     name = "".join(each for each in request.query.get("name", "") if unicodedata.category(each)[0] != "C")
-    return Participant(
-        id=secrets.token_urlsafe(9),
-        name=name.strip()[:LONGEST_NAME].strip() or "student",
-        consent=request.query.get("consent") != "no",
-    )
+    return name.strip()[:LONGEST_NAME].strip() or "student"
+
+
+def _said(request: web.Request) -> bool | None:
+    """What the query says by `consent`: one who says several things does not say yes."""
+    words = request.query.getall("consent", [])
+    return all(map(said_in_words, words)) if words else None

@@ -19,7 +19,7 @@ from pipeline.events import BotStatus
 from pipeline.keys import Keys
 from pipeline.mood import MoodRules, Moods
 from pipeline.publish import Publisher
-from pipeline.summary import summarise
+from pipeline.summary import ClassFigures
 from tests.fakes import Clock
 from tests.redis_servers import PROGRAMS, running_redis
 from tests.scripted_class import ScriptedClass
@@ -57,11 +57,11 @@ async def measure(redis: Redis, students: int, minutes: float, sample_seconds: f
 
 async def _play(publisher: Publisher, clock: Clock, students: int, minutes: float, sample_seconds: float) -> None:
     moods = Moods(publisher.publish, "custom_cnn@0123abcd", MoodRules(sample_seconds=sample_seconds))
-    klass = ScriptedClass(moods, students, clock())
+    klass, figures = ScriptedClass(moods, students, clock()), ClassFigures(5)
     looks = 0
     for turn in range(round(minutes * 60 * LOOKS_PER_SECOND)):
         if turn % (EVERY_SECONDS * LOOKS_PER_SECOND) == 0:
-            publisher.publish(summarise(moods.present(), 5))
+            publisher.publish(figures.summary(moods.present(), clock()))
             publisher.publish(_status(students, looks))
         for _ in klass.looks(clock(), BATCH):
             await publisher.flush(60)

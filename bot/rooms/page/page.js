@@ -3,6 +3,7 @@
 const element = (id) => document.getElementById(id);
 const [form, nameField, consent, joinButton, leaveButton] = ["form", "name", "consent", "join", "leave"].map(element);
 const [stage, preview, moodLabel, statusLine] = ["stage", "preview", "mood", "status"].map(element);
+const [sign, readingButton] = ["sign", "reading"].map(element);
 
 // in the fragment, which browsers keep to themselves; a query would stand in logs
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -31,21 +32,43 @@ class Trouble extends Error {}
 /** The one present connection, or null. */
 let present = null;
 
+/** Why nobody who joins by this page is read, or an empty text. */
+let unreadBecause = "";
+
 function say(text, kind = "news") {
   statusLine.textContent = text;
   statusLine.dataset.kind = kind;
 }
 
 function showState(state) {
+  const focused = document.activeElement;
+  const isNew = stage.dataset.state !== state;
   stage.dataset.state = state;
   leaveButton.hidden = state !== "on";
   joinButton.hidden = state === "on";
   nameField.disabled = consent.disabled = state !== "off";
-  joinButton.disabled = state !== "off" || !consent.checked;
+  joinButton.disabled = state !== "off" || !(consent.checked || unreadBecause);
+  readingButton.hidden = state !== "on" || Boolean(unreadBecause);
+  sign.hidden = state !== "on";
   if (state === "off") {
     moodLabel.hidden = true;
     preview.srcObject = null;
   }
+  if (isNew && (focused === document.body || focused?.hidden)) keepFocus();
+}
+
+/** Whoever uses the keyboard must not lose their place with a button that went away. */
+function keepFocus() {
+  [readingButton, leaveButton, joinButton].find((button) => !button.hidden)?.focus();
+}
+
+/** The sign over the picture, and the one button, say whether the student is being read. */
+function showReading(here, isRead) {
+  here.isRead = consent.checked = isRead; // whoever stops it and leaves is asked again
+  if (!isRead) moodLabel.hidden = true;
+  sign.dataset.read = isRead ? "yes" : "no";
+  sign.textContent = isRead ? "You are being read" : "You are not being read";
+  readingButton.textContent = isRead ? "Stop reading me" : "Let me be read again";
 }
 
 async function ask(url, options = {}) {
@@ -103,7 +126,8 @@ function gathered(peer) {
 async function publish(peer, configuration) {
   await peer.setLocalDescription();
   await gathered(peer);
-  const url = `${configuration.whip}?${new URLSearchParams({ name: nameField.value.trim() })}`;
+  const consents = unreadBecause ? "no" : "yes";
+  const url = `${configuration.whip}?${new URLSearchParams({ name: nameField.value.trim(), consent: consents })}`;
   const headers = { "Content-Type": "application/sdp" };
   const response = await ask(url, { method: "POST", headers, body: peer.localDescription.sdp });
   const session = new URL(response.headers.get("Location"), response.url).href;
@@ -112,6 +136,7 @@ async function publish(peer, configuration) {
 }
 
 function showMood({ coverage, emotion, confidence }) {
+  if (!present?.isRead) return; // it was on its way when the student stopped it
   const reading = emotion === "unknown" || !emotion ? "Not sure" : `You look ${LOOKS[emotion] ?? emotion}`;
   const percent = emotion && emotion !== "unknown" ? ` · ${Math.round(confidence * 100)} %` : "";
   const text = COVERAGE[coverage] ?? reading + percent;
@@ -130,10 +155,50 @@ function followMood(session) {
   return source;
 }
 
+function inTheRoom() {
+  if (unreadBecause) return `You are in the room, and you are not being read: ${unreadBecause}.`;
+  return present.isRead ? "You are in the room, and you are being read." : "You are in the room, and you are not being read.";
+}
+
+/** Stop being read, or begin again. While it is stopped, the camera's picture does not leave this device. */
+async function changeReading() {
+  const here = present;
+  if (!here?.session || here.changing) return;
+  here.changing = true;
+  try {
+    await (here.isRead ? stopReading(here) : beginReading(here));
+    if (present === here) say(inTheRoom());
+  } catch (error) {
+    say(error.message, "trouble");
+  } finally {
+    here.changing = false;
+  }
+}
+
+async function stopReading(here) {
+  await here.sender.replaceTrack(null);
+  showReading(here, false);
+  try {
+    await tellConsent(here, "no");
+  } catch (error) {
+    // a room that did not hear it would go on taking the student's yes for granted
+    if (present === here) leave();
+    throw new Trouble(`${error.message} You have left instead, and are not being read.`);
+  }
+}
+
+async function beginReading(here) {
+  await tellConsent(here, "yes");
+  showReading(here, true);
+  await here.sender.replaceTrack(here.camera.getVideoTracks()[0]);
+}
+
+const tellConsent = (here, word) => ask(`${here.session}/consent`, { method: "PUT", body: word });
+
 function watchConnection(peer) {
   peer.addEventListener("connectionstatechange", () => {
     if (present?.peer !== peer) return;
-    if (peer.connectionState === "connected") say("You are in the room, and you are being read.");
+    if (peer.connectionState === "connected" && present.session) say(inTheRoom());
     else if (peer.connectionState === "disconnected") say("The connection is interrupted …", "trouble");
     else if (peer.connectionState === "failed") lose(present.session);
   });
@@ -175,21 +240,26 @@ async function join() {
   joining.camera = await openCamera(configuration);
   preview.srcObject = joining.camera;
   say("Joining …");
+  showReading(joining, !unreadBecause);
   const [track] = joining.camera.getVideoTracks();
   track.addEventListener("ended", leave);
   joining.peer = new RTCPeerConnection({ iceServers: configuration.ice_servers, bundlePolicy: "max-bundle" });
   watchConnection(joining.peer);
-  const transceiver = joining.peer.addTransceiver(track, { direction: "sendonly", streams: [joining.camera] });
+  // what would not be read is not sent either
+  const sent = unreadBecause ? "video" : track;
+  const transceiver = joining.peer.addTransceiver(sent, { direction: "sendonly", streams: [joining.camera] });
+  joining.sender = transceiver.sender;
   preferVp8(transceiver);
   joining.session = await publish(joining.peer, configuration);
-  await limit(transceiver.sender, configuration);
+  if (!unreadBecause) await limit(transceiver.sender, configuration);
   joining.moods = followMood(joining.session);
   showState("on");
+  if (joining.peer.connectionState === "connected") say(inTheRoom());
 }
 
 async function tryToJoin(event) {
   event.preventDefault();
-  if (present || !consent.checked) return;
+  if (present || !(consent.checked || unreadBecause)) return;
   try {
     await join();
   } catch (error) {
@@ -201,18 +271,48 @@ async function tryToJoin(event) {
   }
 }
 
-async function nameTheRoom() {
+/** What is published, so that whoever agrees knows to what. */
+function describePublication({ level, names, retention_hours: hours, withdrawal_erases: erases, record_days: days }) {
+  const kept = `It is kept for ${forHours(hours)}.`;
+  if (level === "aggregate") return `Published is the mood of the whole class alone, and nothing about you alone. ${kept}`;
+  const under = names ? "under the name that you give" : "under a pseudonym, not under your name";
+  const erased = erases ? " If you stop it, what was published of you is erased." : "";
+  const record = ` That you agreed, and until when, is kept for ${forHours(24 * days)}.`;
+  return `Your teacher receives the estimate ${under}. ${kept}${erased}${record}`;
+}
+
+function forHours(hours) {
+  const [count, unit] = hours >= 48 ? [hours / 24, "day"] : hours >= 1 ? [hours, "hour"] : [hours * 60, "minute"];
+  const rounded = Math.round(count * 10) / 10;
+  return `${rounded} ${unit}${rounded === 1 ? "" : "s"}`;
+}
+
+async function introduce() {
   try {
-    const { room } = await (await ask("configuration.json")).json();
+    const { room, published, unread_because: why } = await (await ask("configuration.json")).json();
     element("room").textContent = room;
+    element("published").textContent = describePublication(published);
+    element("name-hint").textContent = published.names ? "as your teacher sees it" : "your teacher sees a pseudonym instead";
+    if (why) introduceUnread(why);
   } catch (error) {
     say(error.message, "trouble");
   }
 }
 
+/** In a room that reads no visitors there is nothing to agree to. */
+function introduceUnread(why) {
+  unreadBecause = why;
+  element("notice").textContent = `You will not be read: ${why}. You can join all the same; your picture is not sent.`;
+  element("consent-field").hidden = true;
+  joinButton.textContent = "Join without being read";
+  showState(stage.dataset.state);
+  say("Nothing is sent before you join.");
+}
+
 form.addEventListener("submit", tryToJoin);
 consent.addEventListener("change", () => showState(stage.dataset.state));
+readingButton.addEventListener("click", changeReading);
 leaveButton.addEventListener("click", leave);
 window.addEventListener("pagehide", leave);
 showState("off");
-nameTheRoom();
+introduce();

@@ -1,0 +1,67 @@
+"""The command that marks a moment of the lesson: mark."""
+
+import argparse
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from bot.errors import RedisRefused, SettingsWrong
+from bot.redis_client import connect
+from bot.settings import Settings
+from pipeline.cancellation import cancellable
+from pipeline.keys import Keys
+from pipeline.markers import Marker, MarkRefused, mark
+from pipeline.publish import reason
+
+
+def add_mark_command(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command to the parser's."""
+    parser = command(commands, "mark", _mark, "mark a moment of the lesson, such as the beginning of an exercise")
+    parser.add_argument("room", metavar="ROOM")
+    parser.add_argument("label", metavar="LABEL", help="what begins, 1 to 60 characters")
+    parser.add_argument(
+        "--at", type=moment, metavar="TIME", help="another moment than now: 2026-01-31T09:15:00Z, 09:15, or 90s for so long ago"
+    )
+    parser.add_argument("--kind", default="", metavar="TEXT", help="free text for programs that read the mark")
+    parser.add_argument("--json", action="store_true", help="the mark as one JSON object")
+
+
+async def _mark(arguments: argparse.Namespace, settings: Settings) -> None:
+    marker = await make_mark(settings, arguments.room, arguments.label, arguments.at, arguments.kind)
+    if arguments.json:
+        print(marker.model_dump_json(), flush=True)
+    else:
+        from bot.cli import say
+
+        say(f"marked at {datetime.fromtimestamp(marker.at_ms / 1000).astimezone().isoformat(timespec='seconds')}")
+
+
+async def make_mark(settings: Settings, room: str, label: str, at_ms: int | None = None, kind: str = "") -> Marker:
+    """Mark a moment in a room; raises SettingsWrong for one out of bounds, RedisRefused if Redis refuses or is away."""
+    keys, retention_ms = Keys(settings.key_prefix, room), round(settings.retention_hours * 3_600_000)
+    async with connect(settings) as redis:
+        try:
+            return await cancellable(mark(redis, keys, label, at_ms, kind=kind, retention_ms=retention_ms))
+        except MarkRefused as error:
+            raise SettingsWrong(str(error)) from None
+        except RedisError as error:
+            raise RedisRefused(f"not marked: {reason(error)}") from None
+
+
+def moment(text: str) -> int:
+    """A moment that a person wrote, as milliseconds since the epoch.
+
+    A date and time after RFC 3339, where without an offset local time is meant; a time of today; or so long ago, as 90s or 5m.
+    Raises argparse.ArgumentTypeError.
+    """
+    if ago := re.fullmatch(r"-?(\d{1,6})([smh])", text):
+        return round(time.time() * 1000) - int(ago[1]) * {"s": 1000, "m": 60_000, "h": 3_600_000}[ago[2]]
+    try:
+        whole = f"{datetime.now():%Y-%m-%d}T{text}" if re.fullmatch(r"\d\d:\d\d(:\d\d)?", text) else text
+        return round(datetime.fromisoformat(whole).timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no moment such as 2026-01-31T09:15:00Z, 09:15 or 90s (ago)") from None

@@ -1,0 +1,69 @@
+"""The teacher's marks of a recorded class: a file beside the recording.
+
+A line in the recording itself would be no event to the programs that read it: marks have no place in the sequence.
+"""
+
+import logging
+from collections import deque
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from bot.recordings import recorded
+from bot.whole_files import write_whole
+from pipeline.cancellation import cancellable
+from pipeline.keys import Keys
+from pipeline.markers import Marker, MarkRefused, in_order, mark, marker_in, markers
+from pipeline.publish import reason
+
+logger = logging.getLogger(__name__)
+
+
+def marks_file(recording: str | Path) -> Path:
+    """The file beside a recording that holds its marks: class.markers.jsonl beside class.jsonl.gz."""
+    path = Path(recording)
+    return path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.jsonl')}.markers.jsonl")
+
+
+def read_marks(path: Path, *, must_be_there: bool = False) -> list[Marker]:
+    """The marks in a file, those that are none left out; raises RecordingUnusable if it cannot be read."""
+    if not must_be_there and not path.is_file():
+        return []
+    texts = [(line.text or b"").decode(errors="replace") for line in recorded(str(path))]
+    return in_order([marker for text in texts if (marker := marker_in({"marker": text})) is not None])
+
+
+async def keep_marks(redis: Redis, keys: Keys, recording: Path, since_ms: float) -> int:
+    """Write a room's marks from a moment on beside its recording, if there are any, and give how many.
+
+    Raises CannotWrite. A Redis that is away by then is logged: the recording itself is whole.
+    """
+    try:
+        kept = [marker for marker in await cancellable(markers(redis, keys)) if marker.at_ms >= since_ms]
+    except RedisError as error:
+        logger.warning("the marks of the lesson are not recorded: %s", reason(error))
+        return 0
+    if kept:
+        text = "".join(f"{marker.model_dump_json()}\n" for marker in kept)
+        write_whole(marks_file(recording), text.encode(), force=True)
+    return len(kept)
+
+
+class MarksToPlay:
+    """The marks of a recording, made again in Redis when their time comes."""
+
+    def __init__(self, recording: str, begins_ms: float, redis: Redis, keys: Keys, retention_ms: int) -> None:
+        self._waiting = deque((marker.at_ms - begins_ms, marker) for marker in read_marks(marks_file(recording)))
+        self._redis, self._keys, self._retention_ms = redis, keys, retention_ms
+
+    async def play(self, offset_ms: float, started_ms: int, now_ms: int | None) -> None:
+        """Make those that are due so long after the first event: now, or where that is None, as long after the start."""
+        while self._waiting and self._waiting[0][0] <= offset_ms:
+            marked_ms, marker = self._waiting.popleft()
+            at_ms = started_ms + round(marked_ms) if now_ms is None else now_ms
+            try:
+                made = mark(self._redis, self._keys, marker.label, at_ms, kind=marker.kind, retention_ms=self._retention_ms)
+                await cancellable(made)
+            except (RedisError, MarkRefused) as error:
+                logger.warning("a mark is left out: %s", reason(error) if isinstance(error, RedisError) else error)

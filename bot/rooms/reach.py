@@ -1,0 +1,139 @@
+"""Where the ICE candidates of a publisher may point: the room sends packets there before anybody has agreed to get any.
+
+Unchecked, that would be server-side request forgery over UDP (RFC 8445, section 19.5; RFC 8827, section 6.4).
+"""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+import ifaddr
+from aiortc import RTCIceCandidate
+
+Address = IPv4Address | IPv6Address
+
+MAX_CANDIDATES = 32
+"""ICE candidates taken from one publisher; a camera behind several networks has about ten."""
+
+MAX_CANDIDATES_PER_ADDRESS = 8
+"""Of those, how many may share an address: an offer that is not bundled yet has a port for each of its sections."""
+
+LOWEST_PORT = 1024
+"""Below it, services listen and no WebRTC endpoint does."""
+
+_TYPES = frozenset({"host", "srflx", "relay"})
+"""What can be signalled; peer-reflexive candidates show themselves (RFC 8445, section 5.1.1)."""
+
+_NOWHERE = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8",
+        "127.0.0.0/8",
+        "169.254.0.0/16",  # holds the metadata service of most clouds, 169.254.169.254
+        "168.63.129.16/32",  # the same of Azure, in public address space
+        "100.100.100.200/32",  # and of Alibaba Cloud
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/8",  # unspecified, loopback, and IPv4 in disguise
+        "64:ff9b::/32",  # IPv4 behind NAT64
+        "2001::/32",  # IPv4 within Teredo
+        "2002::/16",  # and within 6to4
+        "fd00:ec2::/32",  # the metadata service of AWS
+        "fe80::/10",
+        "fec0::/10",
+        "ff00::/8",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The addresses that a publisher's candidates may have beside public ones, and public ones that they may not have."""
+
+    private: bool = False
+    forbidden: frozenset[Address] = frozenset()
+
+    def allows(self, address: Address) -> bool:
+        """Whether packets may be sent there."""
+        if goes_nowhere(address) or address in self.forbidden:
+            return False
+        return self.private or address.is_global
+
+
+PUBLIC = Reach()
+ANYWHERE = Reach(private=True)
+"""Every address on which an endpoint may be; loopback, link-local and the like are none."""
+
+
+def reach_of(client: Address | None, *, private: bool) -> Reach:
+    """The reach of who asked by HTTP from that address, or from one that is not known.
+
+    Who comes from this machine may be on it. Who comes from a private network may be there, and `private` says that
+    everybody may. This machine's own addresses are open to nobody else: whatever listens there is not theirs.
+    """
+    own = own_addresses()
+    if client is not None and (client.is_loopback or client in own):
+        return ANYWHERE
+    near = client is not None and not client.is_global
+    return Reach(private=private or near, forbidden=own)
+
+
+def own_addresses() -> frozenset[Address]:
+    """The addresses of this machine's network interfaces."""
+    texts = (ip.ip if isinstance(ip.ip, str) else ip.ip[0] for adapter in ifaddr.get_adapters() for ip in adapter.ips)
+    return frozenset(ipaddress.ip_address(text) for text in texts)
+
+
+def goes_nowhere(address: Address) -> bool:
+    """Whether no other machine's endpoint can have that address."""
+    # a scope names one of our own interfaces
+    scoped = isinstance(address, IPv6Address) and address.scope_id is not None
+    return scoped or any(address in network for network in _NOWHERE)
+
+
+class CandidateGate:
+    """Which of a publisher's candidates are taken; `left_out` counts the others.
+
+    Names are not taken: `.local` ones would be asked for by multicast, and whoever answers could answer any address.
+    Their owners are found all the same once they send a check themselves.
+    """
+
+    def __init__(self, reach: Reach) -> None:
+        self.left_out = 0
+        self._reach = reach
+        self._taken: set[tuple[Address, int]] = set()
+        self._per_address: Counter[Address] = Counter()
+
+    def take(self, candidates: Iterable[RTCIceCandidate]) -> list[RTCIceCandidate]:
+        """Those that an RTP component over UDP can use and that point where they may; the bound is on all calls together."""
+        return [each for each in candidates if self._takes(each)]
+
+    def _takes(self, candidate: RTCIceCandidate) -> bool:
+        address = _address(candidate.ip)
+        if address is None or not _usable(candidate) or not self._reach.allows(address) or not self._has_place(address):
+            self.left_out += 1
+            return False
+        candidate.ip = str(address)  # in the spelling in which a socket tells it
+        place = (address, candidate.port)
+        if place in self._taken:
+            return False
+        self._taken.add(place)
+        self._per_address[address] += 1
+        return True
+
+    def _has_place(self, address: Address) -> bool:
+        return len(self._taken) < MAX_CANDIDATES and self._per_address[address] < MAX_CANDIDATES_PER_ADDRESS
+
+
+def _usable(candidate: RTCIceCandidate) -> bool:
+    over_udp = candidate.protocol.lower() == "udp" and candidate.component == 1
+    return over_udp and candidate.type in _TYPES and LOWEST_PORT <= candidate.port < 65_536
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:  # a name
+        return None

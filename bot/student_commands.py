@@ -1,0 +1,63 @@
+"""The commands that make the generator of simulated students' faces: train-students, export-students."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bot.model_commands import LICENCE, needing_keras, quiet_tensorflow
+from bot.settings import Settings
+from model.card import SHIPPED_WEIGHTS
+
+DATA = "FER-2013 (Goodfellow et al. 2013), Training split: pictures that the FER+ crowd agrees on, frontal and aligned"
+CHOICES = {
+    "steps": int,
+    "batch_size": int,
+    "learning_rate": float,
+    "warm_up": float,
+    "judged": int,
+    "adversary": float,
+    "emotion": float,
+    "seed": int,
+}
+"""What of a training can be set on the command line."""
+
+
+def add_student_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the two commands to the parser's."""
+    train = command(commands, "train-students", _train, "train the generator of simulated students' faces, or go on after a kill")
+    train.add_argument("--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv")
+    train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
+    train.add_argument("--critic", type=Path, nargs="+", required=True, help=".keras classifiers that judge the expressions")
+    train.add_argument("--start-from", type=Path, help="the folder of another training, whose networks are taken over")
+    for name, kind in CHOICES.items():
+        train.add_argument(f"--{name.replace('_', '-')}", type=kind)
+
+    export = command(commands, "export-students", _export, "turn a trained generator into a .tflite file and its card")
+    export.add_argument("checkpoint", type=Path)
+    export.add_argument("--data", type=Path, required=True, help="folder with the splits, for the figures of the card")
+    export.add_argument("--out", type=Path, default=SHIPPED_WEIGHTS / "students", help="folder for the file and its card")
+    export.add_argument("--judge", type=Path, nargs="*", default=[], help="more classifiers that read the faces for the card")
+    export.add_argument("--made-by", default="", metavar="COMMAND", help="the command that trained it, for the card")
+
+
+def _train(arguments: argparse.Namespace, settings: Settings) -> None:
+    quiet_tensorflow()
+    with needing_keras():
+        from model.train_generator import GeneratorTraining, train_generator
+    given = {name: getattr(arguments, name) for name in CHOICES}
+    what = GeneratorTraining(**{name: value for name, value in given.items() if value is not None})
+    print(train_generator(what, arguments.data, arguments.critic, arguments.out, arguments.start_from))
+
+
+def _export(arguments: argparse.Namespace, settings: Settings) -> None:
+    quiet_tensorflow()
+    with needing_keras():
+        from model.evaluate import load_candidate
+        from model.export import Notes
+        from model.export_generator import Judges, export_generator
+        from model.train import read_splits
+    classifiers = {"shipped": load_candidate(settings.weights)}
+    classifiers |= {f"{path.parent.name}/{path.name}": load_candidate(path) for path in arguments.judge}
+    judges = Judges(read_splits(arguments.data)[0], classifiers)
+    print(export_generator(arguments.checkpoint, arguments.out, Notes(DATA, LICENCE, arguments.made_by), judges))

@@ -1,0 +1,48 @@
+"""Files that are there as a whole or not at all."""
+
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from bot.errors import SettingsWrong, Trouble
+
+
+class CannotWrite(Trouble):
+    """A place that takes no file."""
+
+    exit_code = 3
+
+
+def check_place(path: Path, *, force: bool = False) -> None:
+    """Raise SettingsWrong where a folder is, or a file and `force` is not given."""
+    if path.is_dir():
+        raise SettingsWrong(f"{path} is a folder: name a file in it")
+    if not force and path.exists():
+        raise SettingsWrong(f"{path} is there already: --force overwrites it")
+
+
+def write_whole(path: Path, content: bytes, *, force: bool = False) -> None:
+    """Write a file beside its place and move it there; only its owner may read it, since it tells of people.
+
+    Raises SettingsWrong as `check_place` does, CannotWrite where it cannot be written.
+    """
+    check_place(path, force=force)
+    try:
+        _replace(path, content)
+    except OSError as error:
+        raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    if path.exists() and not path.is_file():  # /dev/stdout and pipes have no place beside them
+        path.write_bytes(content)
+        return
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:100]}-", delete=False) as beside:
+        try:
+            beside.write(content)
+            beside.flush()
+            os.fsync(beside.fileno())
+            Path(beside.name).replace(path)
+        except OSError:
+            Path(beside.name).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,194 @@
+"""Who is in a room and how they are read, kept up to date item by item, and told to each watcher as what changed."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard.words import coverage_in_words, presentable
+from model.faces import EMOTIONS
+from pipeline.coverage import Coverage
+from pipeline.events import (
+    UNKNOWN,
+    AttentionCleared,
+    AttentionRaised,
+    ConsentWithdrawn,
+    CoverageChanged,
+    EmotionChanged,
+    EmotionSample,
+    Label,
+    OfParticipant,
+    ParticipantJoined,
+    ParticipantLeft,
+)
+from pipeline.room import RoomState
+from pipeline.state import ParticipantState, raised_since_ms
+
+MOST_GONE = 1000
+"""People who left that are remembered for watchers who have not heard of it; beyond it everybody is told all anew."""
+
+MOST_NEEDING = 5
+"""Shown at a time: a list that is longer than a glance helps nobody."""
+
+
+@dataclass(slots=True)
+class Person:
+    """One participant as the page shows them; `version` is of the last change."""
+
+    id: str
+    name: str = ""
+    coverage: Coverage = Coverage.CAMERA_OFF
+    emotion: Label | None = None
+    confidence: float | None = None
+    looked_ms: int | None = None
+    attention: str | None = None
+    attention_since_ms: int | None = None
+    epoch: str = ""
+    version: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """As a browser reads it; an emotion only while it speaks of the present."""
+        seen = self.coverage is Coverage.OK
+        return {
+            "id": self.id,
+            "name": presentable(self.name) or presentable(self.id),
+            "coverage": self.coverage,
+            "emotion": self.emotion if seen else None,
+            "confidence": round(self.confidence, 2) if seen and self.confidence is not None else None,
+            "looked_ms": self.looked_ms,
+        }
+
+
+class Board:
+    """The people of one room.
+
+    In an `aggregate` room nobody is on it, whatever an earlier class has left in Redis.
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.left = 0
+        self._aggregate = False
+        self._people: dict[str, Person] = {}
+        self._gone: dict[str, int] = {}
+        self._began = 0
+
+    @property
+    def aggregate(self) -> bool:
+        """Whether only the class as a whole is published."""
+        return self._aggregate
+
+    @aggregate.setter
+    def aggregate(self, yes: bool) -> None:
+        if yes != self._aggregate:
+            self._aggregate = yes
+            self._begin({})
+
+    def begin(self, state: RoomState) -> None:
+        """Show a state, and nothing of what was before."""
+        self.left = len(state.participants) - len(state.present)
+        self._begin({} if self._aggregate else {each.id: _person(each) for each in state.present})
+
+    def take(self, data: OfParticipant, epoch: str, at_ms: int) -> None:
+        """Take in what happened to one participant at `at_ms`."""
+        if self._aggregate:
+            return
+        self.version += 1
+        if isinstance(data, ParticipantLeft):
+            self._forget(data.participant)
+            return
+        person = self._people.get(data.participant)
+        if person is None or isinstance(data, ParticipantJoined):
+            person = self._people[data.participant] = Person(data.participant, epoch=epoch)
+            self._gone.pop(data.participant, None)
+        _update(person, data, epoch, at_ms)
+        person.version = self.version
+
+    def counts(self) -> dict[str, Any]:
+        """Coverage in words, and how many show which emotion at present."""
+        coverage = Counter(person.coverage for person in self._people.values())
+        shown = Counter(str(each.emotion or UNKNOWN) for each in self._people.values() if each.coverage is Coverage.OK)
+        return {
+            "present": len(self._people),
+            "seen": coverage[Coverage.OK],
+            "sentence": coverage_in_words(coverage),
+            "emotions": {label: shown[label] for label in (*EMOTIONS, UNKNOWN)},
+            "left": self.left,
+        }
+
+    def needing(self) -> dict[str, Any]:
+        """Who may need help: who has waited longest first, at most a few, and how many more there are."""
+        raised = [person for person in self._people.values() if person.attention is not None]
+        raised.sort(key=lambda person: (person.attention_since_ms or 0, person.id))
+        return {
+            "people": [
+                {
+                    "id": person.id,
+                    "name": presentable(person.name) or presentable(person.id),
+                    "reason": presentable(person.attention or ""),
+                    "since_ms": person.attention_since_ms,
+                }
+                for person in raised[:MOST_NEEDING]
+            ],
+            "more": max(0, len(raised) - MOST_NEEDING),
+        }
+
+    def people_since(self, version: int) -> dict[str, Any]:
+        """What a watcher who has seen `version` must be told; `all` where it stands for everything from before."""
+        anew = version < self._began
+        changed = [person.as_json() for person in self._people.values() if anew or person.version > version]
+        gone = [] if anew else [who for who, at_version in self._gone.items() if at_version > version]
+        return {"all": anew, "changed": changed, "gone": gone}
+
+    def _begin(self, people: dict[str, Person]) -> None:
+        self.version += 1
+        self._people, self._gone, self._began = people, {}, self.version
+
+    def _forget(self, who: str) -> None:
+        if self._people.pop(who, None) is None:
+            return
+        self.left += 1
+        self._gone[who] = self.version
+        if len(self._gone) > MOST_GONE:
+            self._gone, self._began = {}, self.version
+
+
+def _person(state: ParticipantState) -> Person:
+    return Person(
+        id=state.id,
+        name=state.name,
+        coverage=state.coverage or Coverage.CAMERA_OFF,
+        emotion=state.emotion,
+        confidence=state.confidence,
+        looked_ms=state.at_ms,
+        attention=state.attention,
+        attention_since_ms=state.attention_since_ms,
+        epoch=state.epoch,
+    )
+
+
+def _update(person: Person, data: OfParticipant, epoch: str, at_ms: int) -> None:
+    match data:
+        case ParticipantJoined():
+            person.name = data.name
+        case EmotionSample():
+            _look(person, data, epoch)
+        case EmotionChanged():
+            person.emotion = data.after
+        case CoverageChanged():
+            person.coverage = data.after
+        case ConsentWithdrawn():
+            person.coverage = Coverage.NOT_CONSENTED
+            person.emotion = person.confidence = person.looked_ms = None
+            person.attention = person.attention_since_ms = None
+        case AttentionRaised():
+            person.attention, person.attention_since_ms = data.reason, raised_since_ms(data, at_ms)
+        case AttentionCleared():
+            person.attention = person.attention_since_ms = None
+    person.epoch = epoch
+
+
+def _look(person: Person, sample: EmotionSample, epoch: str) -> None:
+    if person.epoch == epoch and person.looked_ms is not None and sample.at_ms < person.looked_ms:
+        return  # older than what is shown; of another run the times cannot be compared
+    person.coverage, person.emotion, person.confidence = sample.coverage, sample.emotion, sample.confidence
+    person.looked_ms = sample.at_ms

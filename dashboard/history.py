@@ -1,0 +1,92 @@
+"""The mood of a class over the last minutes, smoothed."""
+
+import math
+from bisect import insort
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from operator import attrgetter
+
+from dashboard.clocks import SET_BACK_MS
+from model.faces import Emotion
+
+WINDOW_MS = 600_000
+SMOOTHING_SECONDS = 20.0
+"""Time constant: a change shows to 63 % after it."""
+
+GAP_SECONDS = 60.0
+"""Silence after which what was before no longer counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The class at one moment; `shares` and `valence` are None where they were withheld."""
+
+    at_ms: int
+    participants: int
+    seen: int
+    scored: int
+    shares: dict[Emotion, float] | None
+    valence: float | None
+
+
+class MoodHistory:
+    """The moments of the last ten minutes in the order of their times, in whatever order they came."""
+
+    def __init__(self) -> None:
+        self.moments: list[Moment] = []
+        self.smoothed: list[Moment] = []
+
+    def add(self, moment: Moment) -> None:
+        """Take a moment in; a second one of the same time replaces the first.
+
+        Where a clock was set back, what would come after the moment is forgotten: it would stand for the present.
+        """
+        if self.moments and moment.at_ms < self.moments[-1].at_ms - SET_BACK_MS:
+            self._forget_behind(moment.at_ms)
+        newest = self.moments[-1].at_ms if self.moments else None
+        if newest is None or moment.at_ms > newest:
+            self.moments.append(moment)
+            self.smoothed.append(_smoothed(self.smoothed[-1] if self.smoothed else None, moment))
+        else:
+            self.moments = [each for each in self.moments if each.at_ms != moment.at_ms]
+            insort(self.moments, moment, key=attrgetter("at_ms"))
+            self._smooth_anew()
+        self._forget_before(self.moments[-1].at_ms - WINDOW_MS)
+
+    def begin(self, moments: Iterable[Moment]) -> None:
+        """Know these moments and no others."""
+        self.moments, self.smoothed = [], []
+        for moment in moments:
+            self.add(moment)
+
+    def _smooth_anew(self) -> None:
+        self.smoothed = []
+        for moment in self.moments:
+            self.smoothed.append(_smoothed(self.smoothed[-1] if self.smoothed else None, moment))
+
+    def _forget_behind(self, newest_ms: int) -> None:
+        self.moments = [moment for moment in self.moments if moment.at_ms <= newest_ms]
+        del self.smoothed[len(self.moments) :]
+
+    def _forget_before(self, oldest_ms: int) -> None:
+        keep = next((i for i, moment in enumerate(self.moments) if moment.at_ms >= oldest_ms), len(self.moments))
+        if keep:
+            del self.moments[:keep], self.smoothed[:keep]
+
+
+def _smoothed(before: Moment | None, moment: Moment) -> Moment:
+    """A moment with its shares and valence smoothed exponentially, over however much time has passed."""
+    if before is None or before.shares is None or moment.shares is None:
+        return moment
+    seconds = (moment.at_ms - before.at_ms) / 1000
+    if seconds > GAP_SECONDS:
+        return moment
+    weight = 1 - math.exp(-seconds / SMOOTHING_SECONDS)
+    shares = {emotion: _between(before.shares.get(emotion, 0.0), share, weight) for emotion, share in moment.shares.items()}
+    if before.valence is None or moment.valence is None:
+        return replace(moment, shares=shares)
+    return replace(moment, shares=shares, valence=_between(before.valence, moment.valence, weight))
+
+
+def _between(before: float, now: float, weight: float) -> float:
+    return before + weight * (now - before)

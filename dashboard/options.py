@@ -1,0 +1,70 @@
+"""How the dashboard is to be served, and what of that is refused."""
+
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+SHORTEST_PASSWORD = 8
+"""Characters; shorter ones are guessed even at the few tries a minute that are let through."""
+
+NO_SECRET = SecretStr("")
+
+
+class DashboardRefused(Exception):
+    """A dashboard that cannot be served so; its text is the one line that the operator reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardOptions:
+    """Where the dashboard listens, who may look, and what its one-key marks say.
+
+    Without a `link_secret` the read-only links end with the process.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8090
+    password: SecretStr = NO_SECRET
+    link_secret: SecretStr = NO_SECRET
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    marks: tuple[str, ...] = ("explanation", "exercise", "discussion", "break")
+    retention_ms: int = 24 * 3_600_000
+
+    def check(self) -> None:
+        """Raises DashboardRefused if strangers could look, or guess their way in."""
+        length = len(self.password.get_secret_value())
+        if not length and not is_loopback(self.host):
+            raise DashboardRefused(
+                f"{self.host or 'every address'} can be reached by others: set CLASSMOOD_DASHBOARD_PASSWORD, "
+                "or CLASSMOOD_DASHBOARD_HOST=127.0.0.1 to show the dashboard on this machine alone"
+            )
+        if 0 < length < SHORTEST_PASSWORD:
+            raise DashboardRefused(
+                f"CLASSMOOD_DASHBOARD_PASSWORD: {length} characters are too few, take {SHORTEST_PASSWORD} or more"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or a name is of this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
+
+
+def tls_context(options: DashboardOptions) -> ssl.SSLContext | None:
+    """What to serve https with; None for plain http. Raises DashboardRefused for files that cannot be used."""
+    if options.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        # a key with a passphrase would have it asked for on the terminal
+        context.load_cert_chain(options.tls_certificate, options.tls_key, password="")  # nosec B106
+    except OSError as error:  # also of ssl
+        raise DashboardRefused(
+            f"CLASSMOOD_TLS_CERTIFICATE or CLASSMOOD_TLS_KEY cannot be used: {error.strerror or error}"
+        ) from None
+    return context

@@ -1,0 +1,126 @@
+// The last ten minutes as stacked shares, and valence below; the time goes by the bot's clock, as minutes ago.
+
+import { clock } from "./live.js";
+import { EMOTIONS } from "./words.js";
+
+const MINUTES = 10;
+const GAP_MS = 60_000;
+const LEAST_LABELLED = 0.08;
+const CONFIG = { displayModeBar: false, staticPlot: true, responsive: true };
+
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+export class Chart {
+  constructor(node) {
+    this.node = node;
+    this.history = { at_ms: [], shares: Object.fromEntries(EMOTIONS.map((emotion) => [emotion, []])), valence: [] };
+    this.marks = [];
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    document.addEventListener("visibilitychange", () => this.draw());
+    // the past moves on also while nothing is told
+    setInterval(() => this.draw(), 15_000);
+    // the first time takes the library a second, in which nothing else is shown: better before there is something to show
+    this.draw();
+  }
+
+  set(history, marks) {
+    if (history) this.history = history;
+    if (marks) this.marks = marks;
+    if (history || marks) this.draw();
+  }
+
+  draw() {
+    // without the library everything else is still there, and the table has the same figures
+    if (document.hidden || !window.Plotly) return;
+    window.Plotly.react(this.node, this.traces(), this.layout(), CONFIG);
+  }
+
+  minutesAgo(atMs) {
+    return (atMs - clock.now()) / 60_000;
+  }
+
+  traces() {
+    const x = this.history.at_ms.map((atMs) => this.minutesAgo(atMs));
+    const areas = EMOTIONS.toReversed().map((emotion) => ({
+      x,
+      y: this.history.shares[emotion],
+      stackgroup: "shares",
+      mode: "lines",
+      line: { width: 0.8, color: color("paper"), shape: "linear" },
+      fillcolor: color(emotion),
+      hoverinfo: "skip",
+    }));
+    const valence = { x, y: this.history.valence, yaxis: "y2", mode: "lines", line: { width: 2, color: color("ink") }, hoverinfo: "skip" };
+    return [...areas, valence];
+  }
+
+  layout() {
+    const axis = { color: color("faint"), gridcolor: color("line"), zeroline: false, fixedrange: true, linecolor: color("line") };
+    return {
+      margin: { l: 44, r: this.node.clientWidth < 480 ? 66 : 92, t: 18, b: 30 },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: "system-ui, sans-serif", size: 12, color: color("ink") },
+      showlegend: false,
+      xaxis: { ...axis, range: [-MINUTES, 0], tickvals: [-10, -7.5, -5, -2.5, 0], ticktext: ["10 min", "7:30", "5 min", "2:30", "now"], anchor: "y2" },
+      yaxis: { ...axis, range: [0, 1], domain: [0.36, 1], tickvals: [0, 0.5, 1], ticktext: ["0 %", "50 %", "100 %"] },
+      yaxis2: { ...axis, range: [-1, 1], domain: [0, 0.26], tickvals: [-1, 0, 1], ticktext: ["−1", "0", "+1"] },
+      shapes: [...this.gaps(), ...this.markLines()],
+      annotations: [...this.names(), ...this.markNames(), this.valenceName()],
+    };
+  }
+
+  /** A share that was withheld is no share of zero: the stack is covered there. */
+  gaps() {
+    const { at_ms: times, shares } = this.history;
+    const missing = [];
+    times.forEach((atMs, i) => {
+      const after = times[i + 1] ?? atMs;
+      const withheld = shares.happy[i] === null || (i + 1 < times.length && shares.happy[i + 1] === null);
+      if (withheld || after - atMs > GAP_MS) missing.push([this.minutesAgo(atMs), this.minutesAgo(after)]);
+    });
+    return missing.map(([x0, x1]) => ({
+      type: "rect", x0, x1, y0: 0, y1: 1, yref: "y", layer: "above", line: { width: 0 }, fillcolor: color("paper"),
+    }));
+  }
+
+  markLines() {
+    const line = { color: color("marker"), width: 1.5, dash: "dot" };
+    return this.shownMarks().map(({ x }) => ({ type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line }));
+  }
+
+  markNames() {
+    return this.shownMarks().map(({ x, text }) => ({
+      x, y: 1, yref: "paper", yanchor: "bottom", xanchor: "center", text, showarrow: false, font: { size: 11 },
+    }));
+  }
+
+  shownMarks() {
+    const shown = this.marks.map(({ at_ms: atMs, label: text }) => ({ x: this.minutesAgo(atMs), text: asText(text) }));
+    return shown.filter(({ x }) => x >= -MINUTES && x <= 0.5).slice(-12);
+  }
+
+  /** Each area is named where it ends, so that its colour need not be told from the others'. */
+  names() {
+    const last = this.history.at_ms.length - 1;
+    if (last < 0 || clock.now() - this.history.at_ms[last] > GAP_MS) return [];
+    let below = 0;
+    return EMOTIONS.toReversed().flatMap((emotion) => {
+      const share = this.history.shares[emotion][last] ?? 0;
+      const y = below + share / 2;
+      below += share;
+      if (share < LEAST_LABELLED) return [];
+      return [{ x: 1, xref: "paper", xanchor: "left", y, yref: "y", showarrow: false, text: ` ${emotion}`, align: "left" }];
+    });
+  }
+
+  valenceName() {
+    return { x: 1, xref: "paper", xanchor: "left", y: 0, yref: "y2", showarrow: false, text: " valence", align: "left" };
+  }
+}
+
+/** plotly.js reads a little HTML in its texts; a mark is the teacher's own words, and nothing else. */
+function asText(text) {
+  const short = text.length > 18 ? `${text.slice(0, 17)}…` : text;
+  return short.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}

@@ -1,0 +1,75 @@
+// The room's stream: one message after another, whatever happens to the connection in between.
+
+const SILENCE_MS = 12_000; // the server says something every five seconds
+const AGAIN_MS = 3_000;
+
+/** The bot's clock, told by the server; this browser's own may be minutes off and is not asked. */
+export const clock = {
+  toldMs: 0,
+  atMs: 0,
+  set(nowMs) {
+    this.toldMs = nowMs;
+    this.atMs = performance.now();
+  },
+  now() {
+    return this.toldMs + performance.now() - this.atMs;
+  },
+};
+
+/** Follow the room; `heard` is given each message, `lost` is called while there is no connection. */
+export class Live {
+  constructor(path, { heard, lost, refused }) {
+    Object.assign(this, { path, heard, lost, refused, lostMs: null, lastMs: performance.now() });
+    this.open();
+    setInterval(() => this.check(), 1000);
+  }
+
+  get lostSeconds() {
+    return this.lostMs === null ? null : (performance.now() - this.lostMs) / 1000;
+  }
+
+  open() {
+    this.source?.close();
+    this.lastMs = performance.now();
+    this.source = new EventSource(`${this.path}/live`);
+    this.source.addEventListener("message", (event) => this.take(JSON.parse(event.data)));
+    this.source.addEventListener("error", () => this.trouble());
+  }
+
+  take(view) {
+    this.lastMs = performance.now();
+    this.lostMs = null;
+    clock.set(view.now_ms);
+    this.heard(view);
+  }
+
+  trouble() {
+    this.lose();
+    // a stream that was refused is not tried again by itself
+    if (this.source.readyState === EventSource.CLOSED) this.askWhy();
+  }
+
+  async askWhy() {
+    let status = 0;
+    try {
+      ({ status } = await fetch(this.path, { method: "HEAD", headers: { Accept: "application/json" } }));
+    } catch {
+      // the server is away
+    }
+    if (status === 401 || status === 404) this.refused(status);
+    else setTimeout(() => this.open(), AGAIN_MS);
+  }
+
+  check() {
+    // a laptop that slept, or a network that swallows everything, raises no error
+    if (performance.now() - this.lastMs > SILENCE_MS) {
+      this.lose();
+      if (this.source.readyState !== EventSource.CLOSED) this.open();
+    }
+  }
+
+  lose() {
+    this.lostMs ??= this.lastMs;
+    this.lost();
+  }
+}

@@ -1,0 +1,95 @@
+// The mood of the class now, its coverage in words, and its past for those who do not see the chart.
+
+import { Chart } from "./chart.js";
+import { element, make, setText, show, sign } from "./dom.js";
+import { clock } from "./live.js";
+import { EMOTIONS, percent, signed } from "./words.js";
+
+const ROW_MS = 60_000;
+
+export class Mood {
+  constructor() {
+    this.chart = new Chart(element("chart"));
+    this.bars = new Map(EMOTIONS.map((emotion) => [emotion, bar(emotion)]));
+    element("bars").append(...[...this.bars.values()].map(({ node }) => node));
+    element("table-head").append(row("th", ["when", ...EMOTIONS, "valence", "seen"]));
+  }
+
+  take({ mood, history, marks, counts, level }) {
+    setText(element("coverage"), counts.sentence);
+    if (mood !== undefined) this.showNow(mood, level);
+    this.chart.set(history, marks);
+    if (history) this.showTable(history);
+  }
+
+  showNow(mood, level) {
+    const shares = mood?.shares ?? null;
+    for (const [emotion, { value, fill }] of this.bars) {
+      setText(value, shares ? percent(shares[emotion]) : "–");
+      fill.style.setProperty("--share", shares ? shares[emotion] : 0);
+    }
+    const valence = mood?.valence ?? null;
+    setText(element("valence-value"), valence === null ? "–" : signed(valence));
+    element("needle").style.setProperty("--valence", valence ?? 0);
+    show(element("needle"), valence !== null);
+    show(element("withheld"), !shares);
+    setText(element("withheld"), whyNot(mood, level));
+  }
+
+  showTable(history) {
+    const rows = [];
+    let next = Infinity;
+    for (let i = history.at_ms.length - 1; i >= 0; i -= 1) {
+      const atMs = history.at_ms[i];
+      if (atMs > next) continue;
+      next = atMs - ROW_MS;
+      const ago = Math.round((clock.now() - atMs) / 60_000);
+      const shares = EMOTIONS.map((emotion) => history.shares[emotion][i]);
+      const figures = shares.map((share) => (share === null ? "–" : percent(share)));
+      const valence = history.valence[i] === null ? "–" : signed(history.valence[i]);
+      rows.push(row("td", [ago ? `${ago} min ago` : "now", ...figures, valence, `${history.seen[i]} of ${history.participants[i]}`]));
+    }
+    element("table-body").replaceChildren(...rows);
+    setText(element("chart-words"), inWords(history));
+  }
+}
+
+function whyNot(mood, level) {
+  if (!mood) return "The bot has not told how the class is yet.";
+  const rounded = level === "aggregate" ? " Its counts are withheld too." : "";
+  return `Shares are withheld: the emotion of too few people is known (${mood.scored} of ${mood.participants}) to speak of a class.${rounded}`;
+}
+
+function bar(emotion) {
+  const node = make("li", "bar");
+  const track = make("span", "track");
+  const fill = make("span", "fill");
+  const value = make("span", "value", "–");
+  fill.dataset.emotion = emotion;
+  fill.style.setProperty("--color", `var(--${emotion})`);
+  track.setAttribute("aria-hidden", "true");
+  track.append(fill);
+  node.append(sign(emotion), make("span", "bar-name", emotion), track, value);
+  return { node, fill, value };
+}
+
+function row(kind, cells) {
+  const made = make("tr");
+  cells.forEach((text, i) => {
+    const cell = make(i ? kind : "th", "", text);
+    if (kind === "th") cell.scope = "col";
+    else if (!i) cell.scope = "row";
+    made.append(cell);
+  });
+  return made;
+}
+
+function inWords(history) {
+  const at = (i) => {
+    const shares = EMOTIONS.map((emotion) => [history.shares[emotion].at(i), emotion]).filter(([share]) => share !== null);
+    if (!shares.length) return "withheld";
+    const [share, emotion] = shares.sort(([a], [b]) => b - a)[0];
+    return `mostly ${emotion}, ${percent(share)}`;
+  };
+  return history.at_ms.length ? `At first ${at(0)}; now ${at(-1)}. The table below has all figures.` : "No figures yet.";
+}

@@ -1,0 +1,47 @@
+// Whether what is shown is live, and if not, why and for how long.
+
+import { element, setText, show } from "./dom.js";
+import { duration } from "./words.js";
+
+export class Standing {
+  constructor() {
+    this.state = null;
+    this.toldMs = 0;
+    this.live = null;
+    setInterval(() => this.render(), 1000);
+  }
+
+  take(state) {
+    this.state = state;
+    this.toldMs = performance.now();
+    this.render();
+  }
+
+  render() {
+    const { badge, kind, why, seconds } = this.judge();
+    setText(element("badge"), badge);
+    element("badge").dataset.state = kind;
+    document.body.dataset.live = kind === "live";
+    setText(element("banner-why"), why);
+    setText(element("banner-for"), seconds === null ? "" : `(${duration(seconds)})`);
+    show(element("banner"), Boolean(why));
+    setText(element("now-title"), kind === "away" ? "Last known" : "Now");
+  }
+
+  judge() {
+    const sinceTold = (performance.now() - this.toldMs) / 1000;
+    const lost = this.live?.lostSeconds ?? null;
+    if (lost !== null) return no("not live", "No connection to the dashboard. It comes back by itself; until then this is what was last known.", lost);
+    if (!this.state) return { badge: "connecting", kind: "asking", why: "", seconds: null };
+    const { refused, away_seconds: away, begun, known, bot, silent_seconds: silent } = this.state;
+    if (refused) return no("not live", "Redis refuses the dashboard. Its log says why.", null);
+    if (away !== null) return no("not live", "Redis is away. It is tried again; until then this is what was last known.", away + sinceTold);
+    if (!begun) return { badge: "connecting", kind: "asking", why: "", seconds: null };
+    if (!known) return no("no such room", "Redis knows of no room of this name. As soon as a bot is there, it is shown here.", null);
+    if (bot === null) return no("no bot", "There is no bot in this room any more. This is what was last known.", silent + sinceTold);
+    if (bot === "starting") return { badge: "starting", kind: "asking", why: "", seconds: null };
+    return { badge: "live", kind: "live", why: "", seconds: null };
+  }
+}
+
+const no = (badge, why, seconds) => ({ badge, kind: "away", why, seconds });

@@ -1,0 +1,157 @@
+"""One class while its events come: what is kept of them, so that a day's stream needs little memory."""
+
+from dataclasses import dataclass, field
+
+from dashboard.report.model import Gap, Run
+from dashboard.report.people import Everybody
+from dashboard.report.summaries import Curve
+from pipeline.events import BasisStated, BotStatus, Data, EmotionSample, ParticipantLeft, Summary
+
+AWAY_LEAST_MS = 15_000
+"""Without an event for three times as long as the bot's heartbeats are apart, and this at least, the bot counts as away."""
+
+PARTING_MS = 60_000
+"""Who is told to have left so soon after the room was last seen occupied was there until then."""
+
+MOST_GAPS = 1000
+
+
+@dataclass(slots=True)
+class RunSoFar:
+    """One run of the bot, as far as it was read."""
+
+    epoch: str
+    from_ms: int
+    to_ms: int = 0
+    events: int = 0
+    missing: int = 0
+    status: BotStatus | None = None
+    status_ms: int | None = None
+    heartbeat_ms: int | None = None
+    basis: BasisStated | None = None
+    models: dict[str, None] = field(default_factory=dict)
+
+    def add(self, at_ms: int, data: Data | None) -> None:
+        """Take in an event of the run."""
+        self.to_ms, self.events = at_ms, self.events + 1
+        match data:
+            case BotStatus():
+                apart_ms = None if self.status_ms is None else at_ms - self.status_ms
+                self.heartbeat_ms = min(filter(None, (apart_ms, self.heartbeat_ms)), default=None)
+                self.status, self.status_ms = data, at_ms
+            case BasisStated():
+                self.basis = data
+                self.models[data.model] = None
+            case EmotionSample() if len(self.models) < 8:
+                self.models[data.model] = None
+
+    @property
+    def away_ms(self) -> int:
+        """After how long without an event the bot counts as away."""
+        return max(AWAY_LEAST_MS, 3 * (self.heartbeat_ms or 0))
+
+    def part(self, started_ms: int) -> Run:
+        """Its row in the report."""
+        status = self.status
+        return Run(
+            epoch=self.epoch,
+            from_seconds=(self.from_ms - started_ms) / 1000,
+            to_seconds=(self.to_ms - started_ms) / 1000,
+            events=self.events,
+            missing_events=self.missing,
+            events_dropped=status.events_dropped if status else 0,
+            frames_dropped=status.frames_dropped if status else 0,
+            tracks_failed=status.tracks_failed if status else 0,
+            looks=status.looks if status else 0,
+            ended=status is not None and status.state == "stopping",
+            models=tuple(self.models),
+        )
+
+
+class Lesson:
+    """A class from the first to the last sign of somebody in the room; times are lesson time, in milliseconds.
+
+    What lies before `from_ms` tells how things stood then, and is not counted.
+    """
+
+    def __init__(self, from_ms: int) -> None:
+        self.from_ms = from_ms
+        self.started_ms: int | None = None
+        self.occupied_ms = from_ms
+        self.runs: dict[str, RunSoFar] = {}
+        self.curve = Curve()
+        self.people = Everybody(from_ms)
+        self.gaps: list[tuple[int, int]] = []
+        self.gaps_left_out = 0
+        self._run: RunSoFar | None = None
+        self._last_ms: int | None = None
+
+    def begin_run(self, run: RunSoFar) -> None:
+        """Take in a run that told of itself before the class began."""
+        self.runs[run.epoch] = self._run = run
+
+    def add(self, at_ms: int, epoch: str, data: Data | None) -> None:
+        """Take in the next event."""
+        is_new = epoch not in self.runs
+        before, run = self._run, self.runs.setdefault(epoch, RunSoFar(epoch, at_ms))
+        run.add(at_ms, data)
+        self._look_for_a_gap(at_ms, before or run, is_new)
+        self._last_ms, self._run = at_ms, run
+        if occupied(data) or (isinstance(data, ParticipantLeft) and at_ms - self.occupied_ms < PARTING_MS):
+            self.occupied_ms = at_ms
+            if self.started_ms is None and at_ms >= self.from_ms:
+                self.started_ms = at_ms
+        if isinstance(data, Summary):
+            self.curve.add(at_ms, data)
+        elif data is not None:
+            self.people.add(at_ms, data)
+
+    def miss(self, count: int) -> None:
+        """Count events that are missing in the sequence before the next."""
+        if self._run is not None:
+            self._run.missing += count
+
+    def end(self, at_ms: int | None = None) -> int:
+        """Close what still holds, and give the end of the class."""
+        ends_ms = self.occupied_ms if at_ms is None else min(at_ms, self.occupied_ms)
+        self.curve.end(ends_ms)
+        self.people.end(ends_ms)
+        return ends_ms
+
+    def _look_for_a_gap(self, at_ms: int, run: RunSoFar, is_new: bool) -> None:
+        """Let nothing hold over a time without the bot, nor from one run to the next."""
+        last_ms = self._last_ms
+        if last_ms is None:
+            return
+        is_away = at_ms - last_ms > run.away_ms
+        if is_away:
+            self._keep_gap(last_ms, at_ms)
+        if is_away or is_new:
+            self.curve.end(last_ms)
+            self.people.pause(last_ms, at_ms)
+        if is_new:
+            self.people.end(last_ms)  # the new run tells of everybody anew
+
+    def _keep_gap(self, from_ms: int, to_ms: int) -> None:
+        if len(self.gaps) < MOST_GAPS:
+            self.gaps.append((from_ms, to_ms))
+        else:
+            self.gaps_left_out += 1
+
+    def gaps_within(self, from_ms: int, to_ms: int) -> tuple[Gap, ...]:
+        """The times without the bot, as far as they lie within the class."""
+        cut = ((max(start, from_ms), min(end, to_ms)) for start, end in self.gaps)
+        return tuple(
+            Gap(from_seconds=(start - from_ms) / 1000, to_seconds=(end - from_ms) / 1000) for start, end in cut if start < end
+        )
+
+
+def occupied(data: Data | None) -> bool:
+    """Whether an event shows that somebody is in the room."""
+    match data:
+        case Summary() | BotStatus():
+            return data.participants > 0
+        case None | BasisStated() | ParticipantLeft():
+            return False
+        case _:
+            return True

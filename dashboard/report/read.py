@@ -1,0 +1,57 @@
+"""The events of a class, read one after the other, from Redis or from lines."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pydantic import ValidationError
+from redis.asyncio import Redis
+
+from dashboard.report.classes import Classes
+from pipeline.entries import entries_since
+from pipeline.events import DATA_BY_TYPE, Data, Event, schema_url
+from pipeline.keys import Keys
+
+
+class Reading:
+    """Feeds a class with events, and counts what is none."""
+
+    def __init__(self, classes: Classes) -> None:
+        self.classes = classes
+        self.events = 0
+        self.broken = 0
+        self.rooms: dict[str, None] = {}
+
+    def add(self, event: Event) -> None:
+        """The next event; data that its own schema does not allow counts as broken, an unknown type shows the bot alive."""
+        try:
+            data = _typed(event)
+        except ValidationError:
+            self.broken += 1
+            return
+        self.events += 1
+        self.rooms[event.source.rpartition("/")[2]] = None
+        self.classes.add(event, round(datetime.fromisoformat(event.time).timestamp() * 1000), data)
+
+    def add_lines(self, lines: Iterable[bytes | None]) -> None:
+        """Events as JSON, a line each; None stands for one that is too long."""
+        for line in lines:
+            try:
+                event = Event.model_validate_json(line or b"")
+            except ValidationError:
+                self.broken += 1
+            else:
+                self.add(event)
+
+    async def add_room(self, redis: Redis, keys: Keys) -> None:
+        """All that a room's stream holds, page by page; raises redis.exceptions.RedisError."""
+        async for _, event in entries_since(redis, keys, broken=self._count):
+            self.add(event)
+
+    def _count(self, stream_id: str) -> None:
+        self.broken += 1
+
+
+def _typed(event: Event) -> Data | None:
+    if event.type not in DATA_BY_TYPE or event.dataschema != schema_url(event.type):
+        return None
+    return event.typed()

@@ -1,0 +1,44 @@
+"""The rooms that Redis knows of, and in which of them a bot is live."""
+
+from typing import Any
+
+from redis.asyncio import Redis
+
+from dashboard.words import presentable
+from pipeline.clock import Clock, now_ms
+from pipeline.follow import rooms
+from pipeline.keys import Keys
+
+KEPT_MS = 1000
+"""How long an answer holds: finding rooms means looking through all keys, which browsers must not ask for at will."""
+
+MOST_ROOMS = 200
+
+
+class RoomsList:
+    """The list, read at most once a second however many ask."""
+
+    def __init__(self, redis: Redis, prefix: str, clock: Clock = now_ms) -> None:
+        self._redis = redis
+        self._prefix = prefix
+        self._clock = clock
+        self._read_ms: int | None = None
+        self._rooms: list[dict[str, Any]] = []
+
+    async def get(self) -> list[dict[str, Any]]:
+        """Each room's name, how it is shown, and whether a bot is live in it; raises redis.exceptions.RedisError."""
+        if self._read_ms is None or self._clock() - self._read_ms > KEPT_MS:
+            self._rooms = await self._read()
+            self._read_ms = self._clock()
+        return self._rooms
+
+    async def _read(self) -> list[dict[str, Any]]:
+        names = (await rooms(self._redis, self._prefix))[:MOST_ROOMS]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.get(Keys(self._prefix, name).bot)
+            statuses = await pipe.execute(raise_on_error=False)
+        return [
+            {"room": name, "shown": presentable(name), "live": isinstance(status, str)}
+            for name, status in zip(names, statuses, strict=True)
+        ]

@@ -1,0 +1,105 @@
+"""Whether a classifier is as often right about one group of people as about another, as far as the labels can tell."""
+
+import csv
+from dataclasses import dataclass
+from math import hypot, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import DataUnusable
+
+LEAST_FACES = 30
+"""Faces below which the accuracy of a group says too little to be compared."""
+
+MOST_GROUPS = 50
+"""Values of a column above which it names no groups."""
+
+Z_95 = 1.959964
+"""The normal quantile of a two-sided interval of 95 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The group of each face, in the order of the faces; empty where none is stated."""
+
+    column: str
+    of_faces: tuple[str, ...]
+
+
+def read_groups(path: Path, column: str, faces: int) -> Groups:
+    """The column of a CSV with one line per face; raises DataUnusable if it is not there or does not fit the number of faces."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if column not in (reader.fieldnames or ()):
+                raise DataUnusable(f"{path} has no column {column!r}, it has {', '.join(reader.fieldnames or ['none'])}")
+            values = tuple((line[column] or "").strip() for line in reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataUnusable(f"{path} cannot be read: {error}") from error
+    _check(path, column, values, faces)
+    return Groups(column, values)
+
+
+def _check(path: Path, column: str, values: tuple[str, ...], faces: int) -> None:
+    if len(values) != faces:
+        raise DataUnusable(f"{path} has {len(values)} lines, which does not fit the {faces} faces")
+    if not (names := set(filter(None, values))):
+        raise DataUnusable(f"{path}: the column {column!r} is empty")
+    if len(names) > MOST_GROUPS:
+        raise DataUnusable(f"{path}: the column {column!r} has {len(names)} values: more than {MOST_GROUPS} are no groups")
+
+
+def by_group(groups: Groups, right: NDArray[np.bool_]) -> dict[str, Any]:
+    """Accuracy of each group with its 95 % interval, and the largest gap between two that are large enough, ready for JSON.
+
+    `right` (n,) tells of each face whether the classifier was right about it. The intervals take the faces for independent:
+    with several pictures of one person they are too narrow.
+    """
+    of_faces = np.array(groups.of_faces)
+    hits = {str(name): right[of_faces == name] for name in np.unique(of_faces) if name}
+    return {
+        "column": groups.column,
+        "least_faces": LEAST_FACES,
+        "not_stated": int((of_faces == "").sum()),
+        "groups": {name: _figures(mask) for name, mask in hits.items()},
+        "largest_gap": _largest_gap({name: mask for name, mask in hits.items() if len(mask) >= LEAST_FACES}),
+    }
+
+
+def _figures(right: NDArray[np.bool_]) -> dict[str, Any]:
+    return {
+        "n": len(right),
+        "accuracy": float(right.mean()),
+        "interval": list(wilson(int(right.sum()), len(right))),
+        "too_small": len(right) < LEAST_FACES,
+    }
+
+
+def _largest_gap(hits: dict[str, NDArray[np.bool_]]) -> dict[str, Any] | None:
+    """Between the group it is right about most often and the one it is least; None of fewer than two groups."""
+    if len(hits) < 2:
+        return None
+    worse, *_, better = sorted(hits, key=lambda name: float(hits[name].mean()))
+    counts = [int(count) for name in (better, worse) for count in (hits[name].sum(), len(hits[name]))]
+    gap, interval = difference(*counts)
+    return {"better": better, "worse": worse, "gap": gap, "interval": list(interval)}
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """The 95 % score interval of a proportion (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
+    share, spread = hits / n, Z_95**2 / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = Z_95 / (1 + spread) * sqrt(share * (1 - share) / n + spread / (4 * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def difference(hits: int, n: int, other_hits: int, other_n: int) -> tuple[float, tuple[float, float]]:
+    """The difference of two proportions and its 95 % interval (Newcombe 1998, method 10)."""
+    share, other = hits / n, other_hits / other_n
+    low, high = wilson(hits, n)
+    other_low, other_high = wilson(other_hits, other_n)
+    gap = share - other
+    return gap, (gap - hypot(share - low, other_high - other), gap + hypot(high - share, other - other_low))

@@ -1,0 +1,107 @@
+"""Whether what a run of the bot tells of a person fits what it told of them before."""
+
+from dataclasses import dataclass, field
+
+from pipeline.contract import Problem, TypedEvent, Wrong
+from pipeline.coverage import Coverage
+from pipeline.events import (
+    AttentionCleared,
+    AttentionRaised,
+    BasisStated,
+    ConsentGranted,
+    ConsentWithdrawn,
+    CoverageChanged,
+    EmotionChanged,
+    EmotionSample,
+    OfParticipant,
+    ParticipantJoined,
+)
+
+MOST_PEOPLE = 10_000
+"""People whose course is kept; one who would be too many is judged by nothing that came before."""
+
+
+_NOT_LOOKED_AT = (Coverage.CAMERA_OFF, Coverage.STALLED, Coverage.NOT_CONSENTED, Coverage.UNSUPPORTED_CODEC)
+
+
+@dataclass(slots=True)
+class _Person:
+    """What was told of a participant; `is_whole` since they joined and no event of the run was missing."""
+
+    is_whole: bool = False
+    consents: bool | None = None
+    raised: set[str] = field(default_factory=set)
+
+
+class Courses:
+    """The courses of everybody, each within one run of the bot.
+
+    What is missing may have been what would make sense of the rest: after a gap nothing counts that came before it.
+    """
+
+    def __init__(self) -> None:
+        self._people: dict[tuple[str, str], _Person] = {}
+        self._asked: str | None = None  # the run that stated last that it asks for consent
+
+    def check(self, event: TypedEvent) -> Problem | None:
+        """Take in the next event of a run."""
+        data = event.data
+        if isinstance(data, BasisStated):
+            self._asked = event.epoch if data.consent == "asked" else None
+        if not isinstance(data, OfParticipant):
+            return None
+        person = self._person(event.epoch, data.participant)
+        if _tells_what_was_read(data) and (problem := self._unasked(event.epoch, person)):
+            return problem
+        match data:
+            case ParticipantJoined():
+                person.is_whole = True
+                person.raised.clear()
+            case ConsentGranted() | ConsentWithdrawn():
+                person.consents = isinstance(data, ConsentGranted)
+            case AttentionRaised():
+                return _raised(person, data.reason)
+            case AttentionCleared():
+                return _cleared(person, data.reason)
+        return None
+
+    def _unasked(self, epoch: str, person: _Person) -> Problem | None:
+        if person.consents is False:
+            return Problem(Wrong.CONSENT, "$.data.participant", "read after they withdrew their consent")
+        if person.consents is None and person.is_whole and epoch == self._asked:
+            return Problem(Wrong.CONSENT, "$.data.participant", "read, and did not consent, though consent is asked for")
+        return None
+
+    def missed(self, epoch: str) -> None:
+        """Events of a run are missing here."""
+        for key in [key for key in self._people if key[0] == epoch]:
+            del self._people[key]
+
+    def _person(self, epoch: str, participant_id: str) -> _Person:
+        if len(self._people) >= MOST_PEOPLE:
+            return self._people.get((epoch, participant_id), _Person())
+        return self._people.setdefault((epoch, participant_id), _Person())
+
+
+def _tells_what_was_read(data: OfParticipant) -> bool:
+    match data:
+        case EmotionSample() | EmotionChanged() | AttentionRaised():
+            return True
+        case CoverageChanged():
+            return data.after not in _NOT_LOOKED_AT
+        case _:
+            return False
+
+
+def _raised(person: _Person, reason: str) -> Problem | None:
+    if reason in person.raised:
+        return Problem(Wrong.ATTENTION, "$.data.reason", "raised again, and not cleared in between")
+    person.raised.add(reason)
+    return None
+
+
+def _cleared(person: _Person, reason: str) -> Problem | None:
+    if reason not in person.raised and person.is_whole:
+        return Problem(Wrong.ATTENTION, "$.data.reason", "cleared, and not raised before")
+    person.raised.discard(reason)
+    return None

@@ -1,0 +1,176 @@
+"""The teacher's marks in a lesson, such as "exercise": a stream beside the events, which no run of a bot owns.
+
+They are no events: an event's sequence is counted by the one bot that writes it, and a mark may come from anywhere.
+Who marks needs the commands XTRIM, XLEN, XADD, PEXPIRE, TIME, XREVRANGE, MULTI and EXEC; who reads needs XRANGE, XREAD
+and XINFO STREAM.
+"""
+
+import unicodedata
+import uuid
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from pipeline.entries import BEGINNING, event_in, last_id, naming, position
+from pipeline.keys import Keys
+from pipeline.patience import BLOCK_SECONDS, Patience, own_client
+
+LONGEST_LABEL = 60
+"""Characters."""
+
+MOST_MARKERS = 500
+"""Marks of a room within the retention; one more is refused."""
+
+RETENTION_MS = 24 * 3_600_000
+"""As long as the bot keeps its events if nobody says otherwise."""
+
+SKEW_MS = 5_000
+"""Two clocks that differ by less are taken for one: an event is on its way to Redis for a moment, too."""
+
+LATEST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, behind which no date can be written."""
+
+_JOINERS = "\u200c\u200d"
+"""Format characters that some scripts and emoji are written with."""
+
+
+class MarkRefused(ValueError):
+    """A mark that cannot be made; its text is one line."""
+
+
+def _checked_label(text: str) -> str:
+    label = text.strip()
+    if not 1 <= len(label) <= LONGEST_LABEL:
+        raise ValueError(f"a label has 1 to {LONGEST_LABEL} characters, this has {len(label)}")
+    if any(_is_control(character) for character in label):
+        raise ValueError("a label holds no control characters")
+    return label
+
+
+def _is_control(character: str) -> bool:
+    """Whether it is no letter, sign or blank: also what turns the direction of the text beside it, or breaks the line."""
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in _JOINERS
+
+
+class Marker(BaseModel):
+    """A moment of the lesson that the teacher gave a name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(min_length=1, max_length=64, description="names this mark and no other")
+    label: Annotated[str, AfterValidator(_checked_label)] = Field(description="what begins here, in the teacher's words")
+    at_ms: int = Field(ge=0, le=LATEST_MS, description="when, milliseconds since the epoch, by the clock of the events")
+    kind: str = Field("", max_length=LONGEST_LABEL, description="free text for programs, such as `exercise`")
+
+
+def new_marker(label: str, at_ms: int, kind: str = "") -> Marker:
+    """A mark with an id of its own; raises MarkRefused for a label, kind or time out of bounds."""
+    try:
+        return Marker(id=uuid.uuid4().hex, label=label, at_ms=at_ms, kind=kind)
+    except ValidationError as error:
+        [first, *_] = error.errors(include_input=False, include_url=False)
+        raise MarkRefused(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+async def mark(
+    redis: Redis, keys: Keys, label: str, at_ms: int | None = None, *, kind: str = "", retention_ms: int = RETENTION_MS
+) -> Marker:
+    """Make a mark, now if no time is given; marks older than the retention go.
+
+    Raises MarkRefused for what is out of bounds or one too many, and redis.exceptions.RedisError.
+    """
+    marker = new_marker(label, await events_now_ms(redis, keys) if at_ms is None else at_ms, kind)
+    with naming(keys.markers):
+        if await _kept(redis, keys, retention_ms) >= MOST_MARKERS:
+            raise MarkRefused(f"the room has {MOST_MARKERS} marks already, and no more are kept")
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.xadd(keys.markers, {"marker": marker.model_dump_json()})
+            pipe.pexpire(keys.markers, retention_ms)
+            await pipe.execute()
+    return marker
+
+
+async def _kept(redis: Redis, keys: Keys, retention_ms: int) -> int:
+    """How many marks a room has, once those older than the retention are gone."""
+    now_ms = await _redis_now_ms(redis)
+    await redis.xtrim(keys.markers, minid=str(max(0, now_ms - retention_ms)), approximate=False)
+    return int(await redis.xlen(keys.markers))
+
+
+async def events_now_ms(redis: Redis, keys: Keys) -> int:
+    """Now, by the clock of the bot whose events stand in the room, or by that of Redis where they agree or there is none.
+
+    A mark belongs among the events, whatever the clock of the machine that it is made on says.
+    """
+    now_ms = await _redis_now_ms(redis)
+    newest: Any = await redis.xrevrange(keys.events, count=1)
+    event = event_in(newest[0][1]) if newest else None
+    if event is None:
+        return now_ms
+    skew_ms = round(datetime.fromisoformat(event.time).timestamp() * 1000) - position(newest[0][0])[0]
+    return now_ms + (skew_ms if abs(skew_ms) > SKEW_MS else 0)
+
+
+async def _redis_now_ms(redis: Redis) -> int:
+    seconds, microseconds = await redis.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+async def markers(redis: Redis, keys: Keys) -> list[Marker]:
+    """A room's marks in the order of their times; what is none is left out. Raises redis.exceptions.RedisError."""
+    with naming(keys.markers):
+        entries: Any = await redis.xrange(keys.markers)
+    return in_order([marker for _, fields in entries if (marker := marker_in(fields)) is not None])
+
+
+def in_order(found: list[Marker]) -> list[Marker]:
+    """Marks by their times; those of one moment as they were made."""
+    return sorted(found, key=lambda marker: marker.at_ms)
+
+
+def marker_in(fields: dict[str, str]) -> Marker | None:
+    """The mark that a stream entry holds; None if it holds none."""
+    try:
+        return Marker.model_validate_json(fields.get("marker", ""))
+    except ValidationError:
+        return None
+
+
+async def follow_markers(
+    redis: Redis, keys: Keys, *, after: str | None = None, retry_seconds: float = 1.0
+) -> AsyncGenerator[tuple[str, Marker], None]:
+    """Each mark as it is made, with its stream id, for ever: from now on, or behind the stream id `after` ("0" for all).
+
+    Redis may go away and come back. Close it with `contextlib.aclosing`. Raises RedisUnusable for what waiting does
+    not mend.
+    """
+    patience, own = Patience("markers", retry_seconds), own_client(redis)
+    async with own:
+        cursor = await patience.take(lambda: _last_id(own, keys)) if after is None else after
+        while True:
+            for cursor, marker in await patience.take(lambda after=cursor: _read(own, keys, after)):  # type: ignore[misc]
+                if marker is not None:
+                    yield cursor, marker
+
+
+async def _last_id(redis: Redis, keys: Keys) -> str:
+    try:
+        with naming(keys.markers):
+            return last_id(await redis.xinfo_stream(keys.markers))
+    except RedisError as error:
+        return last_id(error)
+
+
+async def _read(redis: Redis, keys: Keys, after: str) -> list[tuple[str, Marker | None]]:
+    """The marks behind a stream id, or nothing after a while; from the beginning where the stream began anew."""
+    with naming(keys.markers):
+        replies: Any = await redis.xread({keys.markers: after}, block=round(BLOCK_SECONDS * 1000))
+    if replies:
+        return [(stream_id, marker_in(fields)) for stream_id, fields in replies[0][1]]
+    if position(await _last_id(redis, keys)) < position(after):
+        return [(BEGINNING, None)]
+    return []

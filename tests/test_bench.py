@@ -1,0 +1,33 @@
+"""Measuring what a look and a face cost."""
+
+import json
+
+import pytest
+
+from bot.bench.stopwatch import compare
+from bot.cli import main
+
+
+def test_every_work_is_done_in_every_round_and_the_dearer_one_costs_more() -> None:
+    done: list[str] = []
+    costs = compare(
+        {"dear": lambda: done.append("dear") or sum(range(200_000)), "cheap": lambda: done.append("cheap")}, 2, rounds=3
+    )
+    assert done == ["dear", "cheap"] + ["dear", "dear", "cheap", "cheap"] * 3
+    assert costs["dear"].cpu_ms > costs["cheap"].cpu_ms
+
+
+@pytest.mark.slow
+def test_a_look_is_compared_with_the_sum_of_its_bare_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "pipeline", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["ms_per_look"] == pytest.approx(1000 / result["looks_per_second_per_core"])
+    # a look does what is bare and more; the machine may be busy meanwhile
+    assert 1 < result["ratio_to_bare"] < 4
+
+
+@pytest.mark.slow
+def test_a_face_is_measured_alone_and_in_a_batch_beside_the_detector(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "model"]) == 0
+    said = capsys.readouterr().out
+    assert "ms_per_face:\n  1: " in said and "\n  8: " in said and "blazeface_ms: " in said

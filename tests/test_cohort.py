@@ -1,0 +1,123 @@
+"""Who is let into the figures of the class, and out of them: several at a time."""
+
+from collections import Counter
+
+from pipeline.cohort import RENEWAL_SECONDS, Cohort
+from pipeline.coverage import Coverage
+from pipeline.events import Label
+from tests.moods_of import mood_of, moods_of
+
+
+class Class:
+    """A cohort of at least five, and a class that is summed up again and again."""
+
+    def __init__(self, **people: Label | None) -> None:
+        self.people = people
+        self.cohort = Cohort(5)
+        self.at_ms = 0
+        self.goes_on()
+
+    def goes_on(self, seconds: float = 5.0, **people: Label | None) -> Counter[str]:
+        """Some look otherwise; what the cohort counts then."""
+        self.people.update(people)
+        self.at_ms += round(seconds * 1000)
+        self.cohort.update(moods_of(self.people), self.at_ms)
+        return self.counts()
+
+    def without(self, *gone: str) -> Counter[str]:
+        for each in gone:
+            del self.people[each]
+        return self.goes_on()
+
+    def counts(self) -> Counter[str]:
+        return Counter({str(emotion): count for emotion, count in self.cohort.counts().items()})
+
+
+def class_of(count: int, emotion: Label) -> Class:
+    return Class(**{f"s{number}": emotion for number in range(count)})
+
+
+def test_the_first_five_come_in_together() -> None:
+    few = class_of(4, "happy")
+    assert not few.counts() and not few.cohort.is_large_enough
+    assert few.goes_on(s4="sad") == {"happy": 4, "sad": 1}
+    assert few.cohort.is_large_enough
+
+
+def test_whoever_was_there_all_along_counts_as_they_are_read_now() -> None:
+    assert class_of(6, "happy").goes_on(s0="sad") == {"happy": 5, "sad": 1}
+
+
+def test_latecomers_wait_until_they_are_a_group() -> None:
+    these = class_of(8, "happy")
+    for number in range(4):
+        assert these.goes_on(**{f"late{number}": "sad"}) == {"happy": 8}
+    assert these.goes_on(late4="angry") == {"happy": 8, "sad": 4, "angry": 1}
+
+
+def test_those_who_leave_count_as_before_until_a_group_has_left() -> None:
+    these = class_of(12, "happy")
+    these.goes_on(s0="sad", s1="sad")
+    assert these.without("s0") == these.without("s1") == these.without("s2", "s3") == {"happy": 10, "sad": 2}
+    assert these.without("s4") == {"happy": 7}
+
+
+def test_who_withdraws_their_consent_is_kept_as_one_count_without_an_id() -> None:
+    these = class_of(8, "happy")
+    moods = [mood_of("s0", None, Coverage.NOT_CONSENTED), *moods_of(these.people)[1:]]
+    these.cohort.update(moods, 10_000)
+    assert these.counts() == {"happy": 8}
+    assert "s0" not in repr(vars(these.cohort))
+
+
+def test_a_camera_that_goes_off_and_on_changes_nothing_whatever_it_shows_then() -> None:
+    these = class_of(8, "happy")
+    assert these.goes_on(s0=None) == these.goes_on(s0="sad") == these.goes_on(s0="angry") == {"happy": 8}
+
+
+def test_those_who_are_back_count_as_they_are_once_they_are_a_group() -> None:
+    these = class_of(12, "happy")
+    for number in range(4):
+        these.goes_on(**{f"s{number}": None})
+        assert these.goes_on(**{f"s{number}": "sad"}) == {"happy": 12}
+    these.goes_on(s4=None)
+    assert these.goes_on(s4="fear") == {"happy": 7, "sad": 4, "fear": 1}
+    assert these.goes_on(s0="happy") == {"happy": 8, "sad": 3, "fear": 1}
+
+
+def test_who_comes_back_after_their_group_went_out_waits_as_a_newcomer() -> None:
+    these = class_of(12, "happy")
+    assert these.goes_on(s0=None, s1=None, s2=None, s3=None, s4=None) == {"happy": 7}
+    assert these.goes_on(s0="sad", s1="sad", s2="sad", s3="sad") == {"happy": 7}
+    assert these.goes_on(s4="sad") == {"happy": 7, "sad": 5}
+
+
+def test_a_look_that_says_nothing_leaves_the_emotion_that_was_known() -> None:
+    these = class_of(5, "happy")
+    assert these.goes_on(s0="unknown") == {"happy": 5}
+    assert these.cohort.is_large_enough and these.cohort.known == 4
+
+
+def test_too_few_who_can_be_read_are_too_few_whoever_else_still_counts() -> None:
+    these = class_of(6, "happy")
+    these.goes_on(s0=None, s1=None)
+    assert not these.cohort.is_large_enough and these.counts() == {"happy": 6}
+    these.goes_on(s0="happy")
+    assert these.cohort.is_large_enough
+
+
+def test_one_who_takes_the_place_of_another_in_a_group_of_five_is_not_told_apart_from_them() -> None:
+    these = class_of(5, "happy")
+    these.without("s0")
+    these.goes_on(other="sad")
+    assert not these.cohort.is_large_enough
+    these.goes_on(RENEWAL_SECONDS - 15)
+    assert not these.cohort.is_large_enough
+    assert these.goes_on() == {"happy": 4, "sad": 1} and these.cohort.is_large_enough
+
+
+def test_after_a_break_the_class_begins_anew_without_those_who_are_gone() -> None:
+    these = class_of(6, "happy")
+    these.goes_on(**dict.fromkeys(list(these.people)))
+    assert not these.counts()
+    assert these.goes_on(**dict.fromkeys(list(these.people)[:5], "sad")) == {"sad": 5}

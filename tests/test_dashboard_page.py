@@ -1,0 +1,403 @@
+"""The dashboard in a real Chromium: what a teacher sees of a class, and what no event and no name can do to it."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright, expect
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from dashboard.options import DashboardOptions
+from dashboard.server import serving
+from model.faces import EMOTIONS, Emotion
+from pipeline.clock import now_ms
+from pipeline.coverage import Coverage
+from pipeline.events import AttentionCleared, AttentionRaised, BasisStated, Label
+from pipeline.keys import Keys
+from pipeline.markers import markers
+from tests.chromium import CHROMIUM, FLAGS, needs_chromium
+from tests.dashboards import Lesson, dashboard, sample, status, summary
+from tests.redis_servers import SERVER, RedisServer, free_port, needs_redis, running_redis, stopped_redis
+
+pytestmark = [needs_redis, needs_chromium, pytest.mark.timeout(180)]
+
+WITHIN_MS = 2_000
+SCRIPT_RAN = "window.itRan === true"
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A browser that reaches nothing but this machine, whatever a page asks for."""
+    only_here = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    async with async_playwright() as playwright:
+        yield (
+            launched := await playwright.chromium.launch(
+                executable_path=CHROMIUM, args=[*FLAGS, only_here], chromium_sandbox=False
+            )
+        )
+        await launched.close()
+
+
+@pytest.fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A page of it, which may ask this machine alone and may raise no error."""
+    page = await browser.new_page()
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("request", lambda request: troubles.append(request.url) if "//127.0.0.1" not in request.url else None)
+    yield page
+    assert troubles == []
+
+
+async def shows(page: Page, coverage: str, **emotions: int) -> None:
+    """Wait, no longer than a teacher should have to, for the coverage in words and so many of each emotion."""
+    await expect(page.locator("#coverage")).to_have_text(coverage, timeout=WITHIN_MS)
+    for emotion, count in emotions.items():
+        await expect(page.locator(f"#tally [data-emotion={emotion}] b")).to_have_text(str(count), timeout=WITHIN_MS)
+
+
+async def is_live(page: Page) -> None:
+    await expect(page.locator("#badge")).to_have_text("live", timeout=10_000)
+
+
+async def test_a_scripted_class_is_on_the_page_within_two_seconds(server: RedisServer, redis: Redis, page: Page) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada", "Ben", "Cleo", "Dan")
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        await shows(page, "4 of 4 seen", neutral=4, happy=0)
+        await lesson.show("Ada", Emotion.HAPPY)
+        await lesson.cover("Ben", Coverage.CAMERA_OFF)
+        await lesson.cover("Cleo", Coverage.CAMERA_OFF)
+        await shows(page, "2 of 4 seen: 2 cameras off", neutral=1, happy=1)
+        ada = page.locator(".person").filter(has_text="Ada")
+        await expect(ada.locator(".what")).to_have_text("happy")
+        await expect(ada.locator(".sure")).to_have_text("75 %")
+        await expect(page.locator(".person").filter(has_text="Ben").locator(".what")).to_have_text("camera off")
+        await lesson.show("Dan", "unknown")
+        await shows(page, "2 of 4 seen: 2 cameras off", unknown=1, neutral=0)
+        await lesson.leave("Ben")
+        await shows(page, "2 of 3 seen: 1 camera off")
+        await lesson.tell(summary(happy=0.25))
+        await expect(page.locator(".bar").filter(has_text="happy").locator(".value")).to_have_text("25 %", timeout=WITHIN_MS)
+        await expect(page.locator("#valence-value")).to_have_text("+0.25")
+        await page.keyboard.press("2")
+        await expect(page.locator("#mark-said")).to_have_text("Marked “exercise”.")
+        assert [mark.label for mark in await markers(redis, lesson.keys)] == ["exercise"]
+
+
+@pytest.mark.slow
+async def test_a_hundred_changes_end_in_what_is_true(server: RedisServer, redis: Redis, page: Page) -> None:
+    names, lesson = [f"Student {n}" for n in range(30)], Lesson(redis, "maths")
+    await lesson.begin(*names)
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        for turn in range(10):
+            emotion = EMOTIONS[turn % len(EMOTIONS)]
+            await lesson.tell(*(sample(name, emotion, now_ms()) for name in names[: 3 * turn]))
+            await shows(
+                page,
+                "30 of 30 seen",
+                **{emotion: 3 * turn + (30 - 27 if emotion == "neutral" and turn else 0)} if turn == 9 else {},
+            )
+        await shows(page, "30 of 30 seen", fear=27, neutral=3)
+
+
+@pytest.mark.slow
+async def test_a_redis_that_restarts_is_shown_as_not_live_and_comes_back(page: Page) -> None:
+    with running_redis(SERVER) as server:
+        async with server.client() as redis, dashboard(server) as url:
+            await Lesson(redis, "maths").begin("Ada", "Ben")
+            await page.goto(f"{url}/rooms/maths")
+            await is_live(page)
+            server.kill()
+            await expect(page.locator("#badge")).to_have_text("not live", timeout=8_000)
+            await expect(page.locator("#banner")).to_contain_text("Redis is away")
+            await expect(page.locator(".person")).to_have_count(2)
+            server.start()
+            lesson = Lesson(redis, "maths", epoch="2")
+            await lesson.begin("Cleo")
+            await is_live(page)
+            await expect(page.locator(".person")).to_have_count(1, timeout=8_000)
+            await shows(page, "1 of 1 seen")
+            await lesson.show("Cleo", Emotion.SAD)
+            await shows(page, "1 of 1 seen", sad=1)
+
+
+@pytest.mark.slow
+async def test_a_bot_that_ends_and_starts_again_is_seen_to(server: RedisServer, redis: Redis, page: Page) -> None:
+    killed = Lesson(redis, "maths")
+    await killed.begin("Ada")
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        await redis.delete(killed.keys.bot)  # as its time to live does
+        await expect(page.locator("#badge")).to_have_text("no bot", timeout=8_000)
+        await expect(page.locator("#banner")).to_contain_text("no bot in this room any more")
+        again = Lesson(redis, "maths", epoch="2")
+        await again.leave("Ada")
+        await again.begin("Ben")
+        await is_live(page)
+        await shows(page, "1 of 1 seen")
+        await again.tell(status("stopping"))
+        await expect(page.locator("#badge")).to_have_text("no bot", timeout=8_000)
+
+
+@pytest.mark.slow
+async def test_two_rooms_at_once_do_not_mix_and_are_followed_once_each(
+    server: RedisServer, redis: Redis, browser: Browser
+) -> None:
+    maths, art = Lesson(redis, "maths"), Lesson(redis, "art {1}/2")
+    await maths.begin("Ada", "Ben")
+    await art.begin("Cleo")
+    async with dashboard(server) as url:
+        index = await browser.new_page()
+        await index.goto(url)
+        await expect(index.locator("#rooms li")).to_have_count(2)
+        await index.get_by_role("link", name="art {1}/2").click()
+        pages = [index, *[await browser.new_page() for _ in range(2)]]
+        for each in pages[1:]:
+            await each.goto(f"{url}/rooms/maths")
+        for each in pages:
+            await is_live(each)
+        await art.show("Cleo", Emotion.HAPPY)
+        await maths.show("Ada", Emotion.SAD)
+        await shows(pages[0], "1 of 1 seen", happy=1, sad=0)
+        for each in pages[1:]:
+            await shows(each, "2 of 2 seen", happy=0, sad=1)
+        # of each room one follower: a blocked XREAD
+        clients = await redis.client_list()
+        assert sum(client["cmd"] == "xread" for client in clients) == 2
+
+
+@pytest.mark.slow
+async def test_a_reload_in_the_middle_finds_the_past(server: RedisServer, redis: Redis, page: Page) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada")
+    await lesson.tell(
+        *(summary(happy=n / 10) for n in range(5)), AttentionRaised(participant="Ada", reason="not_visible", for_seconds=180)
+    )
+    async with dashboard(server) as url:
+        for _ in range(2):
+            await page.goto(f"{url}/rooms/maths")
+            await is_live(page)
+            await expect(page.locator("#chart .js-fill").first).to_be_attached(timeout=30_000)
+            await expect(page.locator("#needing")).to_contain_text("not visible for 3 min")
+            await page.get_by_text("The last ten minutes as a table").click()
+            await expect(page.locator("#table-body tr")).not_to_have_count(0)
+            await page.reload()
+        await lesson.tell(AttentionCleared(participant="Ada", reason="not_visible", for_seconds=200))
+        await expect(page.locator("#needing li")).to_have_count(0, timeout=WITHIN_MS)
+
+
+HOSTILE = [
+    "<img src=x onerror=window.itRan=true>",
+    "<script>window.itRan=true</script>",
+    '"><svg onload=window.itRan=true>',
+    "javascript:window.itRan=true",
+    "\u202eevil\u2066\u2067",
+    "{{constructor.constructor('window.itRan=true')()}}",
+    "\x00\x1b[2J\u0007",
+    "x" * 5000,
+    "é̵̢̛" * 200,
+]
+
+
+@pytest.mark.slow
+async def test_hostile_names_are_text_and_nothing_else(server: RedisServer, redis: Redis, page: Page) -> None:
+    lesson = Lesson(redis, "<img src=x onerror=window.itRan=true>")
+    await lesson.begin(*HOSTILE, "Plain")
+    await lesson.tell(*(AttentionRaised(participant=name, reason=name, for_seconds=90) for name in HOSTILE[:4]))
+    await lesson.tell(summary(), summary(0.25))
+    async with dashboard(server, marks=("<b onmouseover=window.itRan=true>",)) as url:
+        await page.goto(url)
+        await page.get_by_role("link", name="<img").click()
+        await is_live(page)
+        await expect(page.locator(".person")).to_have_count(len(HOSTILE) + 1)
+        await page.keyboard.press("1")
+        await expect(page.locator("#mark-said")).to_contain_text("Marked")
+        await expect(page.locator("#chart .annotation-text").filter(has_text="<b onmouse")).to_be_attached(timeout=30_000)
+        assert not await page.evaluate(SCRIPT_RAN)
+        assert await page.locator("img, iframe, .person script, .name *, #needing svg").count() == 0
+        plain = page.locator(".person").filter(has_text="Plain")
+        assert "Plain" in await plain.inner_text()
+        widest = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert widest <= 0, "a name pushes the page wide"
+        directions = await page.eval_on_selector_all(".person .name", "names => names.map(name => [name.tagName, name.dir])")
+        assert set(map(tuple, directions)) == {("BDI", "auto")}
+
+
+@pytest.mark.slow
+async def test_an_unknown_room_says_so_until_a_bot_is_there(server: RedisServer, redis: Redis, page: Page) -> None:
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/nowhere")
+        await expect(page.locator("#banner")).to_contain_text("no room of this name")
+        await Lesson(redis, "nowhere").begin()
+        await is_live(page)
+        await expect(page.locator("#people-note")).to_have_text("Nobody is in the room.")
+        await expect(page.locator("#coverage")).to_have_text("nobody is here")
+
+
+@pytest.mark.slow
+async def test_without_redis_the_page_waits_for_it(page: Page) -> None:
+    with stopped_redis(SERVER) as server:
+        async with server.client() as redis, dashboard(server) as url:
+            await page.goto(f"{url}/rooms/maths")
+            await expect(page.locator("#badge")).to_have_text("not live", timeout=8_000)
+            server.start()
+            await Lesson(redis, "maths").begin("Ada")
+            await is_live(page)
+            await shows(page, "1 of 1 seen")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("off_seconds", [-600, 600])
+async def test_ages_are_right_under_a_bots_clock_that_is_minutes_off(
+    server: RedisServer, redis: Redis, page: Page, off_seconds: int
+) -> None:
+    lesson = Lesson(redis, "maths", clock=lambda: now_ms() + off_seconds * 1000)
+    await lesson.begin("Ada")
+    async with dashboard(server) as url:
+        await page.add_init_script("Date.now = () => 0")
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        await lesson.show("Ada", Emotion.HAPPY)
+        await lesson.tell(summary())
+        ada = page.locator(".person").filter(has_text="Ada")
+        await expect(ada.locator(".what")).to_have_text("happy")
+        await expect(ada.locator(".age")).to_have_text("now")
+        await expect(ada.locator(".age")).to_have_text(re.compile(r"^([4-9]|1\d) s ago$"), timeout=15_000)
+
+
+@pytest.mark.slow
+async def test_two_hundred_participants_are_shown(server: RedisServer, redis: Redis, page: Page) -> None:
+    await Lesson(redis, "maths").begin(*(f"Student {n}" for n in range(200)))
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await expect(page.locator(".person")).to_have_count(200, timeout=10_000)
+        await shows(page, "200 of 200 seen", neutral=200)
+        names = await page.eval_on_selector_all(".person .name", "names => names.map(name => name.textContent)")
+        assert names == [f"Student {n}" for n in range(200)]
+
+
+@pytest.mark.slow
+async def test_an_aggregate_class_shows_the_class_and_nobody(server: RedisServer, redis: Redis, page: Page) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada", "Ben")
+    basis = BasisStated(
+        jurisdiction="US", basis="consent", purpose=None, level="aggregate", consent="asked", names=False,
+        retention_hours=1, model="test", version="1",
+    )  # fmt: skip
+    await lesson.tell(basis, summary(participants=20, scored=15))
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        await expect(page.locator("#people-note")).to_contain_text("summary alone")
+        await shows(page, "about 15 of 20 seen: 5 cameras off")
+        await expect(page.locator(".person")).to_have_count(0)
+        assert "Ada" not in await page.content()
+        await lesson.tell(summary(None, participants=0, scored=0))
+        await expect(page.locator("#withheld")).to_contain_text("Shares are withheld", timeout=WITHIN_MS)
+
+
+@pytest.mark.slow
+async def test_the_password_is_asked_for_and_leads_back(server: RedisServer, redis: Redis, page: Page) -> None:
+    await Lesson(redis, "maths").begin("Ada")
+    async with dashboard(server, password=SecretStr("open sesame")) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await page.get_by_label("Password").fill("guess guess")
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page.get_by_role("alert")).to_have_text("That is not the password.")
+        await page.get_by_label("Password").fill("open sesame")
+        await page.get_by_role("button", name="Log in").click()
+        await is_live(page)
+        await page.get_by_role("button", name="Read-only link").click()
+        link = await page.get_by_role("textbox", name="Read-only link").input_value()
+        await page.get_by_role("button", name="Close").click()
+        await page.get_by_role("button", name="Log out").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+        await page.goto(link)
+        await is_live(page)
+        await expect(page.locator("#marks")).to_be_hidden()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1366, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_nothing_stands_in_the_way_of_anybody(
+    server: RedisServer, redis: Redis, browser: Browser, width: int, scheme: str
+) -> None:
+    """By axe-core, with the rules of WCAG 2.2 A and AA."""
+    lesson = Lesson(redis, "maths")
+    labels: list[Label] = [*EMOTIONS, "unknown"]
+    people = [(f"Student {n}", label) for n, label in enumerate(labels)]
+    await lesson.tell(status(), *(event for who, label in people for event in lesson.seen(who, label)))
+    await lesson.cover("Student 3", Coverage.NO_FACE)
+    await lesson.tell(summary(), summary(0.75), AttentionRaised(participant="Student 1", reason="changed", for_seconds=90))
+    context = await browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = await context.new_page()
+    async with dashboard(server, password=SecretStr("open sesame")) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await judge(page)
+        await page.get_by_label("Password").fill("open sesame")
+        await page.get_by_role("button", name="Log in").click()
+        await is_live(page)
+        await expect(page.locator("#chart .js-fill").first).to_be_attached(timeout=30_000)
+        await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        await judge(page)
+        await page.get_by_role("button", name="Read-only link").click()
+        await judge(page)
+        await page.goto(url)
+        await expect(page.locator("#rooms li")).to_have_count(1)
+        await judge(page)
+    await context.close()
+
+
+async def judge(page: Page) -> None:
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    results = await Axe().run(page, options=rules)
+    assert results.response["passes"], "nothing was judged"
+    assert results.violations_count == 0, results.generate_report()
+
+
+@pytest.mark.slow
+async def test_everything_can_be_done_with_the_keyboard(server: RedisServer, redis: Redis, page: Page) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada")
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        await page.keyboard.press("m")
+        await page.keyboard.type("2 groups")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#mark-said")).to_have_text("Marked “2 groups”.")
+        await page.get_by_label("Mark by single keys").uncheck()
+        await page.locator("body").press("1")
+        await page.get_by_text("How these figures are made").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("The mean over the same participants")).to_be_visible()
+        assert [mark.label for mark in await markers(redis, Keys("classmood", "maths"))] == ["2 groups"]
+
+
+@pytest.mark.slow
+async def test_a_dashboard_that_restarts_is_noticed_and_found_again(server: RedisServer, redis: Redis, page: Page) -> None:
+    await Lesson(redis, "maths").begin("Ada")
+    port = free_port()
+
+    @asynccontextmanager
+    async def there() -> AsyncIterator[None]:
+        async with server.client() as client, serving(client, "classmood", DashboardOptions(port=port)):
+            yield
+
+    async with there():
+        await page.goto(f"http://127.0.0.1:{port}/rooms/maths")
+        await is_live(page)
+    await expect(page.locator("#badge")).to_have_text("not live", timeout=8_000)
+    async with there():
+        await is_live(page)
+        await shows(page, "1 of 1 seen")

@@ -1,0 +1,123 @@
+"""An attacker who sees all summaries and knows who came or went when, and wants to know what that person felt."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import get_args
+
+import pytest
+
+from model.faces import EMOTIONS, Emotion
+from pipeline.events import Publication
+from pipeline.mood import Mood
+from pipeline.summary import ClassFigures
+from tests.moods_of import moods_of
+
+CLASSES, SUMMARIES = 40, 30
+
+Figures = Callable[[list[Mood], int], Counter[str] | None]
+"""How many people feel what, as far as an attacker can know it from a summary; None where it is withheld."""
+
+
+def exact_figures() -> Figures:
+    """What a summary over whoever is there at present would tell."""
+    return lambda moods, at_ms: Counter(str(mood.emotion) for mood in moods if mood.emotion)
+
+
+def published_figures(level: Publication) -> Figures:
+    figures = ClassFigures(5, level)
+
+    def told(moods: list[Mood], at_ms: int) -> Counter[str] | None:
+        summary = figures.summary(moods, at_ms)
+        if summary.shares is None:
+            return None
+        return Counter({str(emotion): round(share * summary.scored) for emotion, share in summary.shares.items()})
+
+    return told
+
+
+class RandomClass:
+    """People who come, go, turn their cameras off and on; between that they feel the same, which helps the attacker most."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._liking = [chance.gammavariate(0.5, 1) for _ in EMOTIONS]
+        self.people: dict[str, Emotion | None] = {}
+        self._numbers = iter(range(10_000))
+        for _ in range(chance.randint(8, 30)):
+            self.somebody_comes()
+
+    def something_happens(self) -> tuple[int, Emotion] | None:
+        """One comes (+1) or goes (-1), and what they feel; or nothing happens."""
+        happening = self._chance.random()
+        if happening < 0.25:
+            return 1, self.somebody_comes()
+        seen = [each for each, emotion in self.people.items() if emotion]
+        if happening < 0.5 and len(seen) > 8:
+            return -1, self._goes(self._chance.choice(seen))
+        return None
+
+    def somebody_comes(self) -> Emotion:
+        """One who turns their camera on, or a newcomer."""
+        off = [each for each, emotion in self.people.items() if emotion is None]
+        who = self._chance.choice(off) if off and self._chance.random() < 0.5 else f"student {next(self._numbers)}"
+        emotion = self._chance.choices(EMOTIONS, self._liking)[0]
+        self.people[who] = emotion
+        return emotion
+
+    def _goes(self, who: str) -> Emotion:
+        emotion = self.people.pop(who)
+        if self._chance.random() < 0.5:
+            self.people[who] = None
+        assert emotion is not None
+        return emotion
+
+
+@dataclass
+class Attack:
+    """How often the attacker was right, and how often whoever only guesses the commonest emotion of the class before."""
+
+    tries: int = 0
+    right: int = 0
+    right_by_guessing: int = 0
+
+    def guess(self, before: Counter[str], after: Counter[str], sign: int, felt: Emotion) -> None:
+        commonest = max(EMOTIONS, key=lambda emotion: before[emotion])
+        moved = {emotion: sign * (after[emotion] - before[emotion]) for emotion in EMOTIONS}
+        most = max(EMOTIONS, key=lambda emotion: (moved[emotion], before[emotion]))
+        self.tries += 1
+        self.right += felt == (most if moved[most] > 0 else commonest)
+        self.right_by_guessing += felt == commonest
+
+    @property
+    def gain(self) -> float:
+        return (self.right - self.right_by_guessing) / self.tries
+
+
+def attack(make_figures: Callable[[], Figures]) -> Attack:
+    chance, attacked = random.Random(5), Attack()
+    for _ in range(CLASSES):
+        these, figures = RandomClass(chance), make_figures()
+        before = figures(moods_of(these.people), 0)
+        for number in range(1, SUMMARIES):
+            happened = these.something_happens()
+            after = figures(moods_of(these.people), number * 5000)
+            if happened and before and after:
+                attacked.guess(before, after, *happened)
+            before = after
+    return attacked
+
+
+@pytest.mark.parametrize("level", get_args(Publication))
+def test_what_somebody_feels_who_comes_or_goes_cannot_be_read_off_two_successive_summaries(level: Publication) -> None:
+    attacked = attack(lambda: published_figures(level))
+    assert attacked.tries > 500
+    # the standard error of the difference is below 0.02; a group that comes or goes tells what it feels as a group
+    assert attacked.gain < 0.05, attacked
+
+
+def test_of_a_summary_over_whoever_is_there_the_same_attacker_reads_it() -> None:
+    attacked = attack(exact_figures)
+    assert attacked.right == attacked.tries > 500
+    assert attacked.gain > 0.4

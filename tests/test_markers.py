@@ -1,0 +1,172 @@
+"""The teacher's marks in a room: what is taken, what is refused, and how they are read back."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from bot.errors import RedisRefused, SettingsWrong
+from bot.marker_commands import make_mark, moment
+from bot.settings import Settings
+from pipeline.events import BotStatus
+from pipeline.keys import Keys
+from pipeline.markers import MOST_MARKERS, MarkRefused, follow_markers, mark, markers, new_marker
+from pipeline.publish import Publisher
+from tests.fakes import Clock
+from tests.redis_servers import SERVER, RedisServer, free_port, needs_redis, running_redis
+
+pytestmark = needs_redis
+
+KEYS = Keys("classmood", "demo")
+AN_HOUR_MS = 3_600_000
+
+
+def settings(server: RedisServer) -> Settings:
+    return Settings(redis_url=server.url, _env_file=None)  # type: ignore[arg-type, call-arg]
+
+
+async def test_marks_come_back_in_the_order_of_their_times(redis: Redis) -> None:
+    await mark(redis, KEYS, "exercise", 2000, kind="work")
+    await mark(redis, KEYS, "explanation", 1000)
+    assert [(each.label, each.at_ms, each.kind) for each in await markers(redis, KEYS)] == [
+        ("explanation", 1000, ""),
+        ("exercise", 2000, "work"),
+    ]
+
+
+async def test_a_room_without_marks_has_none(redis: Redis) -> None:
+    assert await markers(redis, KEYS) == []
+
+
+@pytest.mark.parametrize("label", ["", "   ", "x" * 61, "two\nlines", "bell\a", "left\u202eto right", "\u2028", "half \ud800"])
+async def test_a_label_out_of_bounds_is_refused_in_one_line(redis: Redis, label: str) -> None:
+    with pytest.raises(MarkRefused, match=r"\Alabel: .+\Z"):
+        await mark(redis, KEYS, label)
+    assert await redis.exists(KEYS.markers) == 0
+
+
+@pytest.mark.parametrize("label", ["x", "ü" * 60, "  trimmed  ", "<b>&amp;", "👩‍🏫 Übung", "تمرین\u200cها"])  # noqa: RUF001
+async def test_a_label_in_any_script_is_taken(redis: Redis, label: str) -> None:
+    assert (await mark(redis, KEYS, label)).label == label.strip()
+
+
+@pytest.mark.parametrize("at_ms", [-1, 10**15])
+async def test_a_time_that_no_date_can_be_written_for_is_refused(redis: Redis, at_ms: int) -> None:
+    with pytest.raises(MarkRefused, match="at_ms"):
+        await mark(redis, KEYS, "exercise", at_ms)
+
+
+async def test_one_mark_too_many_is_refused_and_what_is_older_than_the_retention_makes_room(redis: Redis) -> None:
+    old = new_marker("exercise", 1).model_dump_json()
+    seconds, _ = await redis.time()
+    for number in range(MOST_MARKERS):
+        await redis.xadd(KEYS.markers, {"marker": old}, id=f"{(int(seconds) - 7200) * 1000}-{number + 1}")
+    with pytest.raises(MarkRefused, match="500 marks already"):
+        await mark(redis, KEYS, "one more", retention_ms=3 * AN_HOUR_MS)
+    assert len(await markers(redis, KEYS)) == MOST_MARKERS
+    await mark(redis, KEYS, "one more", retention_ms=AN_HOUR_MS)
+    assert [each.label for each in await markers(redis, KEYS)] == ["one more"]
+    assert 0 < await redis.pttl(KEYS.markers) <= AN_HOUR_MS
+
+
+async def test_a_mark_now_stands_on_the_clock_of_the_bot_whose_events_it_is_among(redis: Redis) -> None:
+    five_minutes_ahead = Clock(round(time.time() * 1000) + 300_000)
+    publisher = Publisher(
+        redis, KEYS, "1", outbox_limit=10, retention_ms=AN_HOUR_MS, status_ttl_ms=1000, retry_seconds=1, clock=five_minutes_ahead
+    )
+    publisher.publish(
+        BotStatus(
+            state="running", participants=0, looks_per_second=0, frames_received=0, looks=0,
+            frames_skipped=0, frames_dropped=0, events_dropped=0, tracks_failed=0,
+        )
+    )  # fmt: skip
+    await publisher.flush(5)
+    marker = await mark(redis, KEYS, "exercise")
+    assert abs(marker.at_ms - five_minutes_ahead()) < 5000
+
+
+async def test_a_mark_in_a_room_without_events_stands_on_the_clock_of_redis(redis: Redis) -> None:
+    marker = await mark(redis, KEYS, "exercise")
+    assert abs(marker.at_ms - time.time() * 1000) < 5000
+
+
+async def test_what_somebody_else_wrote_is_left_out(redis: Redis) -> None:
+    for text in (
+        "",
+        "no json",
+        "[]",
+        '{"id": "1", "label": "a\\u0000b", "at_ms": 1}',
+        '{"id": "1", "label": "fine", "at_ms": 1}',
+    ):
+        await redis.xadd(KEYS.markers, {"marker": text})
+    await redis.xadd(KEYS.markers, {"else": "x"})
+    assert [each.label for each in await markers(redis, KEYS)] == ["fine"]
+
+
+async def test_a_key_of_another_type_is_named(redis: Redis) -> None:
+    await redis.set(KEYS.markers, "x")
+    with pytest.raises(ResponseError, match=r"demo.*markers is of another type"):
+        await markers(redis, KEYS)
+    with pytest.raises(ResponseError, match=r"demo.*markers is of another type"):
+        await mark(redis, KEYS, "exercise")
+
+
+async def test_a_follower_gets_each_mark_as_it_is_made(redis: Redis) -> None:
+    await mark(redis, KEYS, "before")
+    async with aclosing(follow_markers(redis, KEYS)) as told:
+        coming = asyncio.create_task(_next(told))
+        while not coming.done():
+            await mark(redis, KEYS, "exercise")
+            await asyncio.sleep(0.05)
+        assert (await coming) == "exercise"
+
+
+async def test_a_follower_from_the_beginning_gets_what_was_before(redis: Redis) -> None:
+    await mark(redis, KEYS, "before", 2000)
+    async with aclosing(follow_markers(redis, KEYS, after="0")) as told:
+        assert await _next(told) == "before"
+
+
+async def test_a_follower_lives_through_a_redis_that_comes_back_empty() -> None:
+    with running_redis(SERVER) as server:
+        async with server.client() as redis, aclosing(follow_markers(redis, KEYS, after="0", retry_seconds=0.1)) as told:
+            await mark(redis, KEYS, "one", 1)
+            assert await _next(told) == "one"
+            server.kill()
+            coming = asyncio.create_task(_next(told))
+            await asyncio.sleep(0.2)
+            server.start()
+            await mark(redis, KEYS, "two", 2)
+            assert await asyncio.wait_for(coming, 10) == "two"
+
+
+async def test_the_command_makes_a_mark_or_says_why_not(server: RedisServer, redis: Redis) -> None:
+    await make_mark(settings(server), "demo", "exercise", 1000, "work")
+    assert [each.label for each in await markers(redis, KEYS)] == ["exercise"]
+    with pytest.raises(SettingsWrong, match="label"):
+        await make_mark(settings(server), "demo", "")
+    nobody = Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", _env_file=None)  # type: ignore[arg-type, call-arg]
+    with pytest.raises(RedisRefused, match="not marked"):
+        await make_mark(nobody, "demo", "exercise")
+
+
+def test_a_moment_is_read_as_people_write_it() -> None:
+    assert moment("2026-01-31T09:15:00Z") == 1_769_850_900_000
+    assert moment("2026-01-31T10:15:00+01:00") == 1_769_850_900_000
+    assert abs(moment("90s") - (time.time() - 90) * 1000) < 2000
+    assert moment("00:00") % 60_000 == 0
+
+
+def test_a_mark_survives_its_own_json() -> None:
+    marker = new_marker("exercise", 1000, "work")
+    assert json.loads(marker.model_dump_json()) == {"id": marker.id, "label": "exercise", "at_ms": 1000, "kind": "work"}
+
+
+async def _next(told: AsyncIterator[tuple[str, object]]) -> str:
+    _, marker = await anext(told)
+    return str(marker.label)  # type: ignore[attr-defined]
