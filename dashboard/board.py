@@ -1,6 +1,7 @@
 """Who is in a room and how they are read, kept up to date item by item, and told to each watcher as what changed."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +104,19 @@ class Board:
         _update(person, data, epoch, at_ms)
         person.version = self.version
 
+    @property
+    def ids(self) -> set[str]:
+        """Who is on the board."""
+        return set(self._people)
+
+    def erase(self, ids: Iterable[str]) -> bool:
+        """Take off whom Redis knows nothing of any more; whether there was anybody."""
+        erased = [who for who in ids if self._people.pop(who, None) is not None]
+        if erased:
+            self.version += 1
+            self._note_gone(erased)
+        return bool(erased)
+
     def counts(self) -> dict[str, Any]:
         """Coverage in words, and how many show which emotion at present."""
         coverage = Counter(person.coverage for person in self._people.values())
@@ -147,7 +161,10 @@ class Board:
         if self._people.pop(who, None) is None:
             return
         self.left += 1
-        self._gone[who] = self.version
+        self._note_gone([who])
+
+    def _note_gone(self, ids: Iterable[str]) -> None:
+        self._gone.update(dict.fromkeys(ids, self.version))
         if len(self._gone) > MOST_GONE:
             self._gone, self._began = {}, self.version
 

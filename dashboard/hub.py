@@ -228,17 +228,23 @@ class RoomHub:
             self._hurry.clear()
 
     async def _look(self) -> None:
-        """Ask Redis for its time, the bot's status and new marks; raises redis.exceptions.RedisError."""
+        """Ask Redis for its time, the bot's status, new marks and whom it knows; raises redis.exceptions.RedisError.
+
+        Whoever was erased is told of by no event.
+        """
+        shown = self.board.ids
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.get(self._keys.bot)
             pipe.xrange(self._keys.markers, min=f"({self._marks.after}")
-            (seconds, microseconds), status, marks = await pipe.execute()
+            pipe.zrange(self._keys.participants, 0, -1)
+            (seconds, microseconds), status, marks, known = await pipe.execute()
         self._room_clock.redis_said(int(seconds) * 1000 + int(microseconds) // 1000, self._clock())
         was = (self._link.away_since_ms, self._presence.here)
         self._link.away_since_ms = None
         self._bot(status is not None, _status(status))
-        if self._mark(marks) or was != (None, self._presence.here):
+        is_marked, is_erased = self._mark(marks), self.board.erase(shown.difference(known))
+        if is_marked or is_erased or was != (None, self._presence.here):
             self.tell()
 
     def _mark(self, entries: list[tuple[str, dict[str, str]]]) -> bool:

@@ -43,8 +43,8 @@ class Live:
     ) -> web.StreamResponse:
         """Send a room's view, and then what changes in it, until the browser goes or `may_stay` no longer holds.
 
-        `about` is told with the first message. Raises HTTPServiceUnavailable if too much is watched already, and no more
-        than `kept_free` could still watch.
+        `about` is told with the first message. Raises HTTPServiceUnavailable if too much is watched already, or
+        only the places are left that are to be `kept_free`.
         """
         if self.watchers >= self._most_watchers - kept_free:
             raise web.HTTPServiceUnavailable(text="too many browsers are watching", headers={"Retry-After": "10"})

@@ -1,7 +1,9 @@
 """Who may see the dashboard: passwords, cookies, links, and what another site's page cannot do."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from dashboard.access import own_path
+from dashboard.live import FOR_TEACHERS, MOST_WATCHERS
 from dashboard.options import DashboardOptions, DashboardRefused, is_loopback
 from dashboard.sessions import MOST_SESSIONS, SESSION_SECONDS, Secrets, Sessions
 from pipeline.keys import Keys
@@ -178,6 +181,24 @@ async def test_guessing_is_slowed_down(server: RedisServer, http: aiohttp.Client
         assert refused.status == 429 and 0 < int(refused.headers["Retry-After"]) <= 60
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"password=\xff"),
+        ("application/x-www-form-urlencoded; charset=none", b"password=x"),
+        ("multipart/form-data; boundary=x", b"password=x"),
+    ],
+)
+async def test_a_form_that_cannot_be_read_is_refused_in_one_line(
+    server: RedisServer, http: aiohttp.ClientSession, kind: str, body: bytes
+) -> None:
+    async with (
+        dashboard(server, password=PASSWORD) as url,
+        http.post(f"{url}/login", data=body, headers={"Origin": url, "Content-Type": kind}) as response,
+    ):
+        assert (response.status, await response.text()) == (400, "the form cannot be read")
+
+
 async def test_over_tls_the_cookie_travels_only_over_tls(server: RedisServer, tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
@@ -281,6 +302,20 @@ async def test_a_read_only_link_shows_one_room_and_nothing_else(
             async with guest.post(f"{url}{path}/markers", json={"label": "x"}, headers={"Origin": url}) as response:
                 assert response.status == 401
             assert await status_of(guest, f"{url}/rooms/maths") == 401
+
+
+async def test_however_often_a_link_is_opened_there_is_room_for_the_teacher(
+    server: RedisServer, redis: Redis, http: aiohttp.ClientSession
+) -> None:
+    await Lesson(redis, "maths").begin("ada")
+    async with dashboard(server, password=PASSWORD) as url, AsyncExitStack() as guests:
+        await log_in(http, url)
+        async with http.get(f"{url}/rooms/maths/link") as response:
+            path = (await response.json())["path"]
+        guest = await guests.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        opened = [await guests.enter_async_context(guest.get(f"{url}{path}/live")) for _ in range(MOST_WATCHERS)]
+        assert Counter(each.status for each in opened) == {200: MOST_WATCHERS - FOR_TEACHERS, 503: FOR_TEACHERS}
+        assert (await first_view(http, f"{url}/rooms/maths/live"))["about"]["marks"]
 
 
 def test_links_hold_as_long_as_their_secret() -> None:

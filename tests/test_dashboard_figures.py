@@ -94,6 +94,14 @@ def test_a_state_is_a_new_beginning_for_every_watcher() -> None:
     assert board.counts()["left"] == 1 and board.needing()["people"][0]["since_ms"] == 5
 
 
+def test_who_was_erased_is_gone_and_has_not_left() -> None:
+    board = board_of(joined("ada"), joined("ben"))
+    seen = board.version
+    assert not board.erase(["cleo"]) and board.version == seen
+    assert board.erase({"ada"})
+    assert (board.ids, board.left, board.people_since(seen)["gone"]) == ({"ben"}, 0, ["ada"])
+
+
 def test_so_many_leave_that_everybody_is_told_all_anew() -> None:
     board = board_of(joined("ada"))
     seen = board.version

@@ -16,6 +16,7 @@ from model.faces import EMOTIONS, Emotion
 from pipeline.clock import now_ms
 from pipeline.coverage import Coverage
 from pipeline.events import AttentionCleared, AttentionRaised, BasisStated, Label
+from pipeline.forget import forget
 from pipeline.keys import Keys
 from pipeline.markers import markers
 from tests.chromium import CHROMIUM, FLAGS, needs_chromium
@@ -193,6 +194,19 @@ async def test_a_reload_in_the_middle_finds_the_past(server: RedisServer, redis:
             await page.reload()
         await lesson.tell(AttentionCleared(participant="Ada", reason="not_visible", for_seconds=200))
         await expect(page.locator("#needing li")).to_have_count(0, timeout=WITHIN_MS)
+
+
+@pytest.mark.slow
+async def test_who_is_erased_from_redis_is_erased_from_the_page(server: RedisServer, redis: Redis, page: Page) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada", "Ben")
+    await lesson.tell(status("stopping"))
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await shows(page, "2 of 2 seen")
+        await forget(redis, lesson.keys, "Ada")
+        await shows(page, "1 of 1 seen")
+        assert "Ada" not in await page.content()
 
 
 HOSTILE = [

@@ -10,6 +10,7 @@ from dashboard.report.classes import Classes, Wanted
 from dashboard.report.model import Report
 from dashboard.report.people import MOST_PEOPLE, Everybody
 from dashboard.report.read import Reading
+from dashboard.report.summaries import MOST_COUNTED
 from model.faces import Emotion
 from pipeline.coverage import Coverage
 from pipeline.events import (
@@ -140,6 +141,13 @@ def test_what_was_withheld_stays_withheld_whatever_is_told_of_single_people() ->
     assert (made.overall.shares, made.overall.valence, made.overall.published_seconds) == (None, None, 0)
     assert all(step.shares is None and step.valence is None for step in made.steps)
     assert any("withheld throughout" in note for note in made.notes)
+
+
+def test_a_count_that_no_float_can_hold_is_cut() -> None:
+    second, data = summary(0, {Emotion.SAD: 5})
+    told: Moment = (second, data.model_copy(update={"participants": 10**400, "scored": 10**400}))
+    made = report(lines([*comes(0, "p0"), told, *heartbeats(0, 60, 1), goes(60, "p0")]))
+    assert (made.overall.participants, made.overall.scored) == (MOST_COUNTED, MOST_COUNTED)
 
 
 def test_shares_of_two_people_are_withheld_whoever_published_them() -> None:

@@ -21,6 +21,9 @@ CLOSEST_MS = 1000
 SMALLEST_GROUP = 3
 """Shares of fewer people are withheld here, whoever published them."""
 
+MOST_COUNTED = 1_000_000
+"""A larger number counts no people of a class; it is taken for this one, since means are of what a float can hold."""
+
 _COVERAGES = tuple(Coverage)
 _SEEN = _COVERAGES.index(Coverage.OK)
 
@@ -93,9 +96,9 @@ def _held(from_ms: int, to_ms: int, summary: Summary) -> Held:
     return Held(
         from_ms,
         to_ms,
-        summary.participants,
-        summary.scored,
-        tuple(summary.coverage.get(state, 0) for state in _COVERAGES),
+        min(summary.participants, MOST_COUNTED),
+        min(summary.scored, MOST_COUNTED),
+        tuple(min(summary.coverage.get(state, 0), MOST_COUNTED) for state in _COVERAGES),
         None if withheld or summary.shares is None else tuple(summary.shares[emotion] for emotion in EMOTIONS),
         0.0 if withheld or summary.valence is None else summary.valence,
     )
