@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from bot.scripts import Script
 from bot.synthetic.parts import marks
+from pipeline.cancellation import cancellable
 from pipeline.keys import Keys
 from pipeline.markers import MarkRefused, mark
 from pipeline.publish import reason
@@ -24,6 +25,6 @@ async def marking(redis: Redis, keys: Keys, script: Script, begun_seconds: float
             due = begun_seconds + lesson * script.duration_seconds + at_seconds
             await asyncio.sleep(due - asyncio.get_running_loop().time())
             try:
-                await mark(redis, keys, label)
+                await cancellable(mark(redis, keys, label))
             except (MarkRefused, RedisError) as error:  # the lesson goes on without it
                 logger.warning("a mark of the lesson was not made: %s", reason(error) if isinstance(error, RedisError) else error)
