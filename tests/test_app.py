@@ -126,6 +126,7 @@ async def test_when_the_bot_stops_everybody_has_left_and_its_status_is_gone(
     assert state.bot is None and not state.present and len(state.participants) == 2
 
 
+@pytest.mark.slow
 async def test_events_of_a_while_in_which_redis_stalls_arrive_afterwards_in_order(
     redis_server: RedisServer, analyst: Analyst, face: Clip
 ) -> None:

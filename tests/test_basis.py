@@ -129,7 +129,7 @@ def test_an_unknown_basis_is_refused_with_the_choices(text: str) -> None:
 words = st.text(max_size=60)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(jurisdiction=words | st.sampled_from(TABLE.places.countries), basis=words | st.sampled_from([*TABLE.bases]), purpose=words)
 def test_whatever_is_stated_holds_or_is_refused_in_one_line(jurisdiction: str, basis: str, purpose: str) -> None:
     try:

@@ -53,6 +53,7 @@ def classmood(command: list[str]) -> list[str]:
     return command[1:]
 
 
+@pytest.mark.slow
 def test_the_compose_file_fits_the_compose_schema() -> None:
     check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
     result = subprocess.run(check, cwd=ROOT, capture_output=True, text=True)

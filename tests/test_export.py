@@ -111,6 +111,7 @@ def test_without_training_faces_nothing_is_said_of_repeats() -> None:
     assert evaluate(knowing(70), synthetic_split(70))["accuracy_without_repeats"] is None
 
 
+@pytest.mark.slow
 def test_weights_are_evaluated_from_files(tmp_path: Path) -> None:
     tiny = pytest.importorskip("tests.tiny", reason="the network is taught with tensorflow, extra `train`")
     folder = tiny.exported(tmp_path)
@@ -121,6 +122,7 @@ def test_weights_are_evaluated_from_files(tmp_path: Path) -> None:
     assert found["parameters"] == tiny.taught().count_params()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_exported_checked_and_described(tmp_path: Path) -> None:
     tiny = pytest.importorskip("tests.tiny", reason="export needs tensorflow, extra `train`")
     from model.evaluate import load_candidate
@@ -140,6 +142,7 @@ def test_a_checkpoint_is_exported_checked_and_described(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_new_export_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     tiny = pytest.importorskip("tests.tiny", reason="export needs tensorflow, extra `train`")
     from model.export import Notes, export

@@ -68,6 +68,7 @@ async def test_a_camera_goes_off_and_on_again_and_the_student_stays_who_they_are
         assert not student.lost.is_set()
 
 
+@pytest.mark.slow
 async def test_what_they_send_arrives_and_goes_on_after_the_camera_was_off(server: JanusServer, clip: Clip) -> None:
     other = marked_clip(200, (160, 90), seconds=1)
     async with janus_student(server.room_url, "Ada", read_settings()) as student:

@@ -185,6 +185,7 @@ def ears() -> Iterator[dict[str, socket.socket]]:
         yield {address: stack.enter_context(ear(address)) for address in addresses}
 
 
+@pytest.mark.slow
 async def test_nothing_can_be_sent_to_addresses_that_are_not_the_publishers(ears: dict[str, socket.socket]) -> None:
     places = [(address, each.getsockname()[1]) for address, each in ears.items()]
     disguised = [(f"::ffff:{address}", port) for address, port in places if ":" not in address]
@@ -215,6 +216,7 @@ async def publish_and_wait(
     await asyncio.sleep(0.4)
 
 
+@pytest.mark.slow
 async def test_nobody_is_asked_by_multicast_who_has_a_name() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -101,6 +101,7 @@ def test_a_network_without_such_weights_is_refused(data: Path, tmp_path: Path) -
         train(replace(SHORT, weights="imagenet"), data, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_goes_on_where_it_was(data: Path, run: Path) -> None:
     # killed in the second epoch, when the first was saved
     (run / "backup" / "training_metadata.json").write_text('{"epoch": 1, "batch": 0}')
@@ -110,6 +111,7 @@ def test_a_training_that_was_killed_goes_on_where_it_was(data: Path, run: Path) 
     assert epochs(run) == ["0", "1"]
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_on_keeps_a_better_checkpoint(data: Path, run: Path) -> None:
     (run / "backup" / "training_metadata.json").write_text('{"epoch": 1, "batch": 0}')
     header, *_ = (run / LOG_FILE).read_text().splitlines()

@@ -199,7 +199,7 @@ def test_gaps_of_erased_events_can_be_allowed(capsys: pytest.CaptureFixture[str]
     assert Validated(capsys, str(file), "--allow-gaps").code == 0
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 12), unique=True, min_size=1))
 def test_every_event_that_is_out_of_its_place_is_seen(order: list[int]) -> None:
     sequences = Sequences()
@@ -229,7 +229,7 @@ def test_what_a_newer_program_may_have_written_is_told_from_what_is_broken(chang
     assert len(problem.reason) < 200 and problem.reason.isprintable()
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(st.one_of(st.binary(), st.text(), st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps)))
 def test_whatever_is_no_event_is_a_problem_and_never_an_exception(text: bytes | str) -> None:
     assert judge(text).problems

@@ -415,6 +415,7 @@ def test_a_mutilated_offer_is_read_or_refused_and_nothing_else(sample: str, cuts
         assert offer.camera_mid in offer.mids
 
 
+@pytest.mark.slow
 async def test_offers_with_a_line_missing_get_an_answer_or_a_reason(
     http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
