@@ -205,6 +205,7 @@ def is_live(server: RedisServer) -> bool:
 
 
 @needs_redis
+@pytest.mark.slow
 def test_a_bot_waits_for_its_redis_at_the_start_and_rides_out_an_outage_later(tmp_path: Path) -> None:
     with stopped_redis(SERVER) as server:
         settings = ("--redis-url", server.url, "--port", "0", "--heartbeat-seconds", "0.2", "--redis-retry-seconds", "0.1")

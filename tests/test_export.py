@@ -23,7 +23,10 @@ from model.faces import EMOTIONS, Image
 from tests.synthetic import synthetic_split, write_split
 
 # keras asks tensorflow's arrays for a copy in the way of numpy 1
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
 
 LABELS = np.array([0, 0, 0, 3, 3, 6])
 PREDICTED = np.array([0, 0, 3, 3, 3, 0])
@@ -111,7 +114,6 @@ def test_without_training_faces_nothing_is_said_of_repeats() -> None:
     assert evaluate(knowing(70), synthetic_split(70))["accuracy_without_repeats"] is None
 
 
-@pytest.mark.slow
 def test_weights_are_evaluated_from_files(tmp_path: Path) -> None:
     tiny = pytest.importorskip("tests.tiny", reason="the network is taught with tensorflow, extra `train`")
     folder = tiny.exported(tmp_path)
@@ -122,7 +124,6 @@ def test_weights_are_evaluated_from_files(tmp_path: Path) -> None:
     assert found["parameters"] == tiny.taught().count_params()
 
 
-@pytest.mark.slow
 def test_a_checkpoint_is_exported_checked_and_described(tmp_path: Path) -> None:
     tiny = pytest.importorskip("tests.tiny", reason="export needs tensorflow, extra `train`")
     from model.evaluate import load_candidate
@@ -142,7 +143,6 @@ def test_a_checkpoint_is_exported_checked_and_described(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.slow
 def test_a_new_export_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     tiny = pytest.importorskip("tests.tiny", reason="export needs tensorflow, extra `train`")
     from model.export import Notes, export

@@ -23,6 +23,7 @@ def frames_of(packets: tuple[bytes, ...]) -> list[av.VideoFrame]:
     return [frame for packet in packets for frame in decoder.decode(av.Packet(packet))]
 
 
+@pytest.mark.slow
 def test_every_number_reads_as_itself_at_every_size() -> None:
     plain = np.full((360, 640, 3), 127, np.uint8)
     for number in range(LARGEST_MARK + 1):

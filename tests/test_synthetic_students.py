@@ -160,6 +160,7 @@ async def seconds_of(performance: Performance, count: int, place: Studio) -> lis
     return felt
 
 
+@pytest.mark.slow
 async def test_a_performance_shows_what_the_script_wants_when_it_wants_it() -> None:
     async with studio() as place:
         performance = Performance(place, 0, glad_from(2.0), 0.0, clock=lambda: 0.0)

@@ -121,6 +121,7 @@ def test_a_training_that_goes_on_keeps_a_better_checkpoint(data: Path, run: Path
     assert (run / CHECKPOINT_FILE).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_begun_again(data: Path, run: Path) -> None:
     before = (run / CHECKPOINT_FILE).read_bytes()
     train(SHORT, data, run)
@@ -135,6 +136,7 @@ def test_a_folder_with_another_training_is_left_alone(data: Path, run: Path) -> 
     assert (run / CHECKPOINT_FILE).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_training_in_one_line(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match=r"the loss is not a number after batch \d+: .*smaller learning rate"):
         train(replace(SHORT, learning_rate=1e30), data, tmp_path / "run")
