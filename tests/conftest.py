@@ -4,12 +4,21 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from bot.settings import PREFIX
 from tests.redis_servers import SERVER, RedisServer, running_redis
+
+WITH_TENSORFLOW = {f"test_{name}.py" for name in ("classifier", "export", "networks", "settle", "train", "train_generator")}
+"""All of their tests are slow; to merely look at them would load tensorflow, which takes seconds."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the files that the default suite runs nothing of."""
+    return True if config.option.markexpr == "not slow" and collection_path.name in WITH_TENSORFLOW else None
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,10 @@ from tests.synthetic import synthetic_split
 pytest.importorskip("tensorflow", reason="the network is taught with tensorflow, extra `train`")
 
 # keras asks tensorflow's arrays for a copy in the way of numpy 1
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
 
 SIZE = 16
 

@@ -13,6 +13,8 @@ keras = pytest.importorskip("keras", reason="networks are built with tensorflow,
 from model.batches import TrainingBatches, evened, jittered, soft_labels  # noqa: E402  # they import keras
 from model.networks import NETWORKS, custom_cnn, load_network, residual_cnn  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_first_network_has_the_published_number_of_parameters() -> None:
     assert custom_cnn().count_params() == 4_496_903
@@ -33,7 +35,6 @@ def test_the_residual_network_is_smaller_and_takes_faces_of_any_size() -> None:
     assert smaller(np.zeros((2, 40, 40, 1), np.float32), training=False).numpy().sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "parameters"), [("vgg16", 14_718_279), ("resnet50", 23_602_055)])
 def test_a_backbone_of_keras_gets_a_head_of_seven(name: str, parameters: int) -> None:
     network = NETWORKS[name](48)

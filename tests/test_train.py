@@ -20,7 +20,10 @@ from model.train import CHECKPOINT_FILE, CONFUSION_FILE, CURVES_FILE, LOG_FILE, 
 from tests.tiny import SIZE, taught_checkpoint, tiny
 
 # keras asks tensorflow's arrays for a copy in the way of numpy 1
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
 
 SHORT = Training(network="tiny", size=SIZE, epochs=2, batch_size=32, learning_rate=3e-3)
 
@@ -101,7 +104,6 @@ def test_a_network_without_such_weights_is_refused(data: Path, tmp_path: Path) -
         train(replace(SHORT, weights="imagenet"), data, tmp_path / "run")
 
 
-@pytest.mark.slow
 def test_a_training_that_was_killed_goes_on_where_it_was(data: Path, run: Path) -> None:
     # killed in the second epoch, when the first was saved
     (run / "backup" / "training_metadata.json").write_text('{"epoch": 1, "batch": 0}')
@@ -111,7 +113,6 @@ def test_a_training_that_was_killed_goes_on_where_it_was(data: Path, run: Path) 
     assert epochs(run) == ["0", "1"]
 
 
-@pytest.mark.slow
 def test_a_training_that_goes_on_keeps_a_better_checkpoint(data: Path, run: Path) -> None:
     (run / "backup" / "training_metadata.json").write_text('{"epoch": 1, "batch": 0}')
     header, *_ = (run / LOG_FILE).read_text().splitlines()
@@ -121,7 +122,6 @@ def test_a_training_that_goes_on_keeps_a_better_checkpoint(data: Path, run: Path
     assert (run / CHECKPOINT_FILE).read_bytes() == before
 
 
-@pytest.mark.slow
 def test_a_finished_training_is_not_begun_again(data: Path, run: Path) -> None:
     before = (run / CHECKPOINT_FILE).read_bytes()
     train(SHORT, data, run)
@@ -136,7 +136,6 @@ def test_a_folder_with_another_training_is_left_alone(data: Path, run: Path) -> 
     assert (run / CHECKPOINT_FILE).read_bytes() == before
 
 
-@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_training_in_one_line(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match=r"the loss is not a number after batch \d+: .*smaller learning rate"):
         train(replace(SHORT, learning_rate=1e30), data, tmp_path / "run")
@@ -168,7 +167,6 @@ def test_a_checkpoint_of_a_stranger_is_refused(tmp_path: Path) -> None:
         take_over(custom_cnn(24), taught_checkpoint(tmp_path))
 
 
-@pytest.mark.slow
 def test_the_same_seed_trains_the_same_network(data: Path, finished: Path, tmp_path: Path) -> None:
     again = load_network(train(SHORT, data, tmp_path / "run"))
     weights = zip(again.get_weights(), load_network(finished / CHECKPOINT_FILE).get_weights(), strict=True)
