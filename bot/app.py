@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from bot.attendance import Attendance
 from bot.declaration import declaration
+from bot.priority import give_way
 from bot.pseudonyms import pseudonymous
 from bot.rooms import Room
 from bot.settings import Settings
@@ -111,7 +112,7 @@ def assemble(room: Room, redis: Redis, analyst: Analyst, settings: Settings, clo
 @asynccontextmanager
 async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterator[None]:
     """Look, judge and publish while the block runs; afterwards tell that the bot is gone."""
-    with ThreadPoolExecutor(1, "model") as thread:
+    with ThreadPoolExecutor(1, "model", initializer=give_way) as thread:
         try:
             bot.publisher.publish(declaration(settings, bot.model))
             async with background(

@@ -1,14 +1,13 @@
 """Who is in the room, who of them is watched, and what each of them has sent."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from av import VideoFrame
 
 from bot.rooms import Arrival, ConsentChanged, Departure, Happening, Participant, Room, Unseen
 from bot.tasks import contained
-from bot.tracks import Looks, watch
+from bot.tracks import Arrived, Looks, Shown, watch
 from pipeline.analysis import Reading
 from pipeline.clock import Clock, now_ms
 from pipeline.coverage import Coverage
@@ -146,27 +145,34 @@ class Attendance:
             seat.watcher = None
 
     async def _watched(self, seat: Seat, arrival: Arrival) -> None:
-        work = watch(arrival.track, self._received(seat), self.clock)
+        work = watch(arrival.track, self._arrived(seat), self._shown(seat), self.clock)
         await contained(work, seat.participant.id, self._failed)
         seat.watcher = None
         self.moods.unseen(seat.participant.id, self.clock(), Coverage.CAMERA_OFF)
         self.room.stalled(seat.participant.id)
 
-    def _received(self, seat: Seat) -> Callable[[VideoFrame, int], None]:
-        def received(picture: VideoFrame, at_ms: int) -> None:
+    def _arrived(self, seat: Seat) -> Arrived:
+        def arrived(at_ms: int) -> bool:
             if seat.read_since_ms is None:
-                return
+                return False
             seat.read_since_ms = min(seat.read_since_ms, at_ms)  # the clock may have been set back
             seat.last_frame_ms = at_ms
             seat.mend_after_ms = self.stalled_ms
             seat.frames_received += 1
             self.totals.frames_received += 1
             if seat.looks_due.due(at_ms):
-                self.frames.put(Frame(seat.participant.id, at_ms, picture))
-            else:
-                self.totals.frames_skipped += 1
+                return True
+            self.totals.frames_skipped += 1
+            return False
 
-        return received
+        return arrived
+
+    def _shown(self, seat: Seat) -> Shown:
+        def shown(picture: VideoFrame, at_ms: int) -> None:
+            if seat.read_since_ms is not None:  # the consent may have been withdrawn while it was decoded
+                self.frames.put(Frame(seat.participant.id, at_ms, picture))
+
+        return shown
 
     def _failed(self) -> None:
         self.totals.tracks_failed += 1

@@ -1,21 +1,60 @@
-"""The command that measures what the parts cost."""
+"""The command that measures what the parts cost, and the whole."""
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bot.settings import Settings
 
+STUDENTS = (10, 25, 50, 100, 200)
+
 
 def add_bench_command(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add `bench` to the parser's commands."""
-    bench = command(commands, "bench", _bench, "what a look and a face cost here, beside their limits and other libraries")
-    bench.add_argument("what", choices=("model", "pipeline"), help="`model`: a face that is cut out; `pipeline`: a whole look")
-    bench.add_argument("--json", action="store_true", help="one JSON object")
+    bench = command(commands, "bench", _bench, "what a look, a face and a whole room cost here, beside limits and libraries")
+    what = (
+        "`model`: a face that is cut out; `pipeline`: a whole look; `receiving`: media alone, beside aiortc's own way;"
+        " `room`: the whole bot in a room of replayed students"
+    )
+    bench.add_argument("what", choices=("model", "pipeline", "receiving", "room"), help=what)
+    bench.add_argument("--json", action="store_true", help="machine-readable: an object, of `room` a list of them")
+    room = bench.add_argument_group("room and receiving")
+    room.add_argument(
+        "--students", type=_numbers, default=STUDENTS, metavar="N,…", help="how many (default 10,25,50,100,200; 50 for receiving)"
+    )
+    room.add_argument("--layer", choices=("simulcast", "single"), default="simulcast", help="lowest layer, or one stream of 360p")
+    room.add_argument("--seconds", type=_positive, default=20.0, metavar="S", help="length of each measurement (default 20)")
+    room.add_argument("--runs", type=_at_least_one, default=3, metavar="N", help="measurements that the median is of (default 3)")
+    overload = "measure too while the bot has one core alone, and afterwards; each look is published then"
+    room.add_argument("--overload", action="store_true", help=overload)
+    room.add_argument("--plot", type=Path, metavar="FILE", help="draw the cost per student, PNG or SVG by the file's name")
 
 
-def _bench(arguments: argparse.Namespace, settings: Settings) -> None:
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(_at_least_one(part) for part in text.split(","))
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return number
+
+
+async def _bench(arguments: argparse.Namespace, settings: Settings) -> None:
+    if arguments.what in _OF_A_CLASS:
+        await _OF_A_CLASS[arguments.what](arguments, settings)
+        return
     from bot.app import load_analyst
     from bot.bench.model import bench_model
     from bot.bench.pipeline import bench_pipeline
@@ -24,6 +63,57 @@ def _bench(arguments: argparse.Namespace, settings: Settings) -> None:
     analyst = load_analyst(settings)  # sets the threads as the bot has them
     result = bench_model(LiteRtClassifier(settings.weights)) if arguments.what == "model" else bench_pipeline(analyst)
     print(json.dumps(result)) if arguments.json else _show(result)
+
+
+async def _bench_room(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.bench.plot import plot_growth
+    from bot.bench.room import Plan, bench_room
+
+    plan = Plan(arguments.students, arguments.layer, arguments.seconds, arguments.runs, arguments.overload)
+    rows = await bench_room(settings, plan, lambda line: print(line, file=sys.stderr, flush=True))
+    print(json.dumps(rows)) if arguments.json else _show_rooms(rows)
+    if arguments.plot:
+        plot_growth(rows, arguments.plot)
+
+
+async def _bench_receiving(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.bench.receiving import bench_receiving
+
+    given = arguments.layer, arguments.seconds, arguments.runs
+    students = arguments.students if arguments.students != STUDENTS else (50,)
+    rows = [await bench_receiving(count, *given, lambda line: print(line, file=sys.stderr, flush=True)) for count in students]
+    if arguments.json:
+        print(json.dumps(rows))
+    else:
+        for row in rows:
+            _show(row)
+
+
+_OF_A_CLASS = {"room": _bench_room, "receiving": _bench_receiving}
+
+_COLUMNS = (
+    ("students", "students", "d"),
+    ("the bot has", "phase", ""),
+    ("CPU, % of a core", "cpu_percent_of_core", ".1f"),
+    ("per student", "cpu_percent_per_student", ".2f"),
+    ("looks/s each", "looks_per_second_per_student", ".2f"),
+    ("taken", "looks_taken_fraction", ".1%"),
+    ("slowest/mean", "slowest_to_mean", ".2f"),
+    ("frames/s each", "frames_per_second_per_student", ".1f"),
+    ("MB", "resident_mb", ".0f"),
+    ("sender CPU, %", "room_cpu_percent", ".1f"),
+)
+
+
+def _show_rooms(rows: list[dict[str, Any]]) -> None:
+    print(f"{rows[0]['layer']}, medians of runs, of which there are {rows[0]['runs']}, of {rows[0]['seconds']:.0f} s")
+    table = [[head for head, _, _ in _COLUMNS] + ["latency p50, p95 ms"]]
+    for row in rows:
+        latency = row["latency_ms"]
+        table.append([format(row[name], form) for _, name, form in _COLUMNS] + [f"{latency['p50']}, {latency['p95']}"])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
 
 
 def _show(result: dict[str, Any], indent: str = "") -> None:

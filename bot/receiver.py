@@ -1,11 +1,24 @@
-"""The only file that knows aiortc's insides: receiving from a source that takes an m-line over from another, with padding.
+"""The only file that knows aiortc's insides: receiving from a source that takes an m-line over from another, and cheaply.
 
 aiortc learns the SSRCs of an m-line once. A server that gives an inactive m-line to the next participant sends with a
 new SSRC, which a receiver of aiortc 1.16 drops without a word, or, with one m-line alone, takes for the old source's.
+
+Half of what a stock receiver costs is spent beside decoding (docs/performance.md): so a source has a `DirectReceiver`
+where this aiortc can be given one, and else aiortc's own, with a few mends.
 """
 
 import asyncio
+import functools
+import logging
+import secrets
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, cast
+from weakref import WeakKeyDictionary
 
+import aiortc
+import pylibsrtp
 from aioice import Connection
 from aiortc import (
     MediaStreamTrack,
@@ -14,20 +27,58 @@ from aiortc import (
     RTCPeerConnection,
     RTCRtpReceiver,
     RTCRtpTransceiver,
+    rtcrtpreceiver,
+    rtp,
 )
 from aiortc.codecs import CODECS
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcpeerconnection import find_common_codecs
-from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParameters
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import AnyRtcpPacket, RtcpByePacket, RtcpSrPacket, RtpPacket
 from aiortc.sdp import MediaDescription
+from av import CodecContext
 
+from bot.decoding import Decoding
+from bot.frame_assembly import EncodedFrame, FrameAssembler, Piece, is_h264_keyframe, is_vp8_keyframe, vp8_payload
 from bot.rooms.waiting import in_time
+from bot.rtp_header import FIXED_BYTES, RtpHeader, parse_rtp
+from bot.tracks import ReceivedTrack
+
+logger = logging.getLogger(__name__)
+
+_chance = secrets.SystemRandom()
+_parts: Any = rtcrtpreceiver
+_rtp: Any = rtp
 
 _RECEIVER = "_RTCRtpTransceiver__receiver"
 _ICE = "_connection"
 _BIND_SECONDS = 5.0
+
+_INSIDES: dict[Any, tuple[str, ...]] = {
+    RTCDtlsTransport: ("_register_rtp_receiver", "_unregister_rtp_receiver", "_send_rtp"),
+    RTCRtpReceiver: ("_handle_disconnect", "_handle_rtcp_packet", "_handle_rtp_packet", "_send_rtcp", "_set_rtcp_ssrc"),
+    _rtp: (
+        "RTCP_PSFB_APP", "RTCP_PSFB_PLI", "RTCP_RTPFB_NACK", "RtcpPsfbPacket", "RtcpReceiverInfo", "RtcpRrPacket",
+        "RtcpRtpfbPacket", "pack_remb_fci",
+    ),
+    _parts: (
+        "NackGenerator", "RemoteBitrateEstimator", "StreamStatistics", "depayload", "get_decoder", "is_rtx", "unwrap_rtx",
+    ),
+}  # fmt: skip
+"""What a direct receiver uses of aiortc 1.15 and 1.16."""
+
+REPORT_SECONDS, STEERING_REPORT_SECONDS = 5.0, 1.0
+"""Mean time between two reports to a sender: RFC 3550's least, and as often as a browser's own steering expects."""
+
+PLI_SECONDS = 1.0
+"""Least time between two requests of a keyframe, each of which costs the student's encoder."""
+
+ASK_AGAIN_SECONDS = 0.1
+"""Time after which a packet that was asked for and did not come is asked for again, if another one is lost."""
+
+MOST_MISSING = 64
+"""Packets of one source that are asked for at once."""
 
 MAX_SOURCES = 31
 """Sources (SSRCs) that one receiver hears: as many as a report has places for (RFC 3550, section 6.4.2)."""
@@ -55,24 +106,30 @@ class BoundReceiver(RTCRtpReceiver):
     async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
         """Begin to receive; called again with each negotiation, of which the first counts."""
         if not self.bound.is_set():
-            self.parameters = parameters
-            self._retransmissions = {encoding.rtx.ssrc for encoding in parameters.encodings if encoding.rtx}
-            self._ssrcs = {encoding.ssrc for encoding in parameters.encodings} | self._retransmissions
+            self._remember(parameters)
         await super().receive(parameters)
         self.bound.set()
 
+    def _remember(self, parameters: RTCRtpReceiveParameters) -> None:
+        self.parameters = parameters
+        self._retransmissions = {encoding.rtx.ssrc for encoding in parameters.encodings if encoding.rtx}
+        self._ssrcs = {encoding.ssrc for encoding in parameters.encodings} | self._retransmissions
+
     async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
-        if self.shut:
-            return
-        # an offer without SSRCs leaves nothing to tell them apart by
-        if self._strict and self._ssrcs and packet.ssrc not in self._ssrcs:
-            self.foreign_packets += 1
-            return
-        if not self._has_place(packet.ssrc):
+        if not self._is_welcome(packet):
             return
         if packet.ssrc not in self._retransmissions and not self._stamped(packet):
             return
         await super()._handle_rtp_packet(packet, arrival_time_ms)
+
+    def _is_welcome(self, packet: RtpPacket) -> bool:
+        if self.shut:
+            return False
+        # an offer without SSRCs leaves nothing to tell them apart by
+        if self._strict and self._ssrcs and packet.ssrc not in self._ssrcs:
+            self.foreign_packets += 1
+            return False
+        return self._has_place(packet.ssrc)
 
     def _has_place(self, ssrc: int) -> bool:
         # aiortc remembers every source, and its reports on more than 255 fail
@@ -93,6 +150,297 @@ class BoundReceiver(RTCRtpReceiver):
         elif self._timestamp is not None:
             packet.timestamp = self._timestamp
         return self._timestamp is not None
+
+
+class DirectReceiver(BoundReceiver):
+    """A receiver without a thread, queue and tasks of its own, which decodes on shared threads.
+
+    What a stock one does that nobody here asks for is left out: statistics, contributing sources, and, behind a server
+    that forwards to many (`steering` false), the estimate of the bandwidth. A frame is decoded with its last packet, not
+    with the next one's first; after a loss that is not made up for, a keyframe is asked for and waited for.
+    """
+
+    def __init__(self, transport: RTCDtlsTransport, *, strict: bool = True, steering: bool = False) -> None:
+        super().__init__(transport, strict=strict)
+        self._track: ReceivedTrack = ReceivedTrack()  # type: ignore[assignment]  # aiortc's own hold what it decodes
+        self._estimator = _parts.RemoteBitrateEstimator() if steering else None
+        self._report_seconds = STEERING_REPORT_SECONDS if steering else REPORT_SECONDS
+        self._codecs: dict[int, RTCRtpCodecParameters] = {}
+        self._source_of_retransmission: dict[int, int] = {}
+        self._rtcp_ssrc: int | None = None
+        self._assembler = FrameAssembler(is_vp8_keyframe)
+        self._decoding: Decoding | None = None
+        self._decoder: Any = None
+        self._decoder_codec = ""
+        self._missing = _parts.NackGenerator()
+        self._asked: set[int] = set()
+        self._asked_at = self._keyframe_asked_at = 0.0
+        self._feedback_to: int | None = None
+        self._keyframe_due = False
+        self._feedback_due = asyncio.Event()
+        self._statistics: dict[int, Any] = {}
+        self._sender_reports: dict[int, tuple[int, float]] = {}
+        self._reporting: asyncio.Task[None] | None = None
+
+    def _set_rtcp_ssrc(self, ssrc: int) -> None:
+        super()._set_rtcp_ssrc(ssrc)
+        self._rtcp_ssrc = ssrc
+
+    async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
+        """Begin to receive; called again with each negotiation, of which the first counts."""
+        if self.bound.is_set():
+            return
+        self._remember(parameters)
+        self._codecs = {codec.payloadType: codec for codec in parameters.codecs if codec.payloadType is not None}
+        self._source_of_retransmission = {each.rtx.ssrc: each.ssrc for each in parameters.encodings if each.rtx}
+        self._decoding = Decoding(self._track.show)
+        self.transport._register_rtp_receiver(self, parameters)
+        if self._estimator is None:  # which must see every packet's extensions
+            _short_cuts(self.transport).update(dict.fromkeys(self._ssrcs - self._retransmissions, self))
+        self._reporting = asyncio.create_task(self._report())
+        self.bound.set()
+
+    async def stop(self) -> None:
+        """Receive nothing more; returns once the decoder has ended."""
+        self.shut = True
+        if self._reporting is not None and self._decoding is not None:
+            self.transport._unregister_rtp_receiver(self)
+            short_cuts = _short_cuts(self.transport)
+            for ssrc in [ssrc for ssrc, receiver in short_cuts.items() if receiver is self]:
+                del short_cuts[ssrc]
+            self._reporting.cancel()
+            await asyncio.wait([self._reporting])
+            await self._decoding.close()
+        self._track.end()
+
+    def _handle_disconnect(self) -> None:
+        self._track.end()
+
+    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpSrPacket):
+            # the middle of its NTP time is what a report names it by (RFC 3550, section 6.4.1)
+            self._sender_reports[packet.ssrc] = (packet.sender_info.ntp_timestamp >> 16) & 0xFFFFFFFF, time.monotonic()
+        elif isinstance(packet, RtcpByePacket):
+            self._track.end()
+
+    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        if not self._is_welcome(packet):
+            return
+        if self._estimator is not None:
+            await self._estimate(packet, arrival_time_ms)
+        codec = self._codecs.get(packet.payload_type)
+        if codec is None or self._decoding is None:
+            return
+        self._count(packet, codec.clockRate)
+        if _parts.is_rtx(codec):
+            original = self._retransmitted(packet, codec)
+            if original is None:
+                return
+            packet, codec = original
+        self._take(packet, codec)
+
+    def take(self, data: bytes) -> None:
+        """Take a packet of the source, decrypted, on the shortest way there is."""
+        try:
+            packet = parse_rtp(data)
+        except ValueError:
+            return
+        codec = self._codecs.get(packet.payload_type)
+        if codec is None or self.shut:
+            return
+        self._heard.add(packet.ssrc)
+        self._count(packet, codec.clockRate)
+        self._take(packet, codec)
+
+    def _count(self, packet: RtpPacket | RtpHeader, clock_rate: int) -> None:
+        statistics = self._statistics.get(packet.ssrc)
+        if statistics is None:
+            statistics = self._statistics[packet.ssrc] = _parts.StreamStatistics(clock_rate)
+        statistics.add(packet)
+
+    def _retransmitted(self, packet: RtpPacket, codec: RTCRtpCodecParameters) -> tuple[RtpPacket, RTCRtpCodecParameters] | None:
+        """The packet that was sent again in this one, and its codec (RFC 4588); None if it is none of ours."""
+        payload_type = codec.parameters.get("apt")
+        ssrc = self._source_of_retransmission.get(packet.ssrc)
+        if ssrc is None or len(packet.payload) < 2 or payload_type not in self._codecs:
+            return None
+        return _parts.unwrap_rtx(packet, payload_type=payload_type, ssrc=ssrc), self._codecs[payload_type]
+
+    def _take(self, packet: RtpPacket | RtpHeader, codec: RTCRtpCodecParameters) -> None:
+        """Take a packet of the source's own stream: assemble, decode, and note what is to be asked for."""
+        if self._missing.add(packet):
+            self._feedback_to = packet.ssrc
+            self._feedback_due.set()
+        try:
+            begins, data = _depayloaded(codec, packet.payload) if packet.payload else (False, b"")
+        except ValueError:  # not what the codec's packets look like: a hole in the frame
+            return
+        assert self._decoding is not None
+        if self._decoding.failed or self._decoding.behind:
+            self._decoding.failed = False
+            self._assembler.lose()
+        lost = self._assembler.lost
+        piece = Piece(packet.sequence_number, packet.timestamp, begins, bool(packet.marker), data)
+        for frame in self._assembler.add(piece, time.monotonic()):
+            self._decode(frame, codec)
+        if self._assembler.broken and self._assembler.lost > lost:
+            self._feedback_to, self._keyframe_due = packet.ssrc, True
+            self._feedback_due.set()
+
+    def _decode(self, frame: EncodedFrame, codec: RTCRtpCodecParameters) -> None:
+        assert self._decoding is not None
+        if codec.name != self._decoder_codec:
+            self._decoder, self._decoder_codec = _decoder(codec), codec.name
+            self._assembler.use(is_h264_keyframe if codec.name == "H264" else is_vp8_keyframe)
+        self._decoding.submit(partial(self._decoder.decode, frame), self._track.arrived())
+
+    async def _estimate(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        """Tell the sender what the path bears (draft-alvestrand-rmcat-remb), which nobody else between us does."""
+        if self._estimator is None or packet.extensions.abs_send_time is None or self._rtcp_ssrc is None:
+            return
+        estimate = self._estimator.add(
+            abs_send_time=packet.extensions.abs_send_time,
+            arrival_time_ms=arrival_time_ms,
+            payload_size=len(packet.payload) + packet.padding_size,
+            ssrc=packet.ssrc,
+        )
+        if estimate is not None:
+            fci = _rtp.pack_remb_fci(*estimate)
+            await self._send_rtcp(_rtp.RtcpPsfbPacket(fmt=_rtp.RTCP_PSFB_APP, ssrc=self._rtcp_ssrc, media_ssrc=0, fci=fci))
+
+    async def _report(self) -> None:
+        """Tell the sender what has arrived and what is missing, forever."""
+        loop = asyncio.get_running_loop()
+        report_at = loop.time() + self._until_a_report()
+        while True:
+            try:
+                async with asyncio.timeout_at(report_at):
+                    await self._feedback_due.wait()
+            except TimeoutError:
+                report_at = loop.time() + self._until_a_report()
+                if self._statistics and self._rtcp_ssrc is not None:
+                    reports = [self._reception(ssrc, each) for ssrc, each in self._statistics.items()]
+                    await self._send_rtcp(_rtp.RtcpRrPacket(ssrc=self._rtcp_ssrc, reports=reports))
+            else:
+                self._feedback_due.clear()
+                await self._give_feedback(time.monotonic())
+
+    def _until_a_report(self) -> float:
+        # at intervals that differ, so that not everybody reports at once (RFC 3550, section 6.2)
+        return self._report_seconds * _chance.uniform(0.5, 1.5)
+
+    async def _give_feedback(self, now_seconds: float) -> None:
+        """Ask for lost packets (RFC 4585, section 6.2.1) and for a keyframe (section 6.3.1)."""
+        if self._rtcp_ssrc is None:
+            return
+        ssrcs = {"ssrc": self._rtcp_ssrc, "media_ssrc": self._feedback_to}
+        if lost := self._lost(now_seconds):
+            request = _rtp.RtcpRtpfbPacket(fmt=_rtp.RTCP_RTPFB_NACK, **ssrcs)
+            request.lost = lost
+            await self._send_rtcp(request)
+        if self._keyframe_due and (not self._keyframe_asked_at or now_seconds - self._keyframe_asked_at >= PLI_SECONDS):
+            self._keyframe_asked_at = now_seconds
+            await self._send_rtcp(_rtp.RtcpPsfbPacket(fmt=_rtp.RTCP_PSFB_PLI, **ssrcs))
+        self._keyframe_due = False
+
+    def _lost(self, now_seconds: float) -> list[int]:
+        """The packets to ask for: those newly missing, and now and then all that are.
+
+        Of very many none: what did not get through would not get through twice, and a keyframe makes up for all.
+        """
+        missing: set[int] = self._missing.missing
+        if len(missing) > MOST_MISSING:
+            missing.clear()
+        all_of_them = now_seconds - self._asked_at >= ASK_AGAIN_SECONDS
+        wanted = sorted(missing if all_of_them else missing - self._asked)
+        self._asked = set(missing)
+        if all_of_them:
+            self._asked_at = now_seconds
+        return wanted
+
+    def _reception(self, ssrc: int, statistics: Any) -> Any:
+        report, at_seconds = self._sender_reports.get(ssrc, (0, 0.0))
+        delay = min(int((time.monotonic() - at_seconds) * 65536), 0xFFFFFFFF) if report else 0
+        return _rtp.RtcpReceiverInfo(
+            ssrc=ssrc,
+            fraction_lost=statistics.fraction_lost,
+            packets_lost=statistics.packets_lost,
+            highest_sequence=statistics.max_seq,
+            jitter=statistics.jitter,
+            lsr=report,
+            dlsr=delay,
+        )
+
+
+_sources: WeakKeyDictionary[RTCDtlsTransport, dict[int, DirectReceiver]] = WeakKeyDictionary()
+
+
+def _short_cuts(transport: RTCDtlsTransport) -> dict[int, DirectReceiver]:
+    """Who takes the packets of an SSRC without aiortc's help."""
+    return _sources.setdefault(transport, {})
+
+
+class ShortCut(asyncio.DatagramProtocol):
+    """Hands media straight to its receiver, past two queues and two tasks, and everything else on to the usual protocol.
+
+    Of what a packet costs to receive, the usual way takes more than decrypting and decoding together.
+    """
+
+    def __init__(self, dtls: RTCDtlsTransport, socket: asyncio.DatagramTransport) -> None:
+        self._dtls: Any = dtls
+        self._receivers = _short_cuts(dtls)
+        self._usual = cast(asyncio.DatagramProtocol, socket.get_protocol())
+        socket.set_protocol(self)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Called by the event loop."""
+        # media by its first byte (RFC 7983), and no report by its second (RFC 5761)
+        if len(data) > FIXED_BYTES and 127 < data[0] < 192 and not 63 < data[1] & 0x7F < 96:
+            receiver = self._receivers.get(int.from_bytes(data[8:12]))
+            if receiver is not None and self._dtls._rx_srtp is not None:
+                try:
+                    packet = self._dtls._rx_srtp.unprotect(data)
+                except pylibsrtp.Error:  # of somebody else, or twice
+                    return
+                receiver.take(packet)
+                return
+        self._usual.datagram_received(data, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        """Called by the event loop."""
+        self._usual.error_received(exc)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self._usual.connection_lost(exc)
+
+
+def take_short_cuts(peer: RTCPeerConnection, sockets: Iterable[asyncio.DatagramTransport]) -> None:
+    """Have what comes to the sockets of a connection, whose sections share one transport, received in the shortest way."""
+    dtls = peer.getTransceivers()[0].receiver.transport
+    if can_receive_directly() and hasattr(dtls, "_rx_srtp"):
+        for each in sockets:
+            if not isinstance(each.get_protocol(), ShortCut):
+                ShortCut(dtls, each)
+
+
+def _depayloaded(codec: RTCRtpCodecParameters, payload: bytes) -> tuple[bool, bytes]:
+    """Whether a packet begins a part that can be decoded, and its data; raises ValueError."""
+    if codec.name == "VP8":
+        return vp8_payload(payload)
+    data = _parts.depayload(codec, payload)
+    # of a fragmented unit, the first packet alone brings the start code
+    return data.startswith(b"\0\0\0\1"), data
+
+
+def _decoder(codec: RTCRtpCodecParameters) -> Any:
+    decoder = _parts.get_decoder(codec)
+    if hasattr(decoder, "codec"):
+        if codec.name == "VP8":
+            # FFmpeg's own gives the same pictures as libvpx, for a tenth less
+            decoder.codec = CodecContext.create("vp8", "r")
+        decoder.codec.thread_count = 1  # sources share threads; a decoder's own would spin in wait for each other
+    return decoder
 
 
 class HeldReceiver(RTCRtpReceiver):
@@ -129,7 +477,7 @@ class Gate:
         """Begin to receive; returns the track. Raises InvalidStateError if the connection is at its end."""
         if isinstance(held := self._receiver, HeldReceiver):
             # not strict: some publishers send with another SSRC than they offered, and nobody else is on this connection
-            fresh = BoundReceiver(held.transport, strict=False)
+            fresh = receiver_for(held.transport, strict=False, steering=True)
             self._install(fresh)
             if held.parameters is not None:  # if not, the negotiation is still to bring them
                 await fresh.receive(held.parameters)
@@ -156,9 +504,25 @@ def rebind(peer: RTCPeerConnection, mid: str, *, strict: bool = True) -> tuple[B
     """Give an m-line, between an offer and its answer, a fresh receiver; returns it and the one to `retire` afterwards."""
     transceiver = _transceiver(peer, mid)
     former = transceiver.receiver
-    fresh = BoundReceiver(former.transport, strict=strict)
+    fresh = receiver_for(former.transport, strict=strict)
     _install(transceiver, fresh)
     return fresh, former
+
+
+def receiver_for(transport: RTCDtlsTransport, *, strict: bool = True, steering: bool = False) -> BoundReceiver:
+    """The cheapest receiver that this aiortc can be given; `steering` tells the sender what the path bears."""
+    if can_receive_directly():
+        return DirectReceiver(transport, strict=strict, steering=steering)
+    return BoundReceiver(transport, strict=strict)
+
+
+@functools.cache
+def can_receive_directly() -> bool:
+    """Whether this aiortc has all that a direct receiver stands on; if not, one warning says so."""
+    known = all(hasattr(owner, name) for owner, names in _INSIDES.items() for name in names)
+    if not known:
+        logger.warning("this aiortc (%s) receives in its own way, at a higher cost", aiortc.__version__)
+    return known
 
 
 def _transceiver(peer: RTCPeerConnection, mid: str) -> RTCRtpTransceiver:

@@ -1,12 +1,24 @@
 """Reading a track at line rate."""
 
+import asyncio
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
 
 from pipeline.clock import Clock
+
+Arrived = Callable[[int], bool]
+"""Told of each frame and the time it was received, in ms; answers whether its picture is wanted."""
+
+Shown = Callable[[VideoFrame, int], None]
+"""Given each wanted picture, with the time its frame was received."""
+
+MOST_UNREAD = 256
+"""Pictures that a track keeps which nobody watches; the oldest fall out."""
 
 
 class Looks:
@@ -26,15 +38,82 @@ class Looks:
         return True
 
 
-async def watch(track: MediaStreamTrack, received: Callable[[VideoFrame, int], None], clock: Clock) -> None:
-    """Read a track to its end and hand on each picture with the time it was received, in ms.
+@dataclass(frozen=True, slots=True)
+class _Watcher:
+    arrived: Arrived
+    shown: Shown
+    clock: Clock
+
+
+class ReceivedTrack(MediaStreamTrack):
+    """A track that is told of its frames when they are complete, so that only wanted pictures come back from a decoder."""
+
+    kind = "video"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._over = asyncio.Event()
+        self._watcher: _Watcher | None = None
+        self._unread: deque[VideoFrame] = deque()
+        self._readable = asyncio.Event()
+
+    def arrived(self) -> int | None:
+        """Take note of a frame that is complete; returns its time in ms if its picture is wanted, which must be shown then."""
+        if self._watcher is None:
+            return 0
+        at_ms = self._watcher.clock()
+        return at_ms if self._watcher.arrived(at_ms) else None
+
+    def show(self, picture: VideoFrame, at_ms: int) -> None:
+        """Hand on a wanted picture."""
+        if self._watcher is not None:
+            self._watcher.shown(picture, at_ms)
+            return
+        if len(self._unread) >= MOST_UNREAD:
+            self._unread.popleft()
+            self.dropped += 1
+        self._unread.append(picture)
+        self._readable.set()
+
+    def end(self) -> None:
+        """There will be no more frames."""
+        self.stop()
+        self._over.set()
+        self._readable.set()
+
+    async def told(self, watcher: _Watcher) -> None:
+        """Tell the watcher of every frame until the track ends, or the task is cancelled."""
+        self._unread.clear()
+        self._watcher = watcher
+        try:
+            await self._over.wait()
+        finally:
+            self._watcher = None
+
+    async def recv(self) -> VideoFrame:
+        """The next picture; raises MediaStreamError once the track has ended."""
+        while not self._unread:
+            if self._over.is_set():
+                raise MediaStreamError
+            self._readable.clear()
+            await self._readable.wait()
+        return self._unread.popleft()
+
+
+async def watch(track: MediaStreamTrack, arrived: Arrived, shown: Shown, clock: Clock) -> None:
+    """Follow a track to its end; `shown` is given the pictures that `arrived` wants.
 
     aiortc queues what nobody reads, without a limit, so nothing slow happens between two reads.
     """
+    if isinstance(track, ReceivedTrack):
+        await track.told(_Watcher(arrived, shown, clock))
+        return
     while True:
         try:
             picture = await track.recv()
         except MediaStreamError:  # the track ended
             return
-        if isinstance(picture, VideoFrame):
-            received(picture, clock())
+        at_ms = clock()
+        if isinstance(picture, VideoFrame) and arrived(at_ms):
+            shown(picture, at_ms)

@@ -25,7 +25,11 @@ def soft_labels(split: Split, crowd: float, smoothing: float) -> NDArray[np.floa
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is untyped
-    """One epoch of faces (b, size, size, 1) float32 and soft labels (b, 7), shuffled anew each epoch."""
+    """One epoch of faces (b, size, size, 1) float32 and soft labels (b, 7), drawn by the seed, the epoch and the batch.
+
+    So a training that goes on after a kill sees the faces that it would have seen, and it does not matter which
+    batch Keras asks for first.
+    """
 
     def __init__(
         self,
@@ -43,20 +47,23 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         self._wanted = soft_labels(split, crowd, smoothing)
         self._batch_size = batch_size
         self._jitter = jitter
-        self._random = np.random.default_rng(seed)
+        self._seed = seed
         self._rows = evened(split.labels, rarest)
-        self._order = self._random.permutation(self._rows)
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Shuffle and jitter as that epoch's faces are."""
+        self._epoch = epoch
+        self._order = np.random.default_rng((self._seed, epoch)).permutation(self._rows)
 
     def __len__(self) -> int:
         return len(self._order) // self._batch_size
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        faces = np.stack([jittered(self._pixels[row], self._random, self._jitter) for row in rows])
+        random = np.random.default_rng((self._seed, self._epoch, index))
+        faces = np.stack([jittered(self._pixels[row], random, self._jitter) for row in rows])
         return faces[..., None], self._wanted[rows]
-
-    def on_epoch_end(self) -> None:
-        self._order = self._random.permutation(self._rows)
 
 
 def evened(labels: NDArray[np.int64], rarest: float) -> NDArray[np.int64]:

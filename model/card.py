@@ -45,12 +45,31 @@ class WeightsCard(BaseModel):
         return f"{self.network}@{self.sha256[:8]}"
 
 
+class Calibration(BaseModel):
+    """The temperature that the graph's probabilities have, and the training's held-out faces that it was fitted on.
+
+    These are a `share` of the training split, drawn by the `seed`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(gt=0)
+    faces: int = Field(gt=0)
+    share: float = Field(gt=0, lt=1)
+    seed: int
+
+
 class Card(WeightsCard):
-    """The facts about a network that looks at pictures. `labels` stand in the order of the outputs."""
+    """The facts about a network that looks at pictures. `labels` stand in the order of the outputs.
+
+    `calibration` is None for a network whose confidence is as its training left it.
+    """
 
     input: Input
     labels: tuple[str, ...]
     outputs: dict[str, str] = {}
+    arithmetic: str = ""
+    calibration: Calibration | None = None
 
 
 Kind = TypeVar("Kind", bound=WeightsCard)

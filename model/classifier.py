@@ -18,7 +18,7 @@ class LiteRtClassifier:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        folder = folder or SHIPPED_WEIGHTS / "emotion"
+        self.folder = folder = folder or SHIPPED_WEIGHTS / "emotion"
         self.card = read_card(folder)
         self.name = self.card.name
         self.size = self.card.input.size

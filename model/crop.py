@@ -18,7 +18,7 @@ MOST_SAMPLES = 8
 
 
 def crop_face(image: Image, face: Face, size: int) -> Image:
-    """The square around the face, grey (size, size) uint8, from an RGB picture (height, width, 3) uint8.
+    """The square around the face, grey (size, size) uint8, from a picture uint8: grey (height, width) or RGB (height, width, 3).
 
     Where the square reaches over the picture's edge, the edge's pixels are repeated.
     """
@@ -37,7 +37,7 @@ def crop_face(image: Image, face: Face, size: int) -> Image:
     )
     if samples > 1:
         cut = cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+    return (cut if cut.ndim == 2 else cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY)).astype(np.uint8, copy=False)
 
 
 def square(face: Face, width: int, height: int) -> tuple[float, float, float]:

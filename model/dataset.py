@@ -29,6 +29,9 @@ _EMOTION_OF_VOTE = {
     "fear": Emotion.FEAR,
 }
 
+VOTE_OF_LABEL = tuple(VOTES.index(vote) for emotion in EMOTIONS for vote, meant in _EMOTION_OF_VOTE.items() if meant is emotion)
+"""The column of the votes for each emotion, in the order of `EMOTIONS`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -45,10 +48,15 @@ class Split:
         """The chosen rows, by index or mask."""
         return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], votes=self.votes[rows])
 
+    def parted(self, share: float, seed: int) -> tuple[Self, Self]:
+        """Two parts without a row in common, drawn by the seed: the rest, and `share` of the rows."""
+        order = np.random.default_rng(seed).permutation(len(self))
+        count = round(share * len(self))
+        return self.only(np.sort(order[count:])), self.only(np.sort(order[:count]))
+
     def votes_per_emotion(self) -> NDArray[np.float32]:
         """The votes for the seven emotions, (n, 7) float32 in the order of `EMOTIONS`."""
-        columns = {emotion: VOTES.index(vote) for vote, emotion in _EMOTION_OF_VOTE.items()}
-        return self.votes[:, [columns[emotion] for emotion in EMOTIONS]]
+        return self.votes[:, VOTE_OF_LABEL]
 
 
 def read_split(pixels: Path, labels: Path) -> Split:

@@ -5,142 +5,157 @@ from itertools import starmap
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.card import SHIPPED_WEIGHTS, read_card, read_weights
+from model.card import SHIPPED_WEIGHTS, Input, read_card, read_weights
+from model.drawing import Still
 from model.errors import ModelUnusable
-from model.faces import Face, Image
+from model.faces import Face, Image, Picture
 from model.litert import Graph
 
 ANCHOR_GRIDS = ((8, 2), (16, 6))
 """Stride in pixels of each grid of anchors, and anchors per cell; the paper's three grids of stride 16 share their cells."""
 
-OUTPUTS = {"regressors": (1, 896, 16), "classificators": (1, 896, 1)}
+COARSEST = 16
+"""The largest stride. Sides of the graph's input are multiples of it, so that the grids lie as they were taught."""
 
 OVERLAP = 0.3
 """Intersection over union from which two boxes are taken for the same face, as in MediaPipe's graph."""
 
 LONG = 1.2
-"""Ratio of a picture's sides from which its ends are worth a closer look."""
+"""Ratio of a picture's sides from which it is worth a closer look."""
+
+LONGEST = 2
+"""A closer look takes a picture at most this many times as long as a first look does."""
 
 Points = NDArray[np.floating[Any]]
 Found = tuple[Points, float]
 """The box's corners and six key points (8, 2) of a face, in fractions of the picture, and its score."""
 
-_CENTRE, _SIZE, _KEYPOINTS = slice(0, 2), slice(2, 4), slice(4, 16)
-
 
 class BlazeFace:
     """A face detector for faces up to about two metres from the camera. One thread may use it at a time.
 
+    It was taught on squares, of which a picture of 16:9 fills little more than half. All of its layers go from place to place,
+    so it is planned, once for each format that is met, for no more than the picture fills.
     Raises ModelUnusable at construction if the weights are missing or not what their card says.
     """
 
     def __init__(self, folder: Path | None = None, threshold: float = 0.5) -> None:
         folder = folder or SHIPPED_WEIGHTS / "blazeface_short_range"
         card = read_card(folder)
-        self._size = card.input.size
-        self._anchors = anchors(self._size)
-        self._graph = Graph(read_weights(folder, card), what=str(folder / card.file))
-        if {name: values.shape for name, values in self._graph.run().items()} != OUTPUTS:
-            raise ModelUnusable(f"{folder / card.file} is not BlazeFace short range: it has other outputs")
-        low, high = card.input.range
-        self._scale, self._offset = (high - low) / 255, low
+        self._input = card.input
+        self._content = read_weights(folder, card)
+        self._what = str(folder / card.file)
         # log odds, so that only the rows that pass need a sigmoid
         self._least = math.log(threshold / (1 - threshold))
-        self._canvas = np.zeros((self._size, self._size, 3), np.uint8)
+        self._sheets: dict[tuple[int, int], _Sheet] = {}
+        self._sheet(self._input.size, self._input.size)
 
-    def detect(self, image: Image) -> list[Face]:
-        """The faces in an RGB picture (height, width, 3) uint8, largest first."""
-        if not image.size:
+    def detect(self, picture: Picture | Image) -> list[Face]:
+        """The faces in a picture, which may be RGB (height, width, 3) uint8, largest first."""
+        if isinstance(picture, np.ndarray):
+            picture = Still(picture)
+        if not picture.width * picture.height:
             return []
-        found = self._look(image) or self._look_closer(image)
+        found = self._look(picture, self._input.size) or self._look_closer(picture)
         return sorted(starmap(_face, found), key=lambda face: face.area, reverse=True)
 
-    def _look(self, image: Image) -> list[Found]:
-        left, top, width, height = self._letterbox(image)
+    def _look_closer(self, picture: Picture) -> list[Found]:
+        """What a long picture shows if its shorter side is drawn as large as a first look draws the longer one.
+
+        Measured at 480x270: of faces 34 to 43 pixels wide a first look finds about a quarter, this all.
+        """
+        longer, shorter = max(picture.width, picture.height), min(picture.width, picture.height)
+        if longer < LONG * shorter:
+            return []
+        return self._look(picture, round(self._input.size * min(longer / shorter, LONGEST)))
+
+    def _look(self, picture: Picture, side: int) -> list[Found]:
+        """The faces in a picture that is drawn with its longer side `side` pixels long."""
+        width, height = drawn(picture.width, picture.height, side)
+        return self._sheet(filled(width), filled(height)).look(picture, width, height, self._least)
+
+    def _sheet(self, width: int, height: int) -> "_Sheet":
+        # there are few: one side is always that of a first or of a closer look, the other one a multiple of 16
+        if (width, height) not in self._sheets:
+            self._sheets[width, height] = _Sheet(self._content, self._input, width, height, self._what)
+        return self._sheets[width, height]
+
+
+class _Sheet:
+    """BlazeFace planned for one shape of input: what pictures are drawn on, and what it answers to them."""
+
+    def __init__(self, content: bytes, wanted: Input, width: int, height: int, what: str) -> None:
+        # the file names a square, yet nothing in it depends on that
+        self._graph = Graph(content, (1, height, width, wanted.channels), strict=False, what=what)
+        self._anchors = anchors(width, height)
+        count = len(self._anchors)
+        outputs = {name: values.shape for name, values in self._graph.run().items()}
+        if outputs != {"regressors": (1, count, 16), "classificators": (1, count, 1)}:
+            raise ModelUnusable(f"{what} is not BlazeFace short range: it has other outputs")
+        low, high = wanted.range
+        self._scale, self._offset = np.float32((high - low) / 255), np.float32(low)
+        self._canvas = np.zeros((height, width, wanted.channels), np.uint8)
+
+    def look(self, picture: Picture, width: int, height: int, least: float) -> list[Found]:
+        """The faces in a picture that is drawn width x height large, whose log odds are `least` or more."""
+        left, top = (self._canvas.shape[1] - width) // 2, (self._canvas.shape[0] - height) // 2
+        self._canvas.fill(0)
+        picture.draw(self._canvas[top : top + height, left : left + width])
         self._fill()
         outputs = self._graph.run()
         log_odds = outputs["classificators"][0, :, 0]
-        rows = np.flatnonzero(log_odds >= self._least)
-        points = decode(outputs["regressors"][0, rows], self._anchors[rows], self._size)
-        return merge((points * self._size - (left, top)) / (width, height), sigmoid(log_odds[rows]))
-
-    def _look_closer(self, image: Image) -> list[Found]:
-        """What the squares at both ends of a long picture show: a look at the whole makes its faces that much smaller.
-
-        Measured at 480x270: of faces 34 to 43 pixels wide a look at the whole finds about a quarter, this all.
-        """
-        height, width = image.shape[:2]
-        side = min(width, height)
-        if max(width, height) < LONG * side:
-            return []
-        found = [
-            ((points * side + (x, y)) / (width, height), score)
-            for x, y in ((0, 0), (width - side, height - side))
-            for points, score in self._look(image[y : y + side, x : x + side])
-        ]
-        # a face in both squares is one face
-        return merge(np.array([points for points, _ in found]), np.array([score for _, score in found])) if found else []
-
-    def _letterbox(self, image: Image) -> tuple[int, int, int, int]:
-        """Draw the picture undistorted in the middle of the canvas; return where: left, top, width and height."""
-        height, width = image.shape[:2]
-        scale = self._size / max(height, width)
-        inner_width, inner_height = max(round(width * scale), 1), max(round(height * scale), 1)
-        left, top = (self._size - inner_width) // 2, (self._size - inner_height) // 2
-        self._canvas.fill(0)
-        place = self._canvas[top : top + inner_height, left : left + inner_width]
-        _draw(image, place)
-        return left, top, inner_width, inner_height
+        (rows,) = (log_odds >= least).nonzero()
+        points = decode(outputs["regressors"][0, rows], self._anchors[rows])
+        corner, size = np.array([[left, top], [width, height]], np.float32)
+        return [((each - corner) / size, score) for each, score in merge(points, sigmoid(log_odds[rows]))]
 
     def _fill(self) -> None:
         values = self._graph.input[0]
-        np.multiply(self._canvas, np.float32(self._scale), out=values)
+        np.multiply(self._canvas, self._scale, out=values)
         values += self._offset
 
 
-def _draw(image: Image, place: Image) -> None:
-    """Scale the picture to fill the place."""
-    height, width = place.shape[:2]
-    how = cv2.INTER_AREA if width < image.shape[1] or height < image.shape[0] else cv2.INTER_LINEAR
-    if image.shape[1] > 2 * width:
-        # linear alone would skip pixels, averaging alone takes up to ten times as long: so draw double and halve
-        doubled = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
-        cv2.resize(doubled, (width, height), dst=place, interpolation=how)
-    else:
-        cv2.resize(image, (width, height), dst=place, interpolation=how)
+def drawn(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height of a picture whose longer side becomes `side`, in pixels; even, since colours may come in pairs."""
+    scale = side / max(width, height)
+    return max(2 * round(width * scale / 2), 2), max(2 * round(height * scale / 2), 2)
+
+
+def filled(side: int) -> int:
+    """The side of the input, in pixels, that holds a picture's side."""
+    return math.ceil(side / COARSEST) * COARSEST
 
 
 def sigmoid(log_odds: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities from log odds, clipped at 80 either way, where float32 is near its ends."""
-    odds: NDArray[np.float32] = np.exp(np.clip(log_odds, -80, 80))
+    odds: NDArray[np.float32] = np.exp(np.minimum(np.maximum(log_odds, -80), 80))
     return odds / (1 + odds)
 
 
-def anchors(size: int) -> NDArray[np.float32]:
-    """The centres x, y of the anchors, (n, 2), in fractions of the input: row by row, coarse grids last."""
-    grids = [np.repeat(_cells(size // stride), each, axis=0) for stride, each in ANCHOR_GRIDS]
+def anchors(width: int, height: int) -> NDArray[np.float32]:
+    """The centres x, y of the anchors, (n, 2), in pixels of the input: row by row, coarse grids last."""
+    grids = [np.repeat(_cells(width, height, stride), each, axis=0) for stride, each in ANCHOR_GRIDS]
     return np.concatenate(grids).astype(np.float32)
 
 
-def _cells(count: int) -> NDArray[np.float32]:
-    middles = (np.arange(count, dtype=np.float32) + 0.5) / count
-    x, y = np.meshgrid(middles, middles)
+def _cells(width: int, height: int, stride: int) -> NDArray[np.float64]:
+    x, y = np.meshgrid(np.arange(stride / 2, width, stride), np.arange(stride / 2, height, stride))
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def decode(raw: NDArray[np.float32], centres: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Rows of eight points x, y (n, 8, 2), in fractions of the input: the box's two corners, then six key points.
+def decode(raw: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of eight points x, y (n, 8, 2): the box's two corners, then six key points.
 
-    `raw` (n, 16) is in pixels from the anchors' `centres` (n, 2), the box as centre and size.
+    `raw` (n, 16) is counted from the anchors' `centres` (n, 2), the box as centre and size; all in pixels of the input.
     """
-    scaled = raw / np.float32(size)
-    centre, half = scaled[:, _CENTRE] + centres, scaled[:, _SIZE] / 2
-    keypoints = scaled[:, _KEYPOINTS].reshape(-1, 6, 2) + centres[:, None]
-    return np.concatenate([(centre - half)[:, None], (centre + half)[:, None], keypoints], axis=1)
+    points = raw.reshape(-1, 8, 2) + centres[:, None]
+    half = raw[:, 2:4] / 2
+    points[:, 1] = points[:, 0] + half
+    points[:, 0] -= half
+    return points
 
 
 def merge(points: Points, scores: Points) -> list[Found]:
@@ -149,15 +164,18 @@ def merge(points: Points, scores: Points) -> list[Found]:
     The paper's section 3.2: blending instead of suppression takes the jitter out of a video's boxes.
     """
     found: list[Found] = []
-    order = np.argsort(-scores, kind="stable")
-    points, scores = points[order], scores[order]
     while len(points):
-        same = overlaps(points[0], points) >= OVERLAP
+        best = int(scores.argmax())
+        same = overlaps(points[best], points) >= OVERLAP
         # a box without area overlaps nothing, not even itself
-        same[0] = True
-        blended = np.tensordot(scores[same], points[same], 1) / scores[same].sum()
-        if (blended[1] > blended[0]).all():
-            found.append((blended, float(scores[0])))
+        same[best] = True
+        weights = scores[same]
+        blended = (weights @ points[same].reshape(-1, 16) / weights.sum()).reshape(8, 2)
+        (left, top), (right, bottom) = blended[:2].tolist()
+        if left < right and top < bottom:
+            found.append((blended, float(scores[best])))
+        if len(weights) == len(scores):
+            break
         points, scores = points[~same], scores[~same]
     return found
 
@@ -165,7 +183,8 @@ def merge(points: Points, scores: Points) -> list[Found]:
 def overlaps(one: Points, many: Points) -> Points:
     """Intersection over union (n,) of one row's box (8, 2) with each of many (n, 8, 2)."""
     shared = _areas(np.maximum(one[0], many[:, 0]), np.minimum(one[1], many[:, 1]))
-    union = _areas(one[:1], one[1:2]) + _areas(many[:, 0], many[:, 1]) - shared
+    (left, top), (right, bottom) = one[:2].tolist()
+    union = max(right - left, 0) * max(bottom - top, 0) + _areas(many[:, 0], many[:, 1]) - shared
     ratio: Points = shared / np.maximum(union, 1e-9)
     return ratio
 

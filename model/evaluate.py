@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.classifier import LiteRtClassifier
-from model.dataset import Split, read_mosaic, read_split, repeats, resized
+from model.confidence import Labels, Numbers, confidence_figures
+from model.dataset import VOTE_OF_LABEL, Split, repeats, resized
+from model.errors import ModelUnusable
 from model.faces import EMOTIONS, Image
-from model.fairness import Groups, by_group, read_groups
+from model.fairness import Groups, by_group
 
-Numbers = NDArray[np.float32]
-Labels = NDArray[np.int64]
-
-CALIBRATION_BINS = 15
 TIMED_FACES = 200
 
 
@@ -29,25 +27,7 @@ class Candidate:
     size: int
     parameters: int | None
     file_bytes: int
-
-
-def evaluate_files(
-    weights: Path | None,
-    pixels: Path,
-    labels: Path,
-    training: Path | None = None,
-    groups: str | None = None,
-    groups_file: Path | None = None,
-) -> dict[str, Any]:
-    """`evaluate` for files: weights as `load_candidate` takes them, a mosaic and its labels, the mosaic trained on.
-
-    `groups` is a column of `groups_file`, or of the labels' own file, that names a group of people for each face.
-    Raises ModelUnusable and DataUnusable for files that are not what they should be.
-    """
-    split = read_split(pixels, labels)
-    people = None if groups is None else read_groups(groups_file or labels, groups, len(split))
-    known = None if training is None else read_mosaic(training)
-    return evaluate(load_candidate(weights), split, known, people)
+    name: str = ""
 
 
 def load_candidate(weights: Path | None) -> Candidate:
@@ -56,9 +36,8 @@ def load_candidate(weights: Path | None) -> Candidate:
         return _keras_candidate(weights)
     classifier = LiteRtClassifier(weights)
     parameters = classifier.card.figures.get("parameters")
-    return Candidate(
-        classifier.classify, classifier.size, parameters if isinstance(parameters, int) else None, classifier.file_bytes
-    )
+    count = parameters if isinstance(parameters, int) else None
+    return Candidate(classifier.classify, classifier.size, count, classifier.file_bytes, classifier.name)
 
 
 def _keras_candidate(checkpoint: Path) -> Candidate:
@@ -66,12 +45,20 @@ def _keras_candidate(checkpoint: Path) -> Candidate:
     from model.networks import load_network
 
     network = load_network(checkpoint)
+    check_shape(network, checkpoint)
 
     def predict(faces: Image) -> Numbers:
         scores: Numbers = network.predict(faces[..., None].astype(np.float32), batch_size=64, verbose=0)
         return scores
 
-    return Candidate(predict, network.input_shape[1], network.count_params(), checkpoint.stat().st_size)
+    return Candidate(predict, network.input_shape[1], network.count_params(), checkpoint.stat().st_size, network.name)
+
+
+def check_shape(network: Any, checkpoint: Path) -> None:
+    """Raise ModelUnusable unless the Keras network turns square grey faces into the scores of the emotions."""
+    entry, scores = network.input_shape, network.output_shape
+    if len(entry) != 4 or entry[1] != entry[2] or entry[3] != 1 or scores != (None, len(EMOTIONS)):
+        raise ModelUnusable(f"{checkpoint} turns {entry} into {scores}, not square grey faces into {len(EMOTIONS)} scores")
 
 
 def evaluate(
@@ -91,15 +78,19 @@ def evaluate(
     predicted: Labels = scores.argmax(axis=1)
     right = predicted == split.labels
     table = confusion(split.labels, predicted)
+    known = None if training is None else repeats(split.pixels, training)
     return {
+        "model": candidate.name,
         "n": len(split),
+        "repeats": None if known is None else int(known.sum()),
         "accuracy": float(right.mean()),
-        "accuracy_without_repeats": None if training is None else _mean(right[~repeats(split.pixels, training)]),
+        "accuracy_without_repeats": None if known is None else _mean(right[~known]),
         "macro_f1": macro_f1(table),
         "per_class": per_class(table),
         "confusion": table.tolist(),
-        "ece": calibration_error(scores.max(axis=1), right),
+        **confidence_figures(scores.max(axis=1), right),
         "ferplus_majority_agreement": majority_agreement(split, predicted),
+        "crowd_recall": crowd_recall(split),
         "ms_per_face": milliseconds_per_face(candidate.predict, faces[:TIMED_FACES], clock),
         "by_group": None if groups is None else by_group(groups, right),
         "parameters": candidate.parameters,
@@ -133,13 +124,6 @@ def macro_f1(table: Labels) -> float:
     return float(f1[wanted > 0].mean())
 
 
-def calibration_error(confidence: Numbers, right: NDArray[np.bool_]) -> float:
-    """The expected calibration error with 15 bins of equal width (Guo et al., arXiv 1706.04599, section 2)."""
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=confidence - right, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(right))
-
-
 def majority_agreement(split: Split, predicted: Labels) -> float | None:
     """Share of the predictions that are what most of the FER+ crowd saw.
 
@@ -149,6 +133,16 @@ def majority_agreement(split: Split, predicted: Labels) -> float | None:
     votes = split.votes_per_emotion()
     clear = votes.max(axis=1) * 2 > split.votes.sum(axis=1)
     return _mean(predicted[clear] == votes[clear].argmax(axis=1))
+
+
+def crowd_recall(split: Split) -> dict[str, float | None]:
+    """How often people see what a face is labelled: for each emotion, the share that got most of the FER+ crowd's votes for it.
+
+    Faces that the crowd did not vote on are left out; None for an emotion without others.
+    """
+    seen = split.votes.argmax(axis=1) == np.array(VOTE_OF_LABEL)[split.labels]
+    voted = split.votes.sum(axis=1) > 0
+    return {str(emotion): _mean(seen[voted & (split.labels == label)]) for label, emotion in enumerate(EMOTIONS)}
 
 
 def milliseconds_per_face(predict: Callable[[Image], Numbers], faces: Image, clock: Callable[[], float]) -> float:

@@ -4,20 +4,22 @@ import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from model.card import CARD_FILE, Card, Input, fingerprint, read_card
+from model.calibrate import calibrated
+from model.card import CARD_FILE, Calibration, Card, Input, fingerprint, read_card
 from model.classifier import LiteRtClassifier
-from model.dataset import Split, resized
+from model.dataset import Split, repeats, resized
+from model.disk import disk_told
 from model.errors import ModelUnusable
-from model.evaluate import evaluate, load_candidate
+from model.evaluate import check_shape, evaluate, load_candidate
 from model.faces import EMOTIONS, Image
 from model.networks import load_network
+from model.quantise import SAMPLE, Arithmetic, convert
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +30,10 @@ CLEAR_LEAD = 0.2
 LEAST_AGREEMENT = 0.97
 """Share of the faces with a clear lead on which the .tflite file must give the network's answer."""
 
-Weights = Literal["int8", "float16"]
-
 MOST_LOST = 0.003
-"""Accuracy that int8 weights may cost. They run several times as fast; a network that they cost more gets half floats."""
+"""Accuracy that smaller numbers may cost. Of those that cost no more, the fastest are taken; half floats where none does."""
 
-FIGURES = ("accuracy", "accuracy_without_repeats", "macro_f1", "ece", "ferplus_majority_agreement")
+FIGURES = ("accuracy", "accuracy_without_repeats", "macro_f1", "ece", "ferplus_majority_agreement", "accuracy_at_80_coverage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,61 +45,75 @@ class Notes:
     command: str
 
 
-def export(checkpoint: Path, folder: Path, notes: Notes, split: Split, training: Image | None = None) -> Path:
+@dataclass(frozen=True, slots=True)
+class _Exam:
+    """What a file is judged on: a split, the faces (m, 48, 48) trained on, and the accuracy before it was a file."""
+
+    split: Split
+    training: Image | None
+    before: float
+
+
+def export(checkpoint: Path, folder: Path, notes: Notes, split: Split, training: Split | None = None) -> Path:
     """Write the .tflite file and the card of a .keras checkpoint into the folder; return the file.
 
-    The exported file is compared with the network on faces of the split, and judged on all of it; the figures
-    go into the card. Its weights are int8 where that costs next to nothing, half floats where not. A kill at any
-    moment leaves the folder as it was, or finished.
-    Raises ModelUnusable if the checkpoint is no network of ours, or if the file answers differently.
+    The network is calibrated on what its training held out of `training`, the split that it was trained on; without
+    that it stays as it is. The exported file is compared with the network on faces of the split, and judged on all of
+    it; the figures go into the card. A kill at any moment leaves the folder as it was, or finished.
+    Raises ModelUnusable if the checkpoint is no network of ours, if the file answers differently, or if it cannot
+    be written.
     """
     network = load_network(checkpoint)
-    _check_shape(network, checkpoint)
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = evaluate(load_candidate(checkpoint), split)["accuracy"] - MOST_LOST
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
-        draft = Path(name)
-        card = _judged(network, "int8", draft, notes, split, training)
-        if card is None or card.figures["accuracy"] < wanted:
-            card = _judged(network, "float16", draft, notes, split, training)
-        if card is None:
-            raise ModelUnusable(f"{checkpoint} as .tflite gives other answers on faces that the network is sure of")
-        return _move(draft, folder, card)
+    check_shape(network, checkpoint)
+    exam = _Exam(split, None if training is None else training.pixels, _accuracy(network, split))
+    calibration = faces = None
+    if training is not None:
+        learnt = training.only(~repeats(training.pixels, split.pixels))
+        unseen = split.only(~repeats(split.pixels, training.pixels))
+        network, calibration = calibrated(network, checkpoint, learnt, unseen)
+        faces = _sample(learnt, network.input_shape[1])
+    with disk_told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
+            draft = Path(name)
+            for arithmetic in get_args(Arithmetic)[faces is None :]:
+                content = convert(network, arithmetic, faces)
+                card = _card(network, content, notes, arithmetic, calibration)
+                if _passes(network, card, content, draft, exam):
+                    return _move(draft, folder, card)
+    raise ModelUnusable(f"{checkpoint} as .tflite gives other answers on faces that the network is sure of")
 
 
-def _judged(
-    network: keras.Model, weights: Weights, draft: Path, notes: Notes, split: Split, training: Image | None
-) -> Card | None:
-    """Write the network with such weights into the draft folder; its card, or None if it answers differently."""
-    content = convert(network, weights)
-    card = _card(network, content, notes)
+def _accuracy(network: keras.Model, split: Split) -> float:
+    scores = network.predict(_fed(resized(split.pixels, network.input_shape[1])), batch_size=64, verbose=0)
+    return float((scores.argmax(axis=1) == split.labels).mean())
+
+
+def _fed(faces: Image) -> NDArray[np.float32]:
+    """The faces (n, size, size) as the network takes them."""
+    return faces[..., None].astype(np.float32)
+
+
+def _sample(training: Split, size: int) -> Image | None:
+    """Faces (n, size, size) from all over the split; None of an empty one."""
+    rows = np.linspace(0, len(training) - 1, min(SAMPLE, len(training))).astype(int)
+    return resized(training.pixels[rows], size) if len(rows) else None
+
+
+def _passes(network: keras.Model, card: Card, content: bytes, draft: Path, exam: _Exam) -> bool:
+    """Write file and card into the draft folder, with what they are worth; whether they answer as the network does, nearly."""
     _write(draft, card, content)
     try:
-        agreement = compare(network, LiteRtClassifier(draft), split.pixels[:COMPARED_FACES])
+        agreement = compare(network, LiteRtClassifier(draft), exam.split.pixels[:COMPARED_FACES])
     except ModelUnusable as error:
-        logger.info("weights as %s will not do: %s", weights, error)
-        return None
-    judged = evaluate(load_candidate(draft), split, training)
-    figures = {**card.figures, **agreement, "faces": len(split), **{name: judged[name] for name in FIGURES}}
-    logger.info("weights as %s: %d bytes, accuracy %.4f", weights, len(content), judged["accuracy"])
-    card = card.model_copy(update={"figures": figures})
-    _write(draft, card, content)
-    return card
-
-
-def convert(network: keras.Model, weights: Weights = "float16") -> bytes:
-    """The network as .tflite with such weights, from grey faces (n, size, size, 1) uint8 to probabilities (n, 7)."""
-    faces = keras.Input(network.input_shape[1:], dtype="uint8", name="faces")
-    whole = keras.Model(faces, network(keras.ops.cast(faces, "float32"), training=False))
-    with tempfile.TemporaryDirectory() as folder:
-        # the direct way from a Keras model prints to standard output
-        whole.export(folder, format="tf_saved_model", verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if weights == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        content: bytes = converter.convert()
-    return content
+        logger.info("%s will not do: %s", card.arithmetic, error)
+        return False
+    judged = evaluate(load_candidate(draft), exam.split, exam.training)
+    logger.info("%s: %d bytes, accuracy %.4f, %.2f ms", card.arithmetic, len(content), judged["accuracy"], judged["ms_per_face"])
+    figures = {**card.figures, **agreement, "faces": len(exam.split), "accuracy_of_checkpoint": exam.before}
+    figures |= {name: judged[name] for name in FIGURES}
+    _write(draft, card.model_copy(update={"figures": figures}), content)
+    return card.arithmetic == "float16" or bool(judged["accuracy"] >= exam.before - MOST_LOST)
 
 
 def compare(network: keras.Model, classifier: LiteRtClassifier, faces: Image) -> dict[str, float]:
@@ -108,7 +122,7 @@ def compare(network: keras.Model, classifier: LiteRtClassifier, faces: Image) ->
     Rounded weights move the scores a little, so near ties fall either way.
     """
     crops = resized(faces, classifier.size)
-    wanted: NDArray[Any] = network.predict(crops[..., None].astype(np.float32), batch_size=64, verbose=0)
+    wanted: NDArray[Any] = network.predict(_fed(crops), batch_size=64, verbose=0)
     given = classifier.classify(crops)
     same = wanted.argmax(axis=1) == given.argmax(axis=1)
     second, first = np.sort(wanted, axis=1)[:, -2:].T
@@ -118,13 +132,7 @@ def compare(network: keras.Model, classifier: LiteRtClassifier, faces: Image) ->
     return {"agreement_with_keras": float(same.mean()), "mean_difference_from_keras": float(np.abs(wanted - given).mean())}
 
 
-def _check_shape(network: keras.Model, checkpoint: Path) -> None:
-    entry, scores = network.input_shape, network.output_shape
-    if len(entry) != 4 or entry[1] != entry[2] or entry[3] != 1 or scores != (None, len(EMOTIONS)):
-        raise ModelUnusable(f"{checkpoint} turns {entry} into {scores}, not square grey faces into {len(EMOTIONS)} scores")
-
-
-def _card(network: keras.Model, content: bytes, notes: Notes) -> Card:
+def _card(network: keras.Model, content: bytes, notes: Notes, arithmetic: Arithmetic, calibration: Calibration | None) -> Card:
     sha256 = fingerprint(content)
     return Card(
         # named by its content, so that an old card never meets a new file
@@ -137,12 +145,15 @@ def _card(network: keras.Model, content: bytes, notes: Notes) -> Card:
         data=notes.data,
         licence=notes.licence,
         command=notes.command,
+        arithmetic=arithmetic,
+        calibration=calibration,
     )
 
 
 def _write(folder: Path, card: Card, content: bytes) -> None:
     (folder / card.file).write_bytes(content)
-    (folder / CARD_FILE).write_text(card.model_dump_json(indent=2, exclude_defaults=True) + "\n")
+    # what was set to nothing is told, too: that a network is not calibrated is a fact about it
+    (folder / CARD_FILE).write_text(card.model_dump_json(indent=2, exclude_unset=True) + "\n")
 
 
 def _move(draft: Path, folder: Path, card: Card) -> Path:

@@ -45,11 +45,29 @@ class Face:
         return self.width * self.height
 
 
+class Picture(Protocol):
+    """A picture that is drawn no larger than it is looked at."""
+
+    @property
+    def width(self) -> int:
+        """In pixels, as it came."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """In pixels, as it came."""
+        ...
+
+    def draw(self, place: Image) -> None:
+        """Fill the place (height, width, 3) uint8, both sides of it even, with the picture, scaled, RGB."""
+        ...
+
+
 class FaceDetector(Protocol):
     """Finds the faces of one picture."""
 
-    def detect(self, image: Image) -> list[Face]:
-        """The faces in an RGB picture (height, width, 3) uint8, largest first."""
+    def detect(self, picture: Picture | Image) -> list[Face]:
+        """The faces in a picture, which may be RGB (height, width, 3) uint8, largest first."""
         ...
 
 

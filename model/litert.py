@@ -12,16 +12,19 @@ from model.errors import ModelUnusable
 class Graph:
     """A graph with one input, on one thread. It is planned at construction and never again.
 
-    `shape` replaces the shape that the file names. Raises ModelUnusable if the bytes are no graph, or do not take the shape.
+    `shape` replaces the shape that the file names, as far as the file leaves it open, or altogether where `strict` is off.
+    Raises ModelUnusable if the bytes are no graph, or do not take the shape.
     """
 
-    def __init__(self, content: bytes, shape: tuple[int, ...] | None = None, *, what: str = "the graph") -> None:
+    def __init__(
+        self, content: bytes, shape: tuple[int, ...] | None = None, *, strict: bool = True, what: str = "the graph"
+    ) -> None:
         try:
             # bots share a machine with decoders: more threads would only fight for the same cores
             self._interpreter = Interpreter(model_content=content, num_threads=1)
             self._entry = self._interpreter.get_input_details()[0]["index"]
             if shape is not None:
-                self._interpreter.resize_tensor_input(self._entry, shape, strict=True)
+                self._interpreter.resize_tensor_input(self._entry, shape, strict=strict)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, IndexError) as error:
             raise ModelUnusable(f"{what} is not a graph that LiteRT can run: {_first_line(error)}") from error

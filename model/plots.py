@@ -1,6 +1,6 @@
-"""What a training looked like, as pictures: its curves, and which emotions the result takes for which.
+"""What a training looked like, and what its result is worth, as pictures.
 
-matplotlib is loaded when a picture is drawn; it comes with the extra `train`.
+matplotlib is loaded when a picture is drawn.
 """
 
 import csv
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.confidence import CALIBRATION_BINS
 from model.faces import EMOTIONS
 
 DOTS_PER_INCH = 120
@@ -46,6 +47,47 @@ def draw_confusion(table: NDArray[np.int64], picture: Path) -> None:
     _save(figure, picture)
 
 
+def draw_reliability(bins: list[dict[str, Any]], ece: float, picture: Path) -> None:
+    """Accuracy by confidence, from the bins of `model.confidence.reliability`, with the share of the faces in each, as PNG."""
+    figure = _figure(5, 5)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    confidence, accuracy, count = (np.array([each[name] for each in bins]) for name in ("confidence", "accuracy", "n"))
+    width = 0.8 / CALIBRATION_BINS
+    upper.plot((0, 1), (0, 1), color="grey", linestyle="--", label="as sure as right")
+    upper.bar(confidence, accuracy, width, label=f"measured, expected error {ece:.3f}")
+    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    upper.legend(loc="upper left")
+    lower.bar(confidence, count / count.sum(), width)
+    lower.set(xlabel="confidence", ylabel="share of faces")
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
+    _save(figure, picture)
+
+
+def draw_risk_coverage(curve: list[dict[str, float]], picture: Path) -> None:
+    """Accuracy on the faces it answers for, and the confidence it answers from, by their share, as PNG."""
+    figure = _figure(6, 4)
+    axes = figure.subplots()
+    coverage = [point["coverage"] for point in curve]
+    axes.plot(coverage, [point["accuracy"] for point in curve], label="accuracy on the faces answered for")
+    axes.plot(coverage, [point["confidence"] for point in curve], linestyle="--", label="least confidence of an answer")
+    axes.axvline(0.8, color="grey", linewidth=1)
+    axes.set(xlabel="share of the faces that are answered for", xlim=(0, 1), ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left")
+    _save(figure, picture)
+
+
+def draw_evaluation(result: dict[str, Any], folder: Path) -> list[Path]:
+    """The pictures of what `model.evaluate.evaluate` returned, in the folder; their files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{name}.png" for name in ("confusion", "reliability", "risk-coverage")]
+    draw_confusion(np.array(result["confusion"]), files[0])
+    draw_reliability(result["reliability"], result["ece"], files[1])
+    draw_risk_coverage(result["risk_coverage"], files[2])
+    return files
+
+
 def _figure(width_inches: float, height_inches: float) -> Any:
     # not pyplot, which keeps every figure and asks for a screen
     from matplotlib.figure import Figure
@@ -57,5 +99,8 @@ def _save(figure: Any, picture: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format="png")
     draft = picture.with_name(f"draft-{picture.name}")
-    draft.write_bytes(content.getvalue())
-    draft.replace(picture)
+    try:
+        draft.write_bytes(content.getvalue())
+        draft.replace(picture)
+    finally:
+        draft.unlink(missing_ok=True)

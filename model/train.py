@@ -4,8 +4,6 @@ import csv
 import json
 import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.batches import TrainingBatches
+from model.calibrate import TRAINING_FILE
 from model.dataset import FACE_SIZE, Split, read_split, repeats, resized
+from model.disk import disk_told
 from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import confusion
 from model.faces import EMOTIONS
 from model.fer2013_csv import read_fer2013_csv
 from model.networks import NETWORKS, PRETRAINED, load_network
 from model.plots import draw_confusion, draw_curves
+from model.recover import recover
 from model.settle import settle
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ logger = logging.getLogger(__name__)
 LOG_FILE = "log.csv"
 CHECKPOINT_FILE = "best.keras"
 SETTLED_FILE = "settled.keras"
-SETTINGS_FILE = "training.json"
 CURVES_FILE = "curves.png"
 CONFUSION_FILE = "confusion.png"
 
@@ -47,23 +47,28 @@ class Training:
     smoothing: float = 0.05
     rarest: float = 0.05
     jitter: float = 1.0
+    averaging: float = 0.0
+    held_out: float = 0.03
     weights: str | None = None
     patience: int = 20
     seed: int = 2013
 
 
 class BestSoFar(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Saves the network whenever it beats the best validation accuracy so far; a kill never leaves half a file."""
+    """Saves the network whenever it beats the best validation accuracy so far; a kill never leaves half a file.
+
+    It does so at the end of a validation, because that is when averaged weights, where there are any, are in place.
+    """
 
     def __init__(self, path: Path, best: float) -> None:
         super().__init__()
         self._path = path
         self._best = best
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        if logs["val_accuracy"] <= self._best:
+    def on_test_end(self, logs: dict[str, float]) -> None:
+        if logs["accuracy"] <= self._best:
             return
-        self._best = logs["val_accuracy"]
+        self._best = logs["accuracy"]
         save(self.model, self._path)
 
 
@@ -83,6 +88,17 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
             writer.writerow({"epoch": epoch, **logs})
 
 
+class EachEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
+    """Tells the batches which epoch begins: after a kill it is not the first."""
+
+    def __init__(self, batches: TrainingBatches) -> None:
+        super().__init__()
+        self._batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
+        self._batches.begin(epoch)
+
+
 class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
     """Ends a training whose loss is no longer a number, before the broken weights reach a checkpoint."""
 
@@ -95,39 +111,35 @@ def train(what: Training, data: Path, out: Path, start_from: Path | None = None)
     """Train on the Training split in `data` and return the best network's file, chosen by accuracy on PublicTest.
 
     Rows that repeat PublicTest stay out. Called again with the same `out` after a kill, it goes on
-    from the last finished epoch. `start_from` names a checkpoint whose layers of equal shape are taken over.
+    from the last finished epoch. `start_from` names a checkpoint whose layers of equal shape are taken over, or an
+    exported residual_cnn to go on from.
     Raises DataUnusable for data that do not fit, and ModelUnusable for a checkpoint that does not, for an `out` that
     holds another training or cannot be written to, and if the loss stops being a number.
     """
     _claim(out, what)
     keras.utils.set_random_seed(what.seed)
     training, test = read_splits(data)
+    training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
     accuracies = _accuracies(out / LOG_FILE)
-    batches = _batches(training, what, finished=len(accuracies))
+    batches = _batches(training, what, data)
     network = _network(what, steps=len(batches) * what.epochs)
-    if start_from is not None:
+    if start_from is not None and start_from.suffix == ".tflite":
+        recover(network, start_from, training.pixels)
+    elif start_from is not None:
         take_over(network, start_from)
     best = out / CHECKPOINT_FILE
-    with _disk_told(out):
+    with disk_told(out):
         network.fit(
             batches,
+            shuffle=False,  # they are, in an order of their own, which a training that goes on finds again
             epochs=what.epochs,
             validation_data=_checked(test, what.size),
-            callbacks=_callbacks(what, out, BestSoFar(best, max(accuracies, default=-1.0))),
+            callbacks=[EachEpoch(batches), *_callbacks(what, out, BestSoFar(best, max(accuracies, default=-1.0)))],
             verbose="auto",
         )
         result = settled(best, training, test, what.seed)
         _draw(out, result, test)
     return result
-
-
-@contextmanager
-def _disk_told(out: Path) -> Iterator[None]:
-    """Tell of a disk that takes no more in one line; what stood there before still does."""
-    try:
-        yield
-    except OSError as error:
-        raise ModelUnusable(f"{out} cannot be written to: {error.strerror or error}") from error
 
 
 def _draw(out: Path, result: Path, test: Split) -> None:
@@ -200,12 +212,13 @@ def take_over(network: keras.Model, start_from: Path) -> int:
 
 def _claim(out: Path, what: Training) -> None:
     """Write down what is trained in the folder, unless another training already stands there."""
-    out.mkdir(parents=True, exist_ok=True)
     wanted = json.dumps(asdict(what), indent=2) + "\n"
-    settings = out / SETTINGS_FILE
-    if settings.exists() and settings.read_text() != wanted:
-        raise ModelUnusable(f"{out} holds a training with other settings; see {settings}")
-    settings.write_text(wanted)
+    settings = out / TRAINING_FILE
+    with disk_told(out):
+        out.mkdir(parents=True, exist_ok=True)
+        if settings.exists() and settings.read_text() != wanted:
+            raise ModelUnusable(f"{out} holds a training with other settings; see {settings}")
+        settings.write_text(wanted)
 
 
 def _accuracies(log: Path) -> list[float]:
@@ -216,12 +229,10 @@ def _accuracies(log: Path) -> list[float]:
         return [float(row["val_accuracy"]) for row in csv.DictReader(file)]
 
 
-def _batches(training: Split, what: Training, finished: int) -> TrainingBatches:
+def _batches(training: Split, what: Training, data: Path) -> TrainingBatches:
     if len(training) < what.batch_size:
-        raise DataUnusable(f"{len(training)} faces to train on do not fill a batch of {what.batch_size}")
-    # a run that goes on must not see the first epochs' jitter again
-    seed = what.seed + finished
-    return TrainingBatches(training, what.size, what.batch_size, what.crowd, what.smoothing, seed, what.rarest, what.jitter)
+        raise DataUnusable(f"{data}: {len(training)} faces to train on do not fill a batch of {what.batch_size}")
+    return TrainingBatches(training, what.size, what.batch_size, what.crowd, what.smoothing, what.seed, what.rarest, what.jitter)
 
 
 def _made(what: Training) -> keras.Model:
@@ -242,7 +253,9 @@ def _network(what: Training, steps: int) -> keras.Model:
         warmup_steps=steps // 20,
     )
     network.compile(
-        optimizer=keras.optimizers.AdamW(rate, weight_decay=what.weight_decay),
+        optimizer=keras.optimizers.AdamW(
+            rate, weight_decay=what.weight_decay, use_ema=what.averaging > 0, ema_momentum=what.averaging
+        ),
         loss=keras.losses.CategoricalCrossentropy(),
         metrics=["accuracy"],
         # measured on two cores: tensorflow's own kernels train these networks 1.1 to 2.6 times as fast as XLA's
@@ -259,6 +272,9 @@ def _callbacks(what: Training, out: Path, best: BestSoFar) -> list[keras.callbac
     return [
         FiniteLoss(),
         best,
+        # weights averaged over the last steps are what is validated and kept (Polyak and Juditsky 1992); it swaps them
+        # in before and out after a validation, so it stands behind the callback that saves in between
+        *([keras.callbacks.SwapEMAWeights()] if what.averaging else []),
         Log(out / LOG_FILE),
         keras.callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=what.patience),
         # two copies, as a kill may leave one half written; kept, so that a finished training is found finished

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from model.crop import crop_face
 from model.faces import EmotionClassifier, Face, FaceDetector, Image
 from pipeline.coverage import Coverage
 from pipeline.frames import Frame, LatestFrames
+from pipeline.pixels import Converter, stretched
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ class Analyst:
 
     def __init__(self, detector: FaceDetector, classifier: EmotionClassifier, limits: Limits | None = None) -> None:
         self._detector = detector
-        self._classifier = classifier
+        self.classifier = classifier
         self._limits = limits or Limits()
+        self._converter = Converter()
         self.model = classifier.name
 
     def read(self, frames: list[Frame]) -> list[Reading]:
@@ -57,36 +58,30 @@ class Analyst:
                 crops.append(crop)
         if not crops:
             return readings
-        scores = iter(self._classifier.classify(np.stack(crops)))
+        scores = iter(self.classifier.classify(np.stack(crops)))
         return [_scored(reading, next(scores)) if reading.coverage is Coverage.OK else reading for reading in readings]
 
     def _look(self, frame: Frame) -> tuple[Reading, Image | None]:
-        image = _pixels(frame.picture)
-        faces = self._detector.detect(image)
+        pixels = self._converter.pixels(frame.picture)
+        faces = self._detector.detect(pixels)
         if not faces:
-            coverage = Coverage.TOO_DARK if image.mean() < self._limits.darkest_face else Coverage.NO_FACE
+            coverage = Coverage.TOO_DARK if pixels.brightness < self._limits.darkest_face else Coverage.NO_FACE
             return Reading(frame.participant_id, frame.at_ms, coverage), None
         face = faces[0]
-        coverage, crop = self._judge(image, face)
+        coverage, crop = self._judge(pixels.grey, face)
         return Reading(frame.participant_id, frame.at_ms, coverage, face, len(faces)), crop
 
-    def _judge(self, image: Image, face: Face) -> tuple[Coverage, Image | None]:
+    def _judge(self, grey: Image, face: Face) -> tuple[Coverage, Image | None]:
         """Whether the face can be read, and its crop if so."""
-        if face.width * image.shape[1] < self._limits.smallest_face_pixels:
+        if face.width * grey.shape[1] < self._limits.smallest_face_pixels:
             return Coverage.FACE_TOO_SMALL, None
-        crop = crop_face(image, face, self._classifier.size)
-        if crop.mean() < self._limits.darkest_face:
+        crop = stretched(crop_face(grey, face, self.classifier.size))
+        if cv2.mean(crop)[0] < self._limits.darkest_face:
             return Coverage.TOO_DARK, None
-        if cv2.Laplacian(crop, cv2.CV_32F).std() < self._limits.blurriest_face:
+        _, deviation = cv2.meanStdDev(cv2.Laplacian(crop, cv2.CV_16S))
+        if deviation.item() < self._limits.blurriest_face:
             return Coverage.BLURRED, None
         return Coverage.OK, crop
-
-
-def _pixels(picture: av.VideoFrame) -> Image:
-    """The picture upright, (height, width, 3) uint8 RGB; recordings of phones carry their rotation beside them."""
-    image: Image = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
-    turns = picture.rotation // 90 % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def _scored(reading: Reading, scores: NDArray[np.float32]) -> Reading:

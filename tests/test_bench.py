@@ -24,6 +24,15 @@ def test_a_look_is_compared_with_the_sum_of_its_bare_parts(capsys: pytest.Captur
     assert result["ms_per_look"] == pytest.approx(1000 / result["looks_per_second_per_core"])
     # a look does what is bare and more; the machine may be busy meanwhile
     assert 1 < result["ratio_to_bare"] < 4
+    assert set(result["ms_bare_parts"]) == {"conversion", "detector", "classifier"}
+
+
+@pytest.mark.slow
+def test_planning_the_detector_for_the_picture_makes_it_cheaper_than_its_square(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "pipeline", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["ms_bare_parts"]["detector"] < result["ms_bare_naive_parts"]["blazeface_128x128"]
+    assert result["ratio_to_bare_naive"] < result["ratio_to_bare"]
 
 
 @pytest.mark.slow

@@ -36,6 +36,13 @@ def test_a_square_of_the_wanted_size_is_cut_out_pixel_for_pixel() -> None:
     assert np.abs(crop.astype(int) - cv2.cvtColor(image[10:58, 20:68], cv2.COLOR_RGB2GRAY)).max() <= 1
 
 
+def test_a_grey_picture_is_cut_as_a_coloured_one() -> None:
+    image = noise(320, 180)
+    face = face_at(0.3, 0.3, 0.2, 0.35)
+    crop = crop_face(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), face, 48)
+    assert np.abs(crop.astype(int) - crop_face(image, face, 48)).mean() < 1
+
+
 @pytest.mark.parametrize("times", [2, 3, 5, 8])
 def test_a_large_face_is_averaged_down_and_not_sampled(times: int) -> None:
     image = noise(600, 500)

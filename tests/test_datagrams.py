@@ -9,19 +9,20 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 import pytest
+import uvloop
 from aioice import Connection
-from aiortc import MediaStreamTrack, RTCIceTransport
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceTransport, RTCPeerConnection
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtp import RtpPacket
 
 from bot.rooms import Arrival, Departure, Happening
-from bot.rooms.datagrams import LARGEST_BYTES, LONGEST_QUEUE, is_as_expected
+from bot.rooms.datagrams import LARGEST_BYTES, LONGEST_QUEUE, RECEIVE_BUFFER_BYTES, is_as_expected, sockets_of, widen
 from bot.rooms.local import LocalRoom, host
 from bot.rooms.session import WhipSession
 from bot.settings import Settings, read_settings
@@ -272,3 +273,33 @@ async def test_fifty_cameras_behind_one_address_connect_at_once(http: aiohttp.Cl
         peers = [stack.enter_async_context(publisher(http, usual.whip_url)) for _ in range(50)]
         await asyncio.gather(*peers)
         assert usual.refusals == {"publisher_place": 0, "connection_place": 0}
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_the_socket_of_a_whole_class_holds_as_much_as_the_system_grants(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def sizes() -> tuple[list[int], list[int]]:
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        peer.addTransceiver("video", "recvonly")
+        await peer.setLocalDescription(await peer.createOffer())
+        before = receive_buffers(peer)
+        for transport in sockets_of(peer):
+            widen(transport)
+        after = receive_buffers(peer)
+        await peer.close()
+        return before, after
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        before, after = runner.run(sizes())
+    granted = min(RECEIVE_BUFFER_BYTES, int(Path("/proc/sys/net/core/rmem_max").read_text()))
+    assert before and after == [2 * granted] * len(before)  # Linux counts its own bookkeeping in
+
+
+def receive_buffers(peer: RTCPeerConnection) -> list[int]:
+    """What the sockets of a connection hold, in bytes."""
+    found = []
+    for transport in sockets_of(peer):
+        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as same:
+            found.append(same.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
+    return found

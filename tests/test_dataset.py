@@ -56,6 +56,17 @@ def test_chosen_rows_stay_together() -> None:
     assert (chosen.pixels == split.pixels[[3, 10, 17]]).all()
 
 
+def test_two_parts_share_no_row_and_leave_none_out_and_the_seed_decides() -> None:
+    split = synthetic_split(200)
+    rest, part = split.parted(0.1, seed=5)
+    faces = [{face.tobytes() for face in each.pixels} for each in (rest, part, split)]
+    assert (len(rest), len(part)) == (180, 20)
+    assert not faces[0] & faces[1] and faces[0] | faces[1] == faces[2]
+    assert np.array_equal(split.parted(0.1, seed=5)[1].pixels, part.pixels)
+    assert not np.array_equal(split.parted(0.1, seed=6)[1].pixels, part.pixels)
+    assert len(split.parted(0.0, seed=5)[1]) == 0
+
+
 def test_a_missing_picture_is_named(files: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:
     files[0].unlink()
     assert refusal(*files) == f"{files[0]} cannot be read: No such file or directory"

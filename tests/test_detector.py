@@ -90,6 +90,25 @@ def test_a_small_face_is_found_in_a_tall_picture(detector: BlazeFace, portrait: 
     assert centre(face)[1] * 480 == pytest.approx(340 + 0.25 * 512 * 130 / 300, abs=6)
 
 
+@pytest.mark.parametrize(("width", "height"), [(320, 180), (180, 320), (320, 240), (300, 200)])
+@pytest.mark.parametrize("share", [0.8, 1.0])
+def test_a_picture_shows_the_same_alone_and_within_a_square(
+    detector: BlazeFace, portrait: Image, width: int, height: int, share: float
+) -> None:
+    size = round(min(width, height) * share)
+    left, top = (width - size) // 2, (height - size) // 3
+    picture = frame_with([(shrunk(portrait[0:300, 75:375], size), left, top)], width, height)
+    side = max(width, height)
+    square = np.zeros((side, side, 3), np.uint8)
+    across, down = (side - width) // 2, (side - height) // 2
+    square[down : down + height, across : across + width] = picture
+    (face,), (wanted,) = detector.detect(picture), detector.detect(square)
+    x, y = centre(wanted)
+    shift = np.array(centre(face)) - ((x * side - across) / width, (y * side - down) / height)
+    assert (np.abs(shift) < 0.08 * np.array([face.width, face.height])).all()
+    assert face.width * width == pytest.approx(wanted.width * side, rel=0.08)
+
+
 def test_a_face_too_far_away_is_not_made_up(detector: BlazeFace, portrait: Image) -> None:
     assert detector.detect(frame_with([(shrunk(portrait, 24), 100, 100)], 640, 360)) == []
 
@@ -127,18 +146,25 @@ def test_a_face_that_is_less_sure_than_the_threshold_is_left_out(portrait: Image
 
 
 def test_there_are_896_anchors_row_by_row() -> None:
-    centres = anchors(128)
+    centres = anchors(128, 128)
     assert centres.shape == (896, 2)
-    assert centres[:4] == pytest.approx(np.array([[4, 4], [4, 4], [12, 4], [12, 4]]) / 128)
-    assert centres[512:518] == pytest.approx(np.full((6, 2), 8 / 128))
-    assert centres[-1] == pytest.approx(np.array([120, 120]) / 128)
+    assert centres[:4] == pytest.approx(np.array([[4, 4], [4, 4], [12, 4], [12, 4]]))
+    assert centres[512:518] == pytest.approx(np.full((6, 2), 8))
+    assert centres[-1] == pytest.approx(np.array([120, 120]))
+
+
+def test_a_wide_input_has_anchors_as_close_as_a_square_one() -> None:
+    centres = anchors(128, 80)
+    assert centres.shape == (16 * 10 * 2 + 8 * 5 * 6, 2)
+    assert (centres.min(axis=0) == (4, 4)).all() and (centres.max(axis=0) == (124, 76)).all()
+    assert centres[30:34] == pytest.approx(np.array([[124, 4], [124, 4], [4, 12], [4, 12]]))
 
 
 def test_raw_rows_become_corners_and_key_points() -> None:
     raw = np.zeros((1, 16), np.float32)
     raw[0, :6] = 6.4, -6.4, 25.6, 12.8, 12.8, 0
-    (points,) = decode(raw, np.array([[0.5, 0.5]], np.float32), 128)
-    assert points[:3] == pytest.approx(np.array([[0.45, 0.40], [0.65, 0.50], [0.6, 0.5]]))
+    (points,) = decode(raw, np.array([[64, 64]], np.float32))
+    assert points[:3] / 128 == pytest.approx(np.array([[0.45, 0.40], [0.65, 0.50], [0.6, 0.5]]))
 
 
 def boxes(*corners: tuple[float, float, float, float]) -> np.ndarray:

@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from fractions import Fraction
+from itertools import islice
 
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc import RTCConfiguration, RTCPeerConnection, rtcrtpreceiver
 from aiortc.codecs import CODECS, get_encoder
-from aiortc.rtcrtpparameters import RTCRtpDecodingParameters, RTCRtpReceiveParameters
-from aiortc.rtp import RtpPacket
-from av import Packet
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpDecodingParameters, RTCRtpReceiveParameters
+from aiortc.rtp import RTCP_PSFB_PLI, AnyRtcpPacket, RtcpPsfbPacket, RtpPacket
+from av import Packet, VideoFrame
 
-from bot.clips import Clip
-from bot.receiver import MAX_SOURCES, BoundReceiver, can_rebind
+from bot.clips import Clip, portrait_pictures
+from bot.frame_assembly import PATIENCE_SECONDS
+from bot.receiver import MAX_SOURCES, BoundReceiver, DirectReceiver, can_rebind, can_receive_directly, receiver_for
 from tests.marks import mark_of, marked_clip
 
 SSRC, OTHER = 1111, 2222
@@ -24,11 +28,11 @@ def clip() -> Clip:
     return marked_clip(5, (160, 90), seconds=1)
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[BoundReceiver]:
-    """A receiver of one source, with no network before it."""
+@pytest.fixture(params=[BoundReceiver, DirectReceiver])
+async def receiver(request: pytest.FixtureRequest) -> AsyncIterator[BoundReceiver]:
+    """A receiver of one source, with no network before it: aiortc's own way, and the cheap one."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    bound = BoundReceiver(peer.addTransceiver("video").receiver.transport)
+    bound: BoundReceiver = request.param(peer.addTransceiver("video").receiver.transport)
     encodings = [RTCRtpDecodingParameters(ssrc=SSRC, payloadType=VP8.payloadType)]
     await bound.receive(RTCRtpReceiveParameters(codecs=[VP8], encodings=encodings))
     yield bound
@@ -76,17 +80,22 @@ async def frames_of(receiver: BoundReceiver, packets: list[RtpPacket]) -> int:
         count += 1
 
 
+def held_back(receiver: BoundReceiver) -> int:
+    """How many frames wait for the first packet of a next one."""
+    return 0 if isinstance(receiver, DirectReceiver) else 1
+
+
 async def test_padding_between_the_frames_costs_none_of_them(receiver: BoundReceiver, clip: Clip) -> None:
-    packets = [Sent(SSRC).packet(0, b""), *Sent(SSRC).frames(clip, padding=True)]
-    # the last one waits for the first packet of a next one
-    assert await frames_of(receiver, packets) == len(clip.packets) - 1
+    source = Sent(SSRC)
+    packets = [source.packet(0, b""), *source.frames(clip, padding=True)]
+    assert await frames_of(receiver, packets) == len(clip.packets) - held_back(receiver)
 
 
 async def test_packets_of_another_source_are_left_out_and_counted(receiver: BoundReceiver, clip: Clip) -> None:
     strangers = list(Sent(OTHER).frames(marked_clip(200, (160, 90), seconds=0.5), padding=False))
     packets = list(Sent(SSRC).frames(clip, padding=False))
     mixed = [packet for pair in zip(packets, strangers, strict=False) for packet in pair] + packets[len(strangers) :]
-    assert await frames_of(receiver, mixed) == len(clip.packets) - 1
+    assert await frames_of(receiver, mixed) == len(clip.packets) - held_back(receiver)
     assert receiver.foreign_packets == len(strangers)
 
 
@@ -101,3 +110,102 @@ async def test_more_sources_than_a_report_has_places_for_are_left_out() -> None:
 
 def test_this_aiortc_can_be_given_another_receiver() -> None:
     assert can_rebind()
+
+
+async def pictures_of(kind: type[BoundReceiver], packets: list[RtpPacket], count: int) -> list[bytes]:
+    """The pixels of the first pictures that such a receiver makes of the packets."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    receiver = kind(peer.addTransceiver("video").receiver.transport)
+    await receiver.receive(
+        RTCRtpReceiveParameters(codecs=CODECS["video"], encodings=[RTCRtpDecodingParameters(ssrc=SSRC, payloadType=0)])
+    )
+    for packet in packets:
+        await receiver._handle_rtp_packet(replicated(packet), 0)
+    async with asyncio.timeout(10):
+        frames = [await receiver.track.recv() for _ in range(count)]
+    await receiver.stop()
+    await peer.close()
+    return [frame.to_ndarray(format="rgb24").tobytes() for frame in frames]  # type: ignore[union-attr]  # video frames
+
+
+def replicated(packet: RtpPacket) -> RtpPacket:
+    """Another packet that says the same: a receiver may change what it is given."""
+    return RtpPacket.parse(packet.serialize())
+
+
+@pytest.mark.parametrize("codec_name", ["VP8", "H264"])
+@pytest.mark.parametrize("disorder", [False, True])
+async def test_both_ways_give_the_same_pictures(codec_name: str, disorder: bool) -> None:
+    codec = next(codec for codec in CODECS["video"] if codec.name == codec_name)
+    packets = encoded_packets(codec, 12)
+    if disorder:
+        packets[3:] = sorted(packets[3:], key=lambda packet: packet.sequence_number ^ 1)
+    stock = await pictures_of(BoundReceiver, packets, 11)
+    assert await pictures_of(DirectReceiver, packets, 11) == stock
+
+
+def encoded_packets(codec: RTCRtpCodecParameters, count: int) -> list[RtpPacket]:
+    """The packets of the moving portrait, as aiortc sends it in that codec."""
+    encoder, sent, packets = get_encoder(codec), Sent(SSRC), list[RtpPacket]()
+    for number, image in enumerate(islice(portrait_pictures(1), count)):
+        frame = VideoFrame.from_ndarray(image, format="rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, 10)
+        payloads, _ = encoder.encode(frame, force_keyframe=number == 0)
+        for payload in payloads:
+            packet = sent.packet(9000 * number, payload, last=payload is payloads[-1])
+            packet.payload_type = codec.payloadType
+            packets.append(packet)
+    return packets
+
+
+async def test_a_loss_is_answered_by_one_request_for_a_keyframe_and_no_broken_picture(clip: Clip) -> None:
+    sent = Sent(SSRC)
+    packets = list(sent.frames(clip, padding=False))
+    keyframe = list(sent.frames(clip, padding=False))
+    async with asked_of() as (receiver, asked):
+        hole = next(place for place, packet in enumerate(packets) if packet.timestamp == 9000 * 3)
+        shown = await frames_of(receiver, packets[:hole] + packets[hole + 1 : hole + 2])
+        await asyncio.sleep(PATIENCE_SECONDS)
+        for packet in packets[hole + 2 :]:
+            await receiver._handle_rtp_packet(packet, 0)
+            await asyncio.sleep(0.01)
+        assert asked.count(RTCP_PSFB_PLI) == 1
+        assert shown == 3 and await frames_of(receiver, keyframe) == len(clip.packets)
+
+
+@asynccontextmanager
+async def asked_of() -> AsyncIterator[tuple[DirectReceiver, list[int]]]:
+    """A direct receiver, and the kinds of feedback that it sent."""
+    asked: list[int] = []
+
+    class Noting(DirectReceiver):
+        async def _send_rtcp(self, packet: AnyRtcpPacket) -> None:
+            if isinstance(packet, RtcpPsfbPacket):
+                asked.append(packet.fmt)
+
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    receiver = Noting(peer.addTransceiver("video").receiver.transport)
+    receiver._set_rtcp_ssrc(1)
+    encodings = [RTCRtpDecodingParameters(ssrc=SSRC, payloadType=VP8.payloadType)]
+    await receiver.receive(RTCRtpReceiveParameters(codecs=[VP8], encodings=encodings))
+    yield receiver, asked
+    await receiver.stop()
+    await peer.close()
+
+
+@pytest.mark.parametrize("owner", [RTCDtlsTransport, rtcrtpreceiver], ids=["transport", "module"])
+async def test_another_aiortc_is_received_from_in_its_own_way_with_one_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, owner: object
+) -> None:
+    name = "_unregister_rtp_receiver" if owner is RTCDtlsTransport else "unwrap_rtx"
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    transport = peer.addTransceiver("video").receiver.transport
+    assert isinstance(receiver_for(transport), DirectReceiver)
+    can_receive_directly.cache_clear()
+    with monkeypatch.context() as changed:
+        changed.delattr(owner, name)
+        kinds = [type(receiver_for(transport)) for _ in range(3)]
+    can_receive_directly.cache_clear()
+    await peer.close()
+    assert kinds == [BoundReceiver] * 3
+    assert [record.levelname for record in caplog.records if record.name == "bot.receiver"] == ["WARNING"]

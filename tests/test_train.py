@@ -1,8 +1,12 @@
 """Training from a folder of files, ending it, and going on."""
 
 import csv
+import json
 import shutil
-from dataclasses import replace
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +18,8 @@ from model.errors import DataUnusable, ModelUnusable
 from tests.synthetic import synthetic_split, write_split
 
 pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `train`")
+
+import keras
 
 from model.networks import custom_cnn, load_network  # they import keras
 from model.train import CHECKPOINT_FILE, CONFUSION_FILE, CURVES_FILE, LOG_FILE, Training, read_splits, take_over, train
@@ -171,3 +177,70 @@ def test_the_same_seed_trains_the_same_network(data: Path, finished: Path, tmp_p
     again = load_network(train(SHORT, data, tmp_path / "run"))
     weights = zip(again.get_weights(), load_network(finished / CHECKPOINT_FILE).get_weights(), strict=True)
     assert all(np.allclose(one, other, atol=1e-5) for one, other in weights)
+
+
+AVERAGED = replace(SHORT, epochs=12, averaging=0.9)
+
+ALONE = """
+import json, sys
+from pathlib import Path
+from model.train import Training, train
+import tests.tiny
+train(Training(**json.loads(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+def killed_after_an_epoch(what: Training, data: Path, out: Path) -> None:
+    """Train in a process of its own, and end it in the middle once the first epoch is safe."""
+    command = [sys.executable, "-c", ALONE, json.dumps(asdict(what)), str(data), str(out)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not (out / "backup" / "training_metadata.json").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert 1 <= len(epochs(out)) < what.epochs
+
+
+@pytest.fixture(scope="module")
+def averaged(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training with averaged weights that has ended."""
+    out = tmp_path_factory.mktemp("averaged")
+    train(AVERAGED, data, out)
+    return out
+
+
+def test_a_training_with_averaging_goes_on_after_a_kill_to_the_same_network(data: Path, averaged: Path, tmp_path: Path) -> None:
+    killed_after_an_epoch(AVERAGED, data, tmp_path / "run")
+    train(AVERAGED, data, tmp_path / "run")
+    # the log may tell of an epoch twice, whose end the kill came upon
+    assert {int(epoch) for epoch in epochs(tmp_path / "run")} == set(range(AVERAGED.epochs))
+    weights = [load_network(out / CHECKPOINT_FILE).get_weights() for out in (averaged, tmp_path / "run")]
+    assert all(np.allclose(one, other, atol=1e-4) for one, other in zip(*weights, strict=True))
+
+
+def test_a_training_with_averaging_keeps_the_averaged_weights(data: Path, tmp_path: Path) -> None:
+    # an average that hardly moves from where the training began, while the weights themselves do
+    what = replace(AVERAGED, epochs=4, averaging=0.9999, learning_rate=3e-2)
+    kept = load_network(train(what, data, tmp_path / "averaged")).get_weights()
+    plain = load_network(train(replace(what, averaging=0.0), data, tmp_path / "plain")).get_weights()
+    keras.utils.set_random_seed(what.seed)
+    begun = tiny().get_weights()
+    moved = [max(float(np.abs(a - b).max()) for a, b in zip(each, begun, strict=True)) for each in (kept, plain)]
+    assert 0 < moved[0] < 0.5 * moved[1]
+
+
+def test_held_out_faces_are_not_trained_on(data: Path, tmp_path: Path) -> None:
+    """Mislabelled faces that are held out change nothing of what is learnt."""
+    what = replace(SHORT, epochs=1, held_out=0.25)
+    learnt, test = read_splits(data)
+    _, held = learnt.parted(what.held_out, what.seed)
+    known = {face.tobytes() for face in held.pixels}
+    full = read_split(data / "training.png", data / "training.csv")
+    wrong = np.array(
+        [(label + 1) % 7 if face.tobytes() in known else label for face, label in zip(full.pixels, full.labels, strict=True)]
+    )
+    assert (wrong != full.labels).sum() == len(held) > 20
+    write_split(replace(full, labels=wrong), tmp_path, "training")
+    write_split(test, tmp_path, "public-test")
+    weights = [load_network(train(what, each, tmp_path / each.name / "run")).get_weights() for each in (data, tmp_path)]
+    assert all(np.allclose(one, other, atol=1e-6) for one, other in zip(*weights, strict=True))

@@ -9,9 +9,9 @@ from keras import layers
 
 from model.card import Card, Input, fingerprint
 from model.dataset import Split, resized
-from model.export import convert
 from model.faces import EMOTIONS
 from model.networks import NETWORKS
+from model.quantise import convert
 from tests.synthetic import synthetic_split
 
 SIZE = 16

@@ -1,14 +1,20 @@
 """Other ways to look at a picture, for comparison: only where they are installed, never a dependency."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from model.crop import square
+from model.detector import BlazeFace
 from model.faces import Image
 
 Look = Callable[[Image], object]
+Box = tuple[int, int, int, int]
+"""Left, top, width and height in pixels."""
+Find = Callable[[Image], Iterable[Box]]
 
 
 def look_peers() -> dict[str, Look]:
@@ -17,7 +23,8 @@ def look_peers() -> dict[str, Look]:
     if find_spec("fer"):
         peers["fer"] = _fer()
     if find_spec("keras"):
-        peers["keras.predict of custom_cnn, without a detector"] = _keras_alone()
+        detector, find = _haar() or ("BlazeFace", _blazeface())
+        peers[f"{detector}, then keras.predict of custom_cnn"] = _found_and_read(find, _keras())
     return peers
 
 
@@ -38,10 +45,35 @@ def _fer() -> Look:
     return lambda image: reader.detect_emotions(image)
 
 
-def _keras_alone() -> Look:
-    """The way of the project that this one grew from, its detector left out: OpenCV 5 has that one no more."""
-    read = _keras()
-    return lambda image: read(cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (48, 48)).astype(np.uint8, copy=False))
+def _found_and_read(find: Find, read: Look) -> Look:
+    """The way of the project that this one grew from: find faces, cut them out grey, and predict each with keras."""
+
+    def look(image: Image) -> None:
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        for x, y, width, height in find(image):
+            read(cv2.resize(grey[y : y + height, x : x + width], (48, 48)).astype(np.uint8, copy=False))
+
+    return look
+
+
+def _haar() -> tuple[str, Find] | None:
+    """OpenCV's own face detector with its own settings; OpenCV 5 has it no more."""
+    kind = getattr(cv2, "CascadeClassifier", None)
+    if kind is None:
+        return None
+    cascade = kind(str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"))
+    return "Haar", lambda image: cascade.detectMultiScale(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+
+
+def _blazeface() -> Find:
+    detector = BlazeFace()
+
+    def find(image: Image) -> list[Box]:
+        height, width = image.shape[:2]
+        squares = [square(face, width, height) for face in detector.detect(image)]
+        return [(max(int(left), 0), max(int(top), 0), int(side), int(side)) for left, top, side in squares]
+
+    return find
 
 
 def _keras() -> Look:

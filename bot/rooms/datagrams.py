@@ -10,6 +10,8 @@ connection that receives an empty datagram.
 
 import asyncio
 import ipaddress
+import os
+import socket
 import struct
 from collections.abc import Callable
 from typing import cast
@@ -35,6 +37,9 @@ STRANGERS_PER_SECOND = 50
 STRANGERS_BURST = 200
 """Datagrams of addresses that are no candidate of the publisher's: their first checks, and whatever else strays in."""
 
+RECEIVE_BUFFER_BYTES = 4 * 2**20
+"""Of a socket that carries a whole class: half a second of fifty fast cameras, by the kernel's way to count."""
+
 LONGEST_QUEUE = 1000
 """Datagrams that wait for a reader; there is none before the connection is up."""
 
@@ -50,9 +55,26 @@ def guard_datagrams(peer: RTCPeerConnection) -> list["DatagramGuard"]:
     Relayed datagrams are not guarded here: a TURN server passes on those of the publisher's candidates alone.
     """
     ice = ice_of(peer)
+    return [] if ice is None else [DatagramGuard(ice, each) for each in sockets_of(peer)]
+
+
+def sockets_of(peer: RTCPeerConnection) -> list[asyncio.DatagramTransport]:
+    """The UDP sockets of a connection whose candidates are gathered; none where this aioice does not show them."""
+    ice = ice_of(peer)
     if ice is None or not is_as_expected(ice):
         return []
-    return [DatagramGuard(ice, each) for each in map(_socket_of, ice._protocols) if each is not None]
+    return [each for each in map(_socket_of, ice._protocols) if each is not None]
+
+
+def widen(transport: asyncio.DatagramTransport) -> None:
+    """Let a socket that carries many streams hold what comes while the event loop is busy.
+
+    Linux' own choice holds a hundred datagrams, which fifty fast cameras fill in 30 ms; what is lost then is asked for
+    again, which fills it more. The system may grant less (net.core.rmem_max).
+    """
+    # the sockets that event loops show do not take options: a duplicate is the same socket
+    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
 
 def can_guard() -> bool:

@@ -10,7 +10,8 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 from aiortc.sdp import SessionDescription
 
 from bot.peers import close_peer
-from bot.receiver import BoundReceiver, can_rebind, can_receive, rebind, retire
+from bot.receiver import BoundReceiver, can_rebind, can_receive, rebind, retire, take_short_cuts
+from bot.rooms.datagrams import sockets_of, widen
 from bot.rooms.janus_api import JanusHandle
 from bot.rooms.janus_messages import Description, RoomEvent
 from bot.rooms.janus_roster import Camera
@@ -142,6 +143,10 @@ class SubscriberPeer:
         if can_rebind():
             self._formers |= dict(rebind(self._peer, mid) for mid in changed)
         await self._peer.setLocalDescription(await self._peer.createAnswer())
+        sockets = sockets_of(self._peer)
+        for each in sockets:
+            widen(each)
+        take_short_cuts(self._peer, sockets)
 
     async def _retire(self) -> None:
         """End the receivers whose m-lines have fresh ones; raises Broken if one of those did not start."""

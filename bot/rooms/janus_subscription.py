@@ -65,6 +65,7 @@ class Subscription:
         self._put_off: dict[Camera, float] = {}
         self._stale: set[str] = set()
         self._let_go: set[Camera] = set()
+        self._negotiating = False
         self._changed = asyncio.Event()
         self._peer: SubscriberPeer | None = None
 
@@ -82,8 +83,11 @@ class Subscription:
             self._changed.set()
 
     def renew(self, feed_id: str) -> None:
-        """Subscribe anew to a camera that sends nothing; where none of them does, over a new connection."""
-        if feed_id in self._wanted:
+        """Subscribe anew to a camera that sends nothing; where none of them does, over a new connection.
+
+        While an offer is being answered nothing can have come yet: that of a large class takes seconds.
+        """
+        if feed_id in self._wanted and not self._negotiating:
             self._stale.add(feed_id)
             self._changed.set()
 
@@ -194,6 +198,7 @@ class Subscription:
         peer.note(read_room_event(event.plugin_data))
         if event.jsep is None:
             return
+        self._negotiating = True
         try:
             await peer.answer(event.jsep)
         except CannotAnswer as error:
@@ -202,6 +207,8 @@ class Subscription:
                 self.drop(camera.feed_id)
                 self._unreadable(camera)
             raise
+        finally:
+            self._negotiating = False
         self._shut_out_unwanted()  # who went while the offer was answered
 
     def _due(self) -> list[Camera]:

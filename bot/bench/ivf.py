@@ -1,0 +1,53 @@
+"""Encoded video in an IVF file: the frames as they came out of an encoder, each with its time.
+
+Source: https://wiki.multimedia.cx/index.php/Duck_IVF
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+VIDEO_CLOCK_HZ = 90_000
+_HEADER = struct.Struct("<4sHH4sHHIIII")
+_FRAME = struct.Struct("<IQ")
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """One VP8 frame; its time is in ticks of the video clock, from the first one on."""
+
+    timestamp: int
+    data: bytes
+
+    @property
+    def is_keyframe(self) -> bool:
+        """Whether it can be decoded by itself (RFC 6386, section 9.1)."""
+        return not self.data[0] & 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, which stand in keyframes alone."""
+        width, height = struct.unpack_from("<HH", self.data, 6)
+        return width & 0x3FFF, height & 0x3FFF
+
+
+def write_ivf(path: Path, frames: Sequence[EncodedFrame]) -> None:
+    """Write frames, of which the first is a keyframe."""
+    width, height = frames[0].size
+    header = _HEADER.pack(b"DKIF", 0, _HEADER.size, b"VP80", width, height, VIDEO_CLOCK_HZ, 1, len(frames), 0)
+    path.write_bytes(header + b"".join(_FRAME.pack(len(each.data), each.timestamp) + each.data for each in frames))
+
+
+def read_ivf(path: Path) -> tuple[EncodedFrame, ...]:
+    """The frames of a file that `write_ivf` wrote."""
+    return tuple(_frames(path.read_bytes()))
+
+
+def _frames(content: bytes) -> Iterator[EncodedFrame]:
+    place = _HEADER.size
+    while place < len(content):
+        length, timestamp = _FRAME.unpack_from(content, place)
+        place += _FRAME.size
+        yield EncodedFrame(timestamp, content[place : place + length])
+        place += length

@@ -1,0 +1,126 @@
+"""Decoding for many sources on a few threads: a thread per source would spend more on waking up than on decoding."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
+
+import av
+from av import VideoFrame
+
+MOST_LATE_SECONDS = 0.25
+"""How long a frame may wait to be decoded. Beyond that, decoding does not keep up with all of the sources."""
+
+MOST_UNDECODED = 64
+"""Frames of one source that may wait, however fast they come."""
+
+Decode = Callable[[], list[VideoFrame]]
+
+
+class Decoding:
+    """Decodes the frames of one source in their order, on a thread that it shares with others.
+
+    `shown` is called on the event loop with each picture that somebody wants. A frame that cannot be decoded sets
+    `failed`. While the source is `behind`, none is taken.
+    """
+
+    def __init__(self, shown: Callable[[VideoFrame, int], None]) -> None:
+        self.failed = False
+        self._shown = shown
+        self._submitted = self._done = 0  # each is written by one thread alone
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._thread = _join_a_thread()
+
+    @property
+    def behind(self) -> bool:
+        """Whether frames have waited too long, or too many do: what comes now had better be left out, and counted."""
+        return self._thread.late_seconds > MOST_LATE_SECONDS or self._submitted - self._done >= MOST_UNDECODED
+
+    def submit(self, decode: Decode, wanted_ms: int | None) -> None:
+        """Have a frame decoded, and its picture shown with the time `wanted_ms` unless that is None."""
+        if not self._closed:
+            self._submitted += 1
+            self._thread.put(partial(self._decode, decode, wanted_ms))
+
+    async def close(self) -> None:
+        """Decode nothing more; returns once the thread has let go of it."""
+        if self._closed:
+            return
+        self._closed = True
+        over = asyncio.Event()
+        self._thread.put(partial(self._loop.call_soon_threadsafe, over.set))
+        _leave_the_thread(self._thread)
+        await over.wait()
+
+    def _decode(self, decode: Decode, wanted_ms: int | None) -> None:
+        """On the thread."""
+        try:
+            if self._closed:
+                return
+            for picture in decode():
+                if wanted_ms is not None:
+                    self._loop.call_soon_threadsafe(self._show, picture, wanted_ms)
+        except av.FFmpegError:
+            self.failed = True
+        finally:
+            self._done += 1
+
+    def _show(self, picture: VideoFrame, at_ms: int) -> None:
+        if not self._closed:
+            self._shown(picture, at_ms)
+
+
+class _DecoderThread:
+    """A thread that does jobs in their order until it is told to end; `late_seconds` is how long the latest one waited."""
+
+    def __init__(self) -> None:
+        self.sources = 0
+        self.late_seconds = 0.0
+        self._jobs: SimpleQueue[tuple[float, Callable[[], object]] | None] = SimpleQueue()
+        threading.Thread(target=self._run, name="decoder", daemon=True).start()
+
+    def put(self, job: Callable[[], object]) -> None:
+        self._jobs.put((time.monotonic(), job))
+
+    def end(self) -> None:
+        self._jobs.put(None)
+
+    def _run(self) -> None:
+        while (given := self._jobs.get()) is not None:
+            put_at, job = given
+            self.late_seconds = time.monotonic() - put_at
+            job()
+            if self._jobs.empty():
+                self.late_seconds = 0.0
+
+
+_threads: list[_DecoderThread] = []
+_membership = threading.Lock()
+
+
+def _join_a_thread() -> _DecoderThread:
+    """The thread with the fewest sources, a new one as long as there are fewer than cores."""
+    with _membership:
+        idle = min(_threads, key=lambda thread: thread.sources, default=None)
+        if idle is None or (idle.sources and len(_threads) < _cores()):
+            idle = _DecoderThread()
+            _threads.append(idle)
+        idle.sources += 1
+        return idle
+
+
+def _leave_the_thread(thread: _DecoderThread) -> None:
+    """Count one source less; the thread ends behind the last one's last job."""
+    with _membership:
+        thread.sources -= 1
+        if not thread.sources:
+            _threads.remove(thread)
+            thread.end()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,56 @@
+"""Judging a classifier: on labelled faces, on crops that are not quite theirs, and on the bot's whole path."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bot.on_video import on_video
+from model.dataset import Split, read_mosaic, read_split
+from model.detector import BlazeFace
+from model.evaluate import Candidate, evaluate, load_candidate
+from model.faces import FaceDetector
+from model.fairness import read_groups
+from model.robustness import crop_table, detected
+
+
+def judge(
+    weights: Path | None,
+    pixels: Path,
+    labels: Path,
+    training: Path | None = None,
+    *,
+    groups: str | None = None,
+    groups_file: Path | None = None,
+    robust_on: int = 0,
+) -> dict[str, Any]:
+    """What weights, as `load_candidate` takes them, are worth on a mosaic and its labels, ready for JSON.
+
+    `training` is the mosaic they were trained on. `groups` is a column of `groups_file`, or of the labels' own file,
+    that names a group of people for each face. With `robust_on`, `robustness` tells of at most so many of the faces.
+    Raises ModelUnusable and DataUnusable for files that are not what they should be.
+    """
+    split = read_split(pixels, labels)
+    people = None if groups is None else read_groups(groups_file or labels, groups, len(split))
+    known = None if training is None else read_mosaic(training)
+    candidate = load_candidate(weights)
+    result = evaluate(candidate, split, known, people)
+    if robust_on:
+        result["robustness"] = robustness(candidate, evenly(split, robust_on), BlazeFace())
+    return result
+
+
+def evenly(split: Split, most: int) -> Split:
+    """At most so many faces, from all over the split."""
+    rows = np.linspace(0, len(split) - 1, min(most, len(split)))
+    return split.only(rows.round().astype(np.int64))
+
+
+def robustness(candidate: Candidate, split: Split, detector: FaceDetector) -> dict[str, Any]:
+    """Where the detector's boxes lie in the split's squares, and what is lost by other crops and by a poor connection."""
+    return {
+        "faces": len(split),
+        "squares": detected(candidate, split, detector),
+        "crops": crop_table(candidate, split),
+        "video": on_video(candidate, split, detector),
+    }

@@ -1,0 +1,138 @@
+"""The page that describes a classifier: a template with the figures of a measurement, and pictures beside it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bot.judging import judge
+from bot.settings import Settings
+from model.card import Card
+from model.classifier import LiteRtClassifier
+from model.dataset import read_split, repeats
+from model.disk import disk_told
+from model.errors import DataUnusable
+from model.faces import EMOTIONS
+from model.plots import draw_evaluation
+
+TEMPLATE = Path(__file__).with_name("model-card.md.jinja")
+PICTURES = "model"
+ALL_FACES = 1_000_000
+
+PLACES = {
+    "box_width": "width of the detector's box",
+    "box_right": "its middle, to the right",
+    "box_down": "its middle, down",
+    "eyes_down": "the eyes, down",
+    "eye_distance": "between the eyes",
+    "tilt": "tilt of the eyes, degrees",
+    "crop": "width of the live crop",
+    "crop_right": "its middle, to the right",
+    "crop_down": "its middle, down",
+}
+
+
+def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict[str, Any] | None = None) -> None:
+    """Write the page about the weights in a folder with a card, and its pictures into the folder `model` beside it.
+
+    `figures` are those of an earlier `judge` with `robust_on`; without them everything is measured on the splits in `data`.
+    Raises ModelUnusable and DataUnusable for weights, data and figures that are not what they should be, and where
+    nothing can be written.
+    """
+    card = LiteRtClassifier(weights).card
+    test, training = (data / f"{name}.png" for name in ("public-test", "training"))
+    result = figures or judge(weights, test, test.with_suffix(".csv"), training, robust_on=ALL_FACES)
+    _check(result, card)
+    with disk_told(page.parent):
+        draw_evaluation(result, page.parent / PICTURES)
+        page.write_text(render(card, result, _sizes(training, test)))
+
+
+def read_figures(path: Path) -> dict[str, Any]:
+    """What `evaluate --robustness --json` printed; raises DataUnusable for anything else."""
+    try:
+        figures = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataUnusable(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataUnusable(f"{path} is not JSON: {error}") from error
+    if not isinstance(figures, dict) or not {"model", "risk_coverage", "robustness"} <= figures.keys():
+        raise DataUnusable(f"{path} is not what evaluate --robustness --json prints")
+    return figures
+
+
+def _check(result: dict[str, Any], card: Card) -> None:
+    if result["model"] != card.name:
+        raise DataUnusable(f"the figures are of {result['model']}, not of {card.name}")
+    robustness = result["robustness"]
+    if not robustness["squares"]["found"] or not robustness["video"]["found"]:
+        raise DataUnusable("the detector finds no face in the data: there is nothing to tell of the crop")
+    if result["accuracy_without_repeats"] is None:
+        raise DataUnusable("the figures were measured without --training, or on nothing else")
+
+
+def _sizes(training: Path, test: Path) -> dict[str, int]:
+    """How many faces there are to train on, and how many of them the test split repeats."""
+    learnt, judged = (read_split(path, path.with_suffix(".csv")).pixels for path in (training, test))
+    return {"training": len(learnt), "training_repeats": int(repeats(learnt, judged).sum())}
+
+
+def render(card: Card, result: dict[str, Any], data: dict[str, int]) -> str:
+    """The page, in Markdown."""
+    environment = Environment(  # nosec B701  # Markdown of our own figures, no HTML of anybody's
+        loader=FileSystemLoader(TEMPLATE.parent), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"percent": _percent, "number": _number}
+    unknown_below: float = Settings.model_fields["unknown_below"].default
+    page: str = environment.get_template(TEMPLATE.name).render(
+        card=card,
+        result=result,
+        data=data,
+        robustness=result["robustness"],
+        pictures=PICTURES,
+        unknown_below=unknown_below,
+        answered=_answered(result["risk_coverage"], unknown_below),
+        place_titles=PLACES,
+        crop_title=_crop_title,
+        worst=sorted(result["per_class"], key=lambda label: float(result["per_class"][label]["recall"]))[:2],
+        confused=_confused(result["confusion"]),
+    )
+    return page
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{share * 100:.1f} %"
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # no minus before nothing
+
+
+def _answered(curve: list[dict[str, float]], confidence: float) -> dict[str, float]:
+    """The point of the curve that covers most with at least such a confidence."""
+    return next((point for point in curve if point["confidence"] >= confidence), curve[-1])
+
+
+def _crop_title(row: dict[str, float]) -> str:
+    if row["right"] or row["down"]:
+        name = "right" if row["right"] else "down"
+        return f"{abs(row[name]) * 100:.0f} % too far {_DIRECTIONS[name][row[name] < 0]}"
+    return "FER-2013's own square" if row["crop"] == 1 else f"{row['crop']:.1f} of it wide"
+
+
+_DIRECTIONS = {"right": ("right", "left"), "down": ("down", "up")}
+
+
+def _confused(table: list[list[int]], most: int = 4) -> list[dict[str, Any]]:
+    """What is most often taken for what, as a share of the faces with that label."""
+    counts = np.array(table)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    np.fill_diagonal(shares, 0)
+    order = np.argsort(-shares, axis=None, kind="stable")[:most]
+    pairs = [(int(place) // len(EMOTIONS), int(place) % len(EMOTIONS)) for place in order]
+    return [
+        {"label": str(EMOTIONS[row]), "taken_for": str(EMOTIONS[column]), "share": float(shares[row, column])}
+        for row, column in pairs
+    ]

@@ -1,0 +1,36 @@
+"""What receiving needs of an RTP packet, read in one go (RFC 3550, section 5.1)."""
+
+from dataclasses import dataclass
+from struct import Struct, unpack_from
+
+FIXED_BYTES = 12
+_FIXED = Struct("!BBHLL")
+
+
+@dataclass(slots=True)
+class RtpHeader:
+    """The fields of a packet's header, by aiortc's names, and the payload without padding."""
+
+    payload_type: int
+    marker: int
+    sequence_number: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+
+
+def parse_rtp(data: bytes) -> RtpHeader:
+    """Read a packet; header extensions are skipped. Raises ValueError if it is none, or cut short."""
+    if len(data) < FIXED_BYTES:
+        raise ValueError("an RTP packet is cut short")
+    first, second, number, timestamp, ssrc = _FIXED.unpack_from(data)
+    start, end = FIXED_BYTES + 4 * (first & 0x0F), len(data)
+    if first & 0x10:
+        if end < start + 4:
+            raise ValueError("an RTP header extension is cut short")
+        start += 4 + 4 * int(unpack_from("!H", data, start + 2)[0])
+    if first & 0x20:
+        end -= data[-1]
+    if first >> 6 != 2 or end < start or (first & 0x20 and not data[-1]):
+        raise ValueError("an RTP packet has lengths that do not fit")
+    return RtpHeader(second & 0x7F, second >> 7, number, timestamp, ssrc, data[start:end])

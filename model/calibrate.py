@@ -1,0 +1,94 @@
+"""Making a trained network as sure of its answers as it is right, before it is exported."""
+
+import json
+import logging
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from model.card import Calibration
+from model.confidence import fitted_temperature
+from model.dataset import Split, resized
+from model.errors import ModelUnusable
+
+logger = logging.getLogger(__name__)
+
+TRAINING_FILE = "training.json"
+"""What a training writes beside its checkpoints; it says which faces were held out."""
+
+FEWEST_FACES = 100
+"""Held-out faces below which a temperature would be a guess."""
+
+
+MOST_BETTER = 3.0
+"""Standard errors by which a network may do better on held-out faces than on others: more, and it has seen them before."""
+
+
+def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: Split) -> tuple[keras.Model, Calibration | None]:
+    """The network with the temperature that suits the faces its training held out; as it is, and None, where there are none.
+
+    `training` is the split that it was trained on, without what the test split repeats; `unseen` the test split without what
+    that repeats. The temperature is fitted on the original labels, which are what a test split is judged by, and not at all
+    if the network knows the held-out faces, for instance from an earlier training that it was started from. Raises
+    ModelUnusable where `training.json`, beside the checkpoint, is not what a training writes.
+    """
+    share, seed = held_out(checkpoint)
+    _, faces = training.parted(share, seed)
+    if len(faces) < FEWEST_FACES:
+        logger.warning("not calibrated: %d faces were held out of the training", len(faces))
+        return network, None
+    scores = _scores(network, faces)
+    lead = _lead(scores.argmax(axis=1) == faces.labels, _scores(network, unseen).argmax(axis=1) == unseen.labels)
+    if lead > MOST_BETTER:
+        logger.warning("not calibrated: the held-out faces are read %.1f standard errors better than unseen ones", lead)
+        return network, None
+    temperature = fitted_temperature(scores, faces.labels)
+    logger.info("temperature %.3f, fitted on %d faces that were held out", temperature, len(faces))
+    return tempered(network, temperature), Calibration(temperature=temperature, faces=len(faces), share=share, seed=seed)
+
+
+def _scores(network: keras.Model, split: Split) -> NDArray[np.float32]:
+    pixels = resized(split.pixels, network.input_shape[1])[..., None].astype(np.float32)
+    scores: NDArray[np.float32] = network.predict(pixels, batch_size=64, verbose=0)
+    return scores
+
+
+def _lead(right: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
+    """By how many standard errors the first share is above the second; none where there is nothing to compare with."""
+    if not len(others):
+        return 0.0
+    pooled = np.concatenate([right, others]).mean()
+    error = math.sqrt(pooled * (1 - pooled) * (1 / len(right) + 1 / len(others)))
+    return float(right.mean() - others.mean()) / max(error, 1e-9)
+
+
+def held_out(checkpoint: Path) -> tuple[float, int]:
+    """Share and seed of the faces that the checkpoint's training held out; a share of 0 if nothing beside it tells of any."""
+    path = checkpoint.with_name(TRAINING_FILE)
+    if not path.exists():
+        return 0.0, 0
+    try:
+        told = json.loads(path.read_bytes())
+        share, seed = float(told.get("held_out", 0.0)), int(told["seed"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelUnusable(f"{path} does not say what a training says of its held-out faces: {error!r}") from error
+    if not 0 <= share < 1:
+        raise ModelUnusable(f"{path} says that a share of {share} was held out")
+    return share, seed
+
+
+def tempered(network: keras.Model, temperature: float) -> keras.Model:
+    """A copy whose probabilities are those of the network at that temperature: its last layer, divided by it.
+
+    Raises ModelUnusable for a network that does not end in a dense layer with a softmax.
+    """
+    last = network.layers[-1]
+    if not isinstance(last, keras.layers.Dense) or last.activation is not keras.activations.softmax:
+        raise ModelUnusable(f"{network.name} does not end in a dense layer with a softmax, so it cannot be calibrated")
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    copy.layers[-1].set_weights([weight / temperature for weight in last.get_weights()])
+    return copy

@@ -1,0 +1,114 @@
+"""What a classifier loses where its crops are not FER-2013's own squares, and where those lie around a detected face."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.crop import crop_face, square
+from model.dataset import FACE_SIZE, Split, resized
+from model.evaluate import Candidate
+from model.faces import Face, FaceDetector, Image
+
+CROPS = (
+    (1.0, 0.0, 0.0),
+    (0.9, 0.0, 0.0),
+    (1.2, 0.0, 0.0),
+    (1.0, 0.08, 0.0),
+    (1.0, -0.08, 0.0),
+    (1.0, 0.0, 0.08),
+    (1.0, 0.0, -0.08),
+)
+"""Crops that are tried: width in widths of the square, and how far to the right and down in the same."""
+
+ENLARGED, MARGIN = 180, 50
+"""In pixels: a square fills a picture, which the detector does not like, so it gets a larger one with room around it."""
+
+
+def crop_table(candidate: Candidate, split: Split) -> list[dict[str, float]]:
+    """Accuracy on squares cut too tight, too wide, or aside; the edge is repeated where a crop reaches over it."""
+    rows = [{"crop": crop, "right": right, "down": down} for crop, right, down in CROPS]
+    accuracies = [_accuracy(candidate, cut_otherwise(split.pixels, *each), split) for each in CROPS]
+    return [
+        {**row, "accuracy": accuracy, "lost": accuracies[0] - accuracy} for row, accuracy in zip(rows, accuracies, strict=True)
+    ]
+
+
+def cut_otherwise(faces: Image, crop: float, right: float, down: float) -> Image:
+    """The faces (n, 48, 48) as a crop of another size and place shows them, (n, 48, 48)."""
+    first = (np.array([right, down]) + 0.5 - crop / 2) * FACE_SIZE - 0.5 + crop / 2
+    to_square = np.array([[crop, 0, first[0]], [0, crop, first[1]]])
+    cut = [
+        cv2.warpAffine(
+            face,
+            to_square,
+            (FACE_SIZE, FACE_SIZE),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        for face in faces
+    ]
+    return np.array(cut, np.uint8)
+
+
+def _accuracy(candidate: Candidate, faces: Image, split: Split) -> float:
+    predicted = candidate.predict(resized(faces, candidate.size)).argmax(axis=1)
+    return float((predicted == split.labels).mean())
+
+
+def detected(candidate: Candidate, split: Split, detector: FaceDetector) -> dict[str, Any]:
+    """Where the detector's box lies in FER-2013's squares, and the accuracy on what the live crop makes of it.
+
+    Lengths are in widths of the square, places from its middle, to the right and down; a tilt is in degrees, clockwise.
+    Each is given as its median and the 10th and 90th of a hundred.
+    """
+    pictures = [roomy(face) for face in split.pixels]
+    found = [(row, faces[0]) for row, picture in enumerate(pictures) if (faces := detector.detect(picture))]
+    rows = np.array([row for row, _ in found], np.int64)
+    result: dict[str, Any] = {"faces": len(split), "found": len(found) / len(split)}
+    if not found:
+        return result
+    cut = np.stack([crop_face(pictures[row], face, candidate.size) for row, face in found])
+    of_found = split.only(rows)
+    accuracy, before = (_accuracy(candidate, faces, of_found) for faces in (cut, of_found.pixels))
+    result |= {"accuracy": accuracy, "accuracy_of_squares": before, "lost": before - accuracy}
+    return result | {"places": places([face for _, face in found])}
+
+
+def roomy(face: Image) -> Image:
+    """The square (48, 48) enlarged, with a margin that repeats its edge, as RGB."""
+    large = cv2.resize(face, (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
+    picture = cv2.copyMakeBorder(large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE)
+    return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
+
+
+def places(faces: Sequence[Face]) -> dict[str, dict[str, float]]:
+    """Where boxes, eyes and live crops of faces found in `roomy` squares lie in these."""
+    side = ENLARGED + 2 * MARGIN
+    boxes = np.array([(face.x, face.y, face.width, face.height) for face in faces]) * side
+    eyes = (np.array([face.keypoints[:2] for face in faces]) * side - MARGIN) / ENLARGED
+    crops = np.array([square(face, side, side) for face in faces])
+    across, down = (eyes[:, 1] - eyes[:, 0]).T
+    measured = {
+        "box_width": boxes[:, 2] / ENLARGED,
+        "box_right": _from_middle(boxes[:, 0] + boxes[:, 2] / 2),
+        "box_down": _from_middle(boxes[:, 1] + boxes[:, 3] / 2),
+        "eyes_down": eyes[:, :, 1].mean(axis=1) - 0.5,
+        "eye_distance": np.hypot(across, down),
+        "tilt": np.degrees(np.arctan2(down, across)),
+        "crop": crops[:, 2] / ENLARGED,
+        "crop_right": _from_middle(crops[:, 0] + crops[:, 2] / 2),
+        "crop_down": _from_middle(crops[:, 1] + crops[:, 2] / 2),
+    }
+    return {name: _spread(values) for name, values in measured.items()}
+
+
+def _from_middle(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (pixels - MARGIN) / ENLARGED - 0.5
+
+
+def _spread(values: NDArray[np.float64]) -> dict[str, float]:
+    low, median, high = np.percentile(values, (10, 50, 90))
+    return {"median": float(median), "p10": float(low), "p90": float(high)}

@@ -1,0 +1,77 @@
+"""A decoder's planes, looked at where they are: grey as fine as it came, colours only as large as they are asked for."""
+
+import av
+import cv2
+import numpy as np
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from model.drawing import draw
+from model.faces import Image
+
+BLACK, WHITE = 16, 235
+"""The levels of grey that video has them at."""
+
+_STRETCHED = np.clip(np.rint((np.arange(256) - BLACK) * (255 / (WHITE - BLACK))), 0, 255).astype(np.uint8)
+
+
+class Pixels:
+    """A decoded picture, upright.
+
+    It is no copy where the picture came as video usually does, so it lives no longer than that may.
+    `grey` (height, width) uint8 has video's levels.
+    """
+
+    def __init__(self, planes: list[Image]) -> None:
+        self._planes = planes
+        self.grey = planes[0]
+        self.height, self.width = self.grey.shape
+
+    def draw(self, place: Image) -> None:
+        """Fill the place (height, width, 3) uint8, both sides of it even, with the picture, scaled, RGB."""
+        height, width = place.shape[:2]
+        # one sheet of all three planes, as OpenCV wants them
+        sheet = np.empty((height * 3 // 2, width), np.uint8)
+        blue, red = sheet[height:].reshape(2, height // 2, width // 2)
+        for plane, part in zip(self._planes, (sheet[:height], blue, red), strict=True):
+            draw(plane, part)
+        cv2.cvtColor(sheet, cv2.COLOR_YUV2RGB_I420, dst=place)
+
+    @property
+    def brightness(self) -> float:
+        """The mean level, from 0 to 255."""
+        mean: float = cv2.mean(self.grey)[0]
+        return (mean - BLACK) * 255 / (WHITE - BLACK)
+
+
+class Converter:
+    """Turns decoded pictures into pixels. One thread may use it at a time."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def pixels(self, picture: av.VideoFrame) -> Pixels:
+        """The picture's pixels; recordings of phones carry their rotation beside them."""
+        planes = [_view(plane) for plane in self._usual(picture).planes]
+        turns = picture.rotation // 90 % 4
+        return Pixels([np.ascontiguousarray(np.rot90(plane, turns)) for plane in planes] if turns else planes)
+
+    def _usual(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """The picture in the format that nearly all come in: planes of bytes, 4:2:0, in video's levels."""
+        if picture.format.name == "yuv420p" and picture.color_range != ColorRange.JPEG:
+            return picture
+        return self._reformatter.reformat(
+            picture, format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG, threads=1
+        )
+
+
+def stretched(grey: Image) -> Image:
+    """Grey in video's levels stretched to 0 to 255, which pictures have."""
+    levels: Image = cv2.LUT(grey, _STRETCHED).astype(np.uint8, copy=False)
+    return levels
+
+
+def _view(plane: VideoPlane) -> Image:
+    """The plane's bytes (height, width) where they are, unless they stand upside down."""
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, abs(plane.line_size))[:, : plane.width]
+    return rows if plane.line_size > 0 else np.ascontiguousarray(rows[::-1])

@@ -1,0 +1,144 @@
+"""Decoding on shared threads: in order, only what is wanted comes back, and nothing is left over."""
+
+import asyncio
+import os
+import threading
+import time
+
+import av
+from av import VideoFrame
+
+from bot.decoding import MOST_LATE_SECONDS, MOST_UNDECODED, Decoding
+from tests.fakes import picture
+
+
+def decoder_threads() -> int:
+    return sum(thread.name == "decoder" for thread in threading.enumerate())
+
+
+async def until_threads(count: int) -> None:
+    async with asyncio.timeout(5):
+        while decoder_threads() != count:
+            await asyncio.sleep(0.01)
+
+
+class Shown:
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.threads: set[int] = set()
+
+    def __call__(self, shown: VideoFrame, at_ms: int) -> None:
+        self.times.append(at_ms)
+        self.threads.add(threading.get_ident())
+
+
+def one_picture() -> list[VideoFrame]:
+    return [picture()]
+
+
+async def test_wanted_pictures_come_back_in_order_on_the_loops_own_thread() -> None:
+    shown = Shown()
+    decoding = Decoding(shown)
+    for number in range(50):
+        decoding.submit(one_picture, number if number % 5 == 0 else None)
+    async with asyncio.timeout(5):
+        while len(shown.times) < 10:
+            await asyncio.sleep(0.01)
+    await decoding.close()
+    assert shown.times == list(range(0, 50, 5))
+    assert shown.threads == {threading.get_ident()}
+
+
+async def test_many_sources_share_no_more_threads_than_there_are_cores_and_the_last_one_ends_them() -> None:
+    await until_threads(0)
+    sources = [Decoding(Shown()) for _ in range(40)]
+    assert 1 <= decoder_threads() <= len(os.sched_getaffinity(0))
+    for each in sources:
+        await each.close()
+    await until_threads(0)
+
+
+async def test_a_frame_that_cannot_be_decoded_is_told_and_the_next_one_decoded() -> None:
+    shown = Shown()
+    decoding = Decoding(shown)
+
+    def broken() -> list[VideoFrame]:
+        raise av.InvalidDataError(1, "of the test")
+
+    decoding.submit(broken, 1)
+    decoding.submit(one_picture, 2)
+    async with asyncio.timeout(5):
+        while not shown.times:
+            await asyncio.sleep(0.01)
+    assert decoding.failed and shown.times == [2]
+    await decoding.close()
+
+
+async def test_a_source_is_behind_while_too_many_of_its_frames_wait() -> None:
+    go_on = threading.Event()
+    decoding = Decoding(Shown())
+
+    def slow() -> list[VideoFrame]:
+        go_on.wait(5)
+        return []
+
+    for _ in range(MOST_UNDECODED - 1):
+        decoding.submit(slow, None)
+    assert not decoding.behind
+    decoding.submit(slow, None)
+    assert decoding.behind
+    go_on.set()
+    async with asyncio.timeout(5):
+        while decoding.behind:
+            await asyncio.sleep(0.01)
+    await decoding.close()
+
+
+async def test_all_sources_of_a_thread_are_behind_while_frames_wait_for_too_long() -> None:
+    sources = [Decoding(Shown()) for _ in range(2 * len(os.sched_getaffinity(0)))]
+    slow, beside = next((one, other) for one in sources for other in sources if one is not other and one._thread is other._thread)
+
+    def half_a_second() -> list[VideoFrame]:
+        time.sleep(MOST_LATE_SECONDS + 0.1)
+        return []
+
+    slow.submit(half_a_second, None)
+    slow.submit(half_a_second, None)
+    await asyncio.sleep(MOST_LATE_SECONDS + 0.3)
+    assert beside.behind
+    await asyncio.sleep(MOST_LATE_SECONDS + 0.2)
+    assert not beside.behind
+    for each in sources:
+        await each.close()
+
+
+async def test_after_its_end_nothing_is_decoded_or_shown_any_more() -> None:
+    go_on, shown = threading.Event(), Shown()
+    decoded: list[int] = []
+    decoding = Decoding(shown)
+
+    def held() -> list[VideoFrame]:
+        go_on.wait(5)
+        return [picture()]
+
+    def noted() -> list[VideoFrame]:
+        decoded.append(1)
+        return [picture()]
+
+    decoding.submit(held, 1)
+    decoding.submit(noted, 2)
+    closing = asyncio.create_task(decoding.close())
+    await asyncio.sleep(0.05)
+    go_on.set()
+    await closing
+    await asyncio.sleep(0.05)
+    assert shown.times == [] and decoded == []
+    decoding.submit(noted, 3)
+    await asyncio.sleep(0.05)
+    assert decoded == []
+
+
+async def test_closing_twice_is_closing_once() -> None:
+    decoding = Decoding(Shown())
+    await decoding.close()
+    await decoding.close()
