@@ -1,6 +1,8 @@
 """Who is in the room, who of them is watched, and what each of them has sent."""
 
 import asyncio
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from av import VideoFrame
@@ -13,6 +15,9 @@ from pipeline.clock import Clock, now_ms
 from pipeline.coverage import Coverage
 from pipeline.frames import Frame, LatestFrames
 from pipeline.mood import Moods
+
+GOLDEN = (5**0.5 - 1) / 2
+"""Its multiples fill the time between two looks evenly, however many participants there are."""
 
 
 @dataclass(slots=True)
@@ -52,6 +57,7 @@ class Attendance:
     clock: Clock = now_ms
     seats: dict[str, Seat] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
+    _aheads: Iterator[float] = field(default_factory=lambda: (number * GOLDEN % 1 for number in itertools.count()))
 
     async def run(self) -> None:
         """Follow who comes and goes, until the room closes."""
@@ -122,7 +128,7 @@ class Attendance:
     def _seat(self, participant: Participant) -> Seat:
         """A fresh seat for a participant; one who had a track before is no longer read from it."""
         former = self.seats.get(participant.id)
-        seat = Seat(participant, Looks(1000 / self.looks_per_second), self.clock(), self.stalled_ms)
+        seat = Seat(participant, Looks(1000 / self.looks_per_second, next(self._aheads)), self.clock(), self.stalled_ms)
         if former is not None:
             self._stop_watching(former)
             seat.frames_received, seat.looks = former.frames_received, former.looks

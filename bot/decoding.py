@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 
@@ -15,7 +16,7 @@ MOST_LATE_SECONDS = 0.25
 """How long a frame may wait to be decoded. Beyond that, decoding does not keep up with all of the sources."""
 
 MOST_UNDECODED = 64
-"""Frames of one source that may wait, however fast they come."""
+"""Jobs of one source that may wait, however fast they come."""
 
 Decode = Callable[[], list[VideoFrame]]
 
@@ -41,7 +42,7 @@ class Decoding:
         return self._thread.late_seconds > MOST_LATE_SECONDS or self._submitted - self._done >= MOST_UNDECODED
 
     def submit(self, decode: Decode, wanted_ms: int | None) -> None:
-        """Have a frame decoded, and its picture shown with the time `wanted_ms` unless that is None."""
+        """Have frames decoded, and the picture shown with the time `wanted_ms` unless that is None."""
         if not self._closed:
             self._submitted += 1
             self._thread.put(partial(self._decode, decode, wanted_ms))
@@ -52,7 +53,7 @@ class Decoding:
             return
         self._closed = True
         over = asyncio.Event()
-        self._thread.put(partial(self._loop.call_soon_threadsafe, over.set))
+        self._thread.put(partial(self._on_the_loop, over.set))
         _leave_the_thread(self._thread)
         await over.wait()
 
@@ -63,11 +64,15 @@ class Decoding:
                 return
             for picture in decode():
                 if wanted_ms is not None:
-                    self._loop.call_soon_threadsafe(self._show, picture, wanted_ms)
-        except av.FFmpegError:
+                    self._on_the_loop(self._show, picture, wanted_ms)
+        except (av.FFmpegError, ValueError, MemoryError):  # the thread decodes for others too, and goes on
             self.failed = True
         finally:
             self._done += 1
+
+    def _on_the_loop(self, call: Callable[..., object], *arguments: object) -> None:
+        with suppress(RuntimeError):  # the loop was closed, and nobody waits for it any more
+            self._loop.call_soon_threadsafe(call, *arguments)
 
     def _show(self, picture: VideoFrame, at_ms: int) -> None:
         if not self._closed:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 MOST_WAITING = 512
 """Packets that may wait for an earlier one; a jump over more is a source that begins anew."""
 
+MOST_PARTS = 512
+"""Packets of one frame: some 600 kB, which no camera's keyframe comes to."""
+
 PATIENCE_SECONDS = 0.5
 """How long a lost packet is waited for, which is several round trips of its retransmission."""
 
-_FORMER = 0x8000
 _NUMBERS = 0x10000
 
 
@@ -68,13 +70,13 @@ class FrameAssembler:
         if self._waiting and self._gives_up(now_seconds):
             self._skip()
             frames += self._in_order()
-        if not self._waiting:
-            self._gap_since = None
         return frames
 
     def use(self, is_keyframe: Callable[[bytes], bool]) -> None:
-        """Know keyframes by this from now on: the source has another codec."""
+        """Know keyframes by this from now on, and wait for one: the source has another codec."""
         self._is_keyframe = is_keyframe
+        self._parts.clear()
+        self.broken = True
 
     def lose(self) -> None:
         """Hand nothing on before the next keyframe: a frame that was handed on was lost after all."""
@@ -85,6 +87,7 @@ class FrameAssembler:
         frames: list[EncodedFrame] = []
         while (piece := self._waiting.pop(self._next, None)) is not None:
             self._next = (self._next + 1) % _NUMBERS
+            self._gap_since = None  # if there is another gap behind it, that one has its own time
             frames += self._consumed(piece)
         return frames
 
@@ -116,6 +119,10 @@ class FrameAssembler:
         self._parts.append(piece)
         if piece.ends:
             yield from self._finished()
+        elif len(self._parts) >= MOST_PARTS:
+            self._parts.clear()
+            self.broken = True
+            self.lost += 1
 
     def _finished(self) -> Iterator[EncodedFrame]:
         first = self._parts[0]

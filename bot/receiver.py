@@ -11,11 +11,13 @@ import asyncio
 import functools
 import logging
 import secrets
+import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import aiortc
 import pylibsrtp
@@ -37,10 +39,18 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpReceiveParamete
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from aiortc.rtp import AnyRtcpPacket, RtcpByePacket, RtcpSrPacket, RtpPacket
 from aiortc.sdp import MediaDescription
-from av import CodecContext
+from av import CodecContext, VideoFrame
 
 from bot.decoding import Decoding
-from bot.frame_assembly import EncodedFrame, FrameAssembler, Piece, is_h264_keyframe, is_vp8_keyframe, vp8_payload
+from bot.frame_assembly import (
+    MOST_WAITING,
+    EncodedFrame,
+    FrameAssembler,
+    Piece,
+    is_h264_keyframe,
+    is_vp8_keyframe,
+    vp8_payload,
+)
 from bot.rooms.waiting import in_time
 from bot.rtp_header import FIXED_BYTES, RtpHeader, parse_rtp
 from bot.tracks import ReceivedTrack
@@ -79,6 +89,18 @@ ASK_AGAIN_SECONDS = 0.1
 
 MOST_MISSING = 64
 """Packets of one source that are asked for at once."""
+
+MOST_AT_ONCE = 16
+"""Frames of a source that are decoded together: half a second of a fast camera."""
+
+LARGEST_BYTES = 1500
+"""Of one datagram; pylibsrtp takes no larger one, and what aiortc does not expect ends its connection."""
+
+UNREADABLE_STUN = (struct.error, KeyError)
+"""What aioice raises on an attribute of a wrong length, and on a check without a PRIORITY; fuzzed in the tests."""
+
+KEYFRAMES: dict[str, Callable[[bytes], bool]] = {"VP8": is_vp8_keyframe, "H264": is_h264_keyframe}
+"""How to know the keyframes of each codec that there is a decoder for."""
 
 MAX_SOURCES = 31
 """Sources (SSRCs) that one receiver hears: as many as a report has places for (RFC 3550, section 6.4.2)."""
@@ -171,7 +193,8 @@ class DirectReceiver(BoundReceiver):
         self._assembler = FrameAssembler(is_vp8_keyframe)
         self._decoding: Decoding | None = None
         self._decoder: Any = None
-        self._decoder_codec = ""
+        self._undecoded: list[EncodedFrame] = []
+        self._codec_name = ""
         self._missing = _parts.NackGenerator()
         self._asked: set[int] = set()
         self._asked_at = self._keyframe_asked_at = 0.0
@@ -188,7 +211,7 @@ class DirectReceiver(BoundReceiver):
 
     async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
         """Begin to receive; called again with each negotiation, of which the first counts."""
-        if self.bound.is_set():
+        if self.bound.is_set() or self._track.readyState == "ended":  # stopped while the connection came about
             return
         self._remember(parameters)
         self._codecs = {codec.payloadType: codec for codec in parameters.codecs if codec.payloadType is not None}
@@ -211,17 +234,18 @@ class DirectReceiver(BoundReceiver):
             self._reporting.cancel()
             await asyncio.wait([self._reporting])
             await self._decoding.close()
-        self._track.end()
+            self._undecoded = []
+        self._track.stop()
 
     def _handle_disconnect(self) -> None:
-        self._track.end()
+        self._track.stop()
 
     async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
-        if isinstance(packet, RtcpSrPacket):
+        if isinstance(packet, RtcpSrPacket) and packet.ssrc in self._heard:
             # the middle of its NTP time is what a report names it by (RFC 3550, section 6.4.1)
             self._sender_reports[packet.ssrc] = (packet.sender_info.ntp_timestamp >> 16) & 0xFFFFFFFF, time.monotonic()
         elif isinstance(packet, RtcpByePacket):
-            self._track.end()
+            self._track.stop()
 
     async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         if not self._is_welcome(packet):
@@ -246,11 +270,17 @@ class DirectReceiver(BoundReceiver):
         except ValueError:
             return
         codec = self._codecs.get(packet.payload_type)
-        if codec is None or self.shut:
+        if codec is None or self.shut or not self._has_place(packet.ssrc):
             return
-        self._heard.add(packet.ssrc)
         self._count(packet, codec.clockRate)
         self._take(packet, codec)
+
+    def _misses(self, packet: RtpPacket | RtpHeader) -> bool:
+        """Note that a packet came; returns whether some before it did not. A source that jumps begins anew, and misses none."""
+        newest = self._missing.max_seq
+        if newest is not None and MOST_WAITING <= (packet.sequence_number - newest) % 0x10000 <= 0x10000 - MOST_WAITING:
+            self._missing = _parts.NackGenerator()  # the former one would count its way there, one by one
+        return bool(self._missing.add(packet))
 
     def _count(self, packet: RtpPacket | RtpHeader, clock_rate: int) -> None:
         statistics = self._statistics.get(packet.ssrc)
@@ -268,7 +298,9 @@ class DirectReceiver(BoundReceiver):
 
     def _take(self, packet: RtpPacket | RtpHeader, codec: RTCRtpCodecParameters) -> None:
         """Take a packet of the source's own stream: assemble, decode, and note what is to be asked for."""
-        if self._missing.add(packet):
+        if codec.name not in KEYFRAMES:  # a retransmission in the place of what it would be of
+            return
+        if self._misses(packet):
             self._feedback_to = packet.ssrc
             self._feedback_due.set()
         try:
@@ -276,9 +308,12 @@ class DirectReceiver(BoundReceiver):
         except ValueError:  # not what the codec's packets look like: a hole in the frame
             return
         assert self._decoding is not None
+        if data and codec.name != self._codec_name:
+            self._switch_to(codec)
         if self._decoding.failed or self._decoding.behind:
             self._decoding.failed = False
             self._assembler.lose()
+            self._undecoded = []
         lost = self._assembler.lost
         piece = Piece(packet.sequence_number, packet.timestamp, begins, bool(packet.marker), data)
         for frame in self._assembler.add(piece, time.monotonic()):
@@ -287,12 +322,21 @@ class DirectReceiver(BoundReceiver):
             self._feedback_to, self._keyframe_due = packet.ssrc, True
             self._feedback_due.set()
 
+    def _switch_to(self, codec: RTCRtpCodecParameters) -> None:
+        """Begin anew with a codec; before its keyframe, which the former one's rule would not know, nothing is decoded."""
+        self._decoder, self._codec_name, self._undecoded = None, codec.name, []
+        self._assembler.use(KEYFRAMES[codec.name])
+
     def _decode(self, frame: EncodedFrame, codec: RTCRtpCodecParameters) -> None:
         assert self._decoding is not None
-        if codec.name != self._decoder_codec:
-            self._decoder, self._decoder_codec = _decoder(codec), codec.name
-            self._assembler.use(is_h264_keyframe if codec.name == "H264" else is_vp8_keyframe)
-        self._decoding.submit(partial(self._decoder.decode, frame), self._track.arrived())
+        if self._decoder is None:
+            self._decoder = _decoder(codec)
+        self._undecoded.append(frame)
+        wanted_ms = self._track.arrived()
+        # together, when a picture is wanted: a decoder that goes on with its source finds its memory still at hand
+        if wanted_ms is not None or len(self._undecoded) >= MOST_AT_ONCE:
+            self._decoding.submit(partial(_decoded, self._decoder, self._undecoded), wanted_ms)
+            self._undecoded = []
 
     async def _estimate(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         """Tell the sender what the path bears (draft-alvestrand-rmcat-remb), which nobody else between us does."""
@@ -366,24 +410,27 @@ class DirectReceiver(BoundReceiver):
             fraction_lost=statistics.fraction_lost,
             packets_lost=statistics.packets_lost,
             highest_sequence=statistics.max_seq,
-            jitter=statistics.jitter,
+            # a source that leaps between timestamps has more of it than a report can say
+            jitter=min(statistics.jitter, 0xFFFFFFFF),
             lsr=report,
             dlsr=delay,
         )
 
 
-_sources: WeakKeyDictionary[RTCDtlsTransport, dict[int, DirectReceiver]] = WeakKeyDictionary()
+# a receiver knows its transport: held here, the two would hold each other for ever
+_sources: WeakKeyDictionary[RTCDtlsTransport, WeakValueDictionary[int, DirectReceiver]] = WeakKeyDictionary()
 
 
-def _short_cuts(transport: RTCDtlsTransport) -> dict[int, DirectReceiver]:
+def _short_cuts(transport: RTCDtlsTransport) -> WeakValueDictionary[int, DirectReceiver]:
     """Who takes the packets of an SSRC without aiortc's help."""
-    return _sources.setdefault(transport, {})
+    return _sources.setdefault(transport, WeakValueDictionary())
 
 
 class ShortCut(asyncio.DatagramProtocol):
     """Hands media straight to its receiver, past two queues and two tasks, and everything else on to the usual protocol.
 
-    Of what a packet costs to receive, the usual way takes more than decrypting and decoding together.
+    Of what a packet costs to receive, the usual way takes more than decrypting and decoding together. What would end the
+    connection, whoever sent it, is left out.
     """
 
     def __init__(self, dtls: RTCDtlsTransport, socket: asyncio.DatagramTransport) -> None:
@@ -394,6 +441,8 @@ class ShortCut(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Called by the event loop."""
+        if not 0 < len(data) <= LARGEST_BYTES:
+            return
         # media by its first byte (RFC 7983), and no report by its second (RFC 5761)
         if len(data) > FIXED_BYTES and 127 < data[0] < 192 and not 63 < data[1] & 0x7F < 96:
             receiver = self._receivers.get(int.from_bytes(data[8:12]))
@@ -404,7 +453,8 @@ class ShortCut(asyncio.DatagramProtocol):
                     return
                 receiver.take(packet)
                 return
-        self._usual.datagram_received(data, addr)
+        with suppress(*UNREADABLE_STUN):
+            self._usual.datagram_received(data, addr)
 
     def error_received(self, exc: Exception) -> None:
         """Called by the event loop."""
@@ -431,6 +481,14 @@ def _depayloaded(codec: RTCRtpCodecParameters, payload: bytes) -> tuple[bool, by
     data = _parts.depayload(codec, payload)
     # of a fragmented unit, the first packet alone brings the start code
     return data.startswith(b"\0\0\0\1"), data
+
+
+def _decoded(decoder: Any, frames: list[EncodedFrame]) -> list[VideoFrame]:
+    """The picture of the last of the frames, which may need those before."""
+    pictures: list[VideoFrame] = []
+    for frame in frames:
+        pictures = decoder.decode(frame) or pictures  # not every frame is to be seen
+    return pictures[-1:]
 
 
 def _decoder(codec: RTCRtpCodecParameters) -> Any:

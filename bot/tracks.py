@@ -22,10 +22,14 @@ MOST_UNREAD = 256
 
 
 class Looks:
-    """Says when the next look at a participant is due, at an even rate."""
+    """Says when the next look at a participant is due, at an even rate.
 
-    def __init__(self, every_ms: float) -> None:
+    The second look comes earlier by the share `ahead` of an interval, so that those who came together are not looked at together.
+    """
+
+    def __init__(self, every_ms: float, ahead: float = 0.0) -> None:
         self._every_ms = every_ms
+        self._ahead_ms = ahead * every_ms
         self._next_ms = 0.0
 
     def due(self, at_ms: int) -> bool:
@@ -34,7 +38,7 @@ class Looks:
         if -self._every_ms <= late < 0:  # longer before it is due than it can be, where the clock was set back
             return False
         # counted from when this look was due, so that the rate holds where frames do not fall on it
-        self._next_ms = (self._next_ms if 0 <= late < self._every_ms else at_ms) + self._every_ms
+        self._next_ms = (self._next_ms if 0 <= late < self._every_ms else at_ms - self._ahead_ms) + self._every_ms
         return True
 
 
@@ -46,7 +50,10 @@ class _Watcher:
 
 
 class ReceivedTrack(MediaStreamTrack):
-    """A track that is told of its frames when they are complete, so that only wanted pictures come back from a decoder."""
+    """A track that is told of its frames when they are complete, so that only wanted pictures come back from a decoder.
+
+    Pictures that nobody watches are kept for `recv`, but none once a watcher has left, or the track has ended.
+    """
 
     kind = "video"
 
@@ -55,13 +62,14 @@ class ReceivedTrack(MediaStreamTrack):
         self.dropped = 0
         self._over = asyncio.Event()
         self._watcher: _Watcher | None = None
+        self._left = False
         self._unread: deque[VideoFrame] = deque()
         self._readable = asyncio.Event()
 
     def arrived(self) -> int | None:
         """Take note of a frame that is complete; returns its time in ms if its picture is wanted, which must be shown then."""
         if self._watcher is None:
-            return 0
+            return None if self._left else 0
         at_ms = self._watcher.clock()
         return at_ms if self._watcher.arrived(at_ms) else None
 
@@ -70,15 +78,18 @@ class ReceivedTrack(MediaStreamTrack):
         if self._watcher is not None:
             self._watcher.shown(picture, at_ms)
             return
+        if self._left:  # who was watched, and perhaps does not consent any more
+            return
         if len(self._unread) >= MOST_UNREAD:
             self._unread.popleft()
             self.dropped += 1
         self._unread.append(picture)
         self._readable.set()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """There will be no more frames."""
-        self.stop()
+        super().stop()
+        self._left = True
         self._over.set()
         self._readable.set()
 
@@ -89,7 +100,8 @@ class ReceivedTrack(MediaStreamTrack):
         try:
             await self._over.wait()
         finally:
-            self._watcher = None
+            if self._watcher is watcher:  # and nobody came in its place
+                self._watcher, self._left = None, True
 
     async def recv(self) -> VideoFrame:
         """The next picture; raises MediaStreamError once the track has ended."""

@@ -19,10 +19,6 @@ MOMENTUM = 0.9
 """Of the batch normalisation's running statistics: Keras' own 0.99 needs more steps than a short training has."""
 
 
-RESIDUAL_FILTERS = (40, 80, 160, 256)
-"""Of the stages of `residual_cnn`."""
-
-
 def custom_cnn(size: int = FACE_SIZE) -> keras.Model:
     """The convolutional network this project grew from: 4,496,903 parameters at 48 pixels.
 
@@ -74,8 +70,8 @@ def residual_cnn(size: int = FACE_SIZE) -> keras.Model:
     """
     faces = layers.Input((size, size, 1))
     features = layers.Rescaling(1 / 64, offset=-2.0)(faces)
-    features = _normalised_convolution(features, RESIDUAL_FILTERS[0], kernel=5, stride=2, name="stem")
-    for number, filters in enumerate(RESIDUAL_FILTERS):
+    features = _normalised_convolution(features, 40, kernel=5, stride=2, name="stem")
+    for number, filters in enumerate((40, 80, 160, 256)):
         features = _residual_block(features, filters, stride=2 if number else 1, name=f"stage_{number}_a")
         features = _residual_block(features, filters, stride=1, name=f"stage_{number}_b")
     features = layers.GlobalAveragePooling2D()(features)

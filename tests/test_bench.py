@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from bot.bench.packets import recorded
 from bot.bench.stopwatch import compare
 from bot.cli import main
 
@@ -40,3 +41,36 @@ def test_a_face_is_measured_alone_and_in_a_batch_beside_the_detector(capsys: pyt
     assert main(["bench", "model"]) == 0
     said = capsys.readouterr().out
     assert "ms_per_face:\n  1: " in said and "\n  8: " in said and "blazeface_ms: " in said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_receiving_is_compared_with_aiortcs_own_way_on_the_same_streams(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "receiving", "--students", "3", "--seconds", "2", "--runs", "1", "--json"]) == 0
+    said = capsys.readouterr()
+    (result,) = json.loads(said.out)
+    assert [line.rpartition(", ")[2] for line in said.err.splitlines()] == ["stock", "ours"]
+    recorded_rate = 3 * recorded("simulcast").frames_per_second
+    for way in ("stock", "ours"):
+        # the CPU of a second by that of a frame
+        rate = 10 * result["cpu_percent_of_core"][way] / result["cpu_ms_per_frame"][way]
+        assert rate == pytest.approx(recorded_rate, rel=0.15)
+    assert result["ratio_by_run"] == [result["ratio_to_stock"]]
+    assert 0 < result["ratio_to_stock"] < 1.5  # nobody knows what else the machine does in two seconds
+    assert 0 < result["bare_decoding_ms_per_frame"] < result["cpu_ms_per_frame"]["stock"]
+
+
+def test_the_command_knows_what_it_can_measure(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as over:
+        main(["bench", "--help"])
+    assert over.value.code == 0
+    told = capsys.readouterr().out
+    assert "{model,pipeline,receiving,room}" in told and "50 for receiving" in " ".join(told.split())
+
+
+@pytest.mark.parametrize("wrong", [["receive"], ["receiving", "--students", "0"], ["receiving", "--seconds", "-1"]])
+def test_what_cannot_be_measured_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as over:
+        main(["bench", *wrong])
+    assert over.value.code == 2
+    assert capsys.readouterr().out == ""

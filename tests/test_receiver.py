@@ -1,6 +1,7 @@
 """Receiving from sources that change: whose packets count, and what padding does to a decoder."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
@@ -11,12 +12,14 @@ from aiortc import RTCConfiguration, RTCPeerConnection, rtcrtpreceiver
 from aiortc.codecs import CODECS, get_encoder
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpDecodingParameters, RTCRtpReceiveParameters
-from aiortc.rtp import RTCP_PSFB_PLI, AnyRtcpPacket, RtcpPsfbPacket, RtpPacket
+from aiortc.rtp import RTCP_PSFB_PLI, AnyRtcpPacket, RtcpPsfbPacket, RtcpRrPacket, RtpPacket
 from av import Packet, VideoFrame
 
 from bot.clips import Clip, portrait_pictures
 from bot.frame_assembly import PATIENCE_SECONDS
-from bot.receiver import MAX_SOURCES, BoundReceiver, DirectReceiver, can_rebind, can_receive_directly, receiver_for
+from bot.receiver import MAX_SOURCES, MOST_AT_ONCE, BoundReceiver, DirectReceiver, can_rebind, can_receive_directly, receiver_for
+from bot.tracks import watch
+from pipeline.clock import now_ms
 from tests.marks import mark_of, marked_clip
 
 SSRC, OTHER = 1111, 2222
@@ -209,3 +212,137 @@ async def test_another_aiortc_is_received_from_in_its_own_way_with_one_warning(
     await peer.close()
     assert kinds == [BoundReceiver] * 3
     assert [record.levelname for record in caplog.records if record.name == "bot.receiver"] == ["WARNING"]
+
+
+@asynccontextmanager
+async def direct(codecs: list[RTCRtpCodecParameters] | None = None) -> AsyncIterator[DirectReceiver]:
+    """A direct receiver of one source, with no network before it."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    receiver = DirectReceiver(peer.addTransceiver("video").receiver.transport)
+    encodings = [RTCRtpDecodingParameters(ssrc=SSRC, payloadType=VP8.payloadType)]
+    await receiver.receive(RTCRtpReceiveParameters(codecs=codecs or CODECS["video"], encodings=encodings))
+    try:
+        yield receiver
+    finally:
+        await receiver.stop()
+        await peer.close()
+
+
+def take_all(receiver: DirectReceiver, packets: list[RtpPacket]) -> None:
+    for packet in packets:
+        receiver.take(packet.serialize())
+
+
+def renumbered(packets: list[RtpPacket], first: int) -> list[RtpPacket]:
+    """The same packets, with the numbers from `first` on."""
+    copies = [replicated(packet) for packet in packets]
+    for place, packet in enumerate(copies):
+        packet.sequence_number = (first + place) % 65_536
+    return copies
+
+
+def pixels(picture: object) -> bytes:
+    assert isinstance(picture, VideoFrame)
+    return picture.to_ndarray(format="rgb24").tobytes()
+
+
+async def test_the_short_way_gives_the_same_pictures_as_aiortcs_own() -> None:
+    packets = encoded_packets(VP8, 12)
+    stock = await pictures_of(BoundReceiver, packets, 11)
+    async with direct() as receiver, asyncio.timeout(10):
+        take_all(receiver, packets)
+        assert [pixels(await receiver.track.recv()) for _ in range(11)] == stock
+
+
+@pytest.mark.parametrize("wanted", [7, MOST_AT_ONCE - 1, MOST_AT_ONCE, 2 * MOST_AT_ONCE + 8])
+async def test_of_frames_that_are_decoded_together_the_last_ones_picture_is_shown(wanted: int) -> None:
+    count = 2 * MOST_AT_ONCE + 10
+    packets = encoded_packets(VP8, count)
+    stock = await pictures_of(BoundReceiver, packets, count - 1)
+    arrived, shown = list[int](), asyncio.Queue[VideoFrame]()
+
+    def is_wanted(at_ms: int) -> bool:
+        arrived.append(at_ms)
+        return len(arrived) == wanted + 1
+
+    async with direct() as receiver, asyncio.timeout(10):
+        watching = asyncio.create_task(watch(receiver.track, is_wanted, lambda picture, at_ms: shown.put_nowait(picture), now_ms))
+        await asyncio.sleep(0)
+        for packet in packets:
+            receiver.take(packet.serialize())
+            assert len(receiver._undecoded) < MOST_AT_ONCE
+        assert pixels(await shown.get()) == stock[wanted]
+        assert len(arrived) == count
+        await receiver.stop()
+        await watching
+    assert shown.empty()
+
+
+async def test_a_receiver_that_is_stopped_with_frames_undecoded_leaves_nothing_and_does_not_begin_again() -> None:
+    before = threading.active_count()
+    async with direct() as receiver:
+        watching = asyncio.create_task(watch(receiver.track, lambda at_ms: False, lambda picture, at_ms: None, now_ms))
+        await asyncio.sleep(0)
+        take_all(receiver, encoded_packets(VP8, 5))
+        assert receiver._undecoded
+        await receiver.stop()
+        await watching
+        take_all(receiver, encoded_packets(VP8, 5))
+        assert receiver._undecoded == []
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    early = DirectReceiver(peer.addTransceiver("video").receiver.transport)
+    await early.stop()
+    await early.receive(RTCRtpReceiveParameters(codecs=[VP8]))
+    await peer.close()
+    async with asyncio.timeout(5):
+        while threading.active_count() > before:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_source_that_takes_another_codec_and_back_is_seen_in_each() -> None:
+    h264 = next(codec for codec in CODECS["video"] if codec.name == "H264")
+    async with direct() as receiver, asyncio.timeout(10):
+        for codec, first in ((VP8, 65_530), (h264, 20_000), (VP8, 50_000)):
+            take_all(receiver, renumbered(encoded_packets(codec, 3), first))
+            pictures = [await receiver.track.recv() for _ in range(3)]
+            assert {(each.width, each.height) for each in pictures if isinstance(each, VideoFrame)} == {(480, 270)}
+
+
+async def test_a_frame_of_h264_before_its_first_keyframe_is_not_decoded() -> None:
+    h264 = next(codec for codec in CODECS["video"] if codec.name == "H264")
+    packets = encoded_packets(h264, 4)
+    async with direct() as receiver:
+        take_all(receiver, [packet for packet in packets if packet.timestamp])
+        assert receiver._decoder is None and receiver._keyframe_due
+
+
+async def test_a_retransmission_with_the_number_of_the_source_itself_is_left_out(clip: Clip) -> None:
+    rtx = RTCRtpCodecParameters(mimeType="video/rtx", clockRate=90_000, payloadType=120, parameters={"apt": VP8.payloadType})
+    packets = list(Sent(SSRC).frames(clip, padding=False))
+    for packet in packets:
+        packet.payload_type = 120
+        packet.payload = b"\0\0\0\1" + packet.payload
+    async with direct([VP8, rtx]) as receiver:
+        take_all(receiver, packets)
+        assert receiver._decoder is None and receiver._undecoded == []
+
+
+async def test_a_source_that_jumps_misses_nothing_and_costs_nothing(clip: Clip) -> None:
+    packets = list(Sent(SSRC).frames(clip, padding=False))
+    async with direct() as receiver:
+        for first in (100, 30_000, 60_000, 20_000):
+            take_all(receiver, renumbered(packets, first))
+            assert receiver._missing.missing == set()
+            assert receiver._missing.max_seq == first + len(packets) - 1
+        take_all(receiver, renumbered(packets, first + len(packets) + 3))
+        assert len(receiver._missing.missing) == 3
+
+
+async def test_of_a_source_whose_times_leap_a_report_can_be_written() -> None:
+    source = Sent(SSRC)
+    async with direct() as receiver:
+        for number in range(500):
+            receiver.take(source.packet(0xFFFFFFFF * (number % 2), b"\x10\x01").serialize())
+        receiver._statistics[SSRC]._jitter_q4 = 1 << 40
+        reports = [receiver._reception(SSRC, receiver._statistics[SSRC])]
+        assert bytes(RtcpRrPacket(ssrc=1, reports=reports))

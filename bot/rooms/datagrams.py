@@ -12,19 +12,16 @@ import asyncio
 import ipaddress
 import os
 import socket
-import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 from aioice import Connection
 from aiortc import RTCPeerConnection
 
-from bot.receiver import can_show_ice, ice_of
+from bot.receiver import LARGEST_BYTES, UNREADABLE_STUN, can_show_ice, ice_of
 from bot.rooms.allowance import Allowance
 from bot.rooms.reach import MAX_CANDIDATES, goes_nowhere
-
-LARGEST_BYTES = 2048
-"""Of one datagram; WebRTC keeps below the 1,500 bytes of an Ethernet frame."""
 
 SMALLEST_BYTES = 8
 """Of one datagram: an RTCP header; those of RTP, DTLS and STUN are longer."""
@@ -42,9 +39,6 @@ RECEIVE_BUFFER_BYTES = 4 * 2**20
 
 LONGEST_QUEUE = 1000
 """Datagrams that wait for a reader; there is none before the connection is up."""
-
-_UNREADABLE_STUN = (struct.error, KeyError)
-"""What aioice raises on an attribute of a wrong length, and on a check without a PRIORITY; fuzzed in the tests."""
 
 Clock = Callable[[], float]
 
@@ -70,10 +64,10 @@ def widen(transport: asyncio.DatagramTransport) -> None:
     """Let a socket that carries many streams hold what comes while the event loop is busy.
 
     Linux' own choice holds a hundred datagrams, which fifty fast cameras fill in 30 ms; what is lost then is asked for
-    again, which fills it more. The system may grant less (net.core.rmem_max).
+    again, which fills it more. The system may grant less (net.core.rmem_max), and a socket that is closed takes nothing.
     """
     # the sockets that event loops show do not take options: a duplicate is the same socket
-    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as same:
+    with suppress(OSError), socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as same:
         same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
 
@@ -119,7 +113,7 @@ class DatagramGuard(asyncio.DatagramProtocol):
             return
         try:
             self._guarded.datagram_received(data, addr)
-        except _UNREADABLE_STUN:
+        except UNREADABLE_STUN:
             self.dropped += 1
 
     def error_received(self, exc: Exception) -> None:

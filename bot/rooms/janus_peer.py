@@ -116,15 +116,15 @@ class SubscriberPeer:
         if not can_rebind() and any(mid in self._known_mids() for mid in changed):
             raise Broken("an m-line changed hands, and this aiortc needs a new connection for that")
         try:
-            await self._apply(offer, changed)
+            await self._apply(offer, changed, sources)
         except UNUSABLE_OFFER as error:
             raise Broken(f"the offer cannot be applied: {type(error).__name__}") from None
         jsep = {"type": "answer", "sdp": self._peer.localDescription.sdp, "trickle": False}
         await self.handle.request({"request": "start"}, jsep)
         await self._connected()
-        await self._retire()
-        self._sources = sources
+        # first, so that nobody takes the end of a former track for a camera that sends nothing
         self._hand_on(changed)
+        await self._retire()
 
     async def close(self) -> None:
         """End the connection, here and at the server."""
@@ -138,10 +138,15 @@ class SubscriberPeer:
         finally:
             await self.handle.detach()
 
-    async def _apply(self, offer: Description, changed: Iterable[str]) -> None:
+    async def _apply(self, offer: Description, changed: Iterable[str], sources: dict[str, _Source]) -> None:
         await self._peer.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         if can_rebind():
             self._formers |= dict(rebind(self._peer, mid) for mid in changed)
+            for former in self._formers.values():
+                if isinstance(former, BoundReceiver):
+                    former.shut = True
+        # from now on: who is shut out meanwhile has the former receiver, not the one that came in its place
+        self._sources = sources
         await self._peer.setLocalDescription(await self._peer.createAnswer())
         sockets = sockets_of(self._peer)
         for each in sockets:

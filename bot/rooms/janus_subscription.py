@@ -156,8 +156,9 @@ class Subscription:
         stale = [camera for camera in peer.bound if camera.feed_id in self._stale]
         if stale and len(stale) == len(peer.bound):
             raise Broken("no camera sends anything")
+        wanted = set(self._wanted.values())
         # a camera that went off and on in one moment too: its track is no longer read, and a new one must come
-        leave = [camera for camera in peer.bound if camera in self._let_go or camera not in self._wanted.values()]
+        leave = [camera for camera in peer.bound if camera in self._let_go or camera not in wanted]
         self._stale.clear()
         self._let_go.clear()
         return list(dict.fromkeys(stale + leave))
