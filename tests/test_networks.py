@@ -105,8 +105,10 @@ def test_a_face_that_the_crowd_saw_nothing_in_keeps_its_label() -> None:
 def test_an_epoch_holds_whole_batches_in_an_order_of_its_own() -> None:
     batches = TrainingBatches(synthetic_split(50), size=16, batch_size=16, crowd=0, smoothing=0, seed=1)
     first = [batches[i] for i in range(len(batches))]
-    batches.on_epoch_end()
+    batches.begin(1)
     second = batches[0]
+    batches.begin(0)
     assert len(first) == 3
     assert first[0][0].shape == (16, 16, 16, 1)
     assert (first[0][1].argmax(axis=1) != second[1].argmax(axis=1)).any()
+    assert np.array_equal(first[0][0], batches[0][0])
