@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bot.arguments import at_least_one, positive
 from bot.settings import Settings
 
 STUDENTS = (10, 25, 50, 100, 200)
@@ -26,29 +27,15 @@ def add_bench_command(commands: Any, command: Callable[..., argparse.ArgumentPar
         "--students", type=_numbers, default=STUDENTS, metavar="N,…", help="how many (default 10,25,50,100,200; 50 for receiving)"
     )
     room.add_argument("--layer", choices=("simulcast", "single"), default="simulcast", help="lowest layer, or one stream of 360p")
-    room.add_argument("--seconds", type=_positive, default=20.0, metavar="S", help="length of each measurement (default 20)")
-    room.add_argument("--runs", type=_at_least_one, default=3, metavar="N", help="measurements that the median is of (default 3)")
+    room.add_argument("--seconds", type=positive, default=20.0, metavar="S", help="length of each measurement (default 20)")
+    room.add_argument("--runs", type=at_least_one, default=3, metavar="N", help="measurements that the median is of (default 3)")
     overload = "measure too while the bot has one core alone, and afterwards; each look is published then"
     room.add_argument("--overload", action="store_true", help=overload)
     room.add_argument("--plot", type=Path, metavar="FILE", help="draw the cost per student, PNG or SVG by the file's name")
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(_at_least_one(part) for part in text.split(","))
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
-    return number
+    return tuple(at_least_one(part) for part in text.split(","))
 
 
 async def _bench(arguments: argparse.Namespace, settings: Settings) -> None:

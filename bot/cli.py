@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bot.arguments import at_least_one, positive
 from bot.basis import stated_basis
 from bot.basis_commands import add_basis_command
 from bot.errors import RedisRefused, SettingsWrong, Trouble, WeightsWrong
@@ -224,9 +225,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     demo = _command(commands, "demo", _demo, "everything embedded: Redis, a room, simulated students, the bot")
-    demo.add_argument("--students", type=_at_least_one, default=12, metavar="N", help="simulated students (default 12)")
+    demo.add_argument("--students", type=at_least_one, default=12, metavar="N", help="simulated students (default 12)")
     demo.add_argument("--script", type=Path, metavar="FILE", help="the lesson they play (YAML); else one of three minutes")
-    demo.add_argument("--seconds", type=_positive, metavar="S", help="end after S seconds and tell what was published")
+    demo.add_argument("--seconds", type=positive, metavar="S", help="end after S seconds and tell what was published")
     demo.add_argument("--json", action="store_true", help="with --seconds: the result as one JSON object")
 
     join = _command(commands, "join", _join, "the bot: join a room and publish until the room closes or it is stopped")
@@ -234,11 +235,11 @@ def _parser() -> argparse.ArgumentParser:
 
     simulate = _command(commands, "simulate", _simulate, "students that publish video into a room")
     simulate.add_argument("room_url", metavar="ROOM_URL", help="local://ROOM at --host and --port, or a WHIP URL")
-    simulate.add_argument("--students", type=_at_least_one, metavar="N", help="how many (default: the script's number, or 12)")
+    simulate.add_argument("--students", type=at_least_one, metavar="N", help="how many (default: the script's number, or 12)")
     shown = simulate.add_mutually_exclusive_group()
     shown.add_argument("--script", type=Path, metavar="FILE", help="the lesson they play (YAML); else one of three minutes")
     shown.add_argument("--video", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help="files to show instead")
-    simulate.add_argument("--seconds", type=_positive, metavar="S", help="leave after S seconds")
+    simulate.add_argument("--seconds", type=positive, metavar="S", help="leave after S seconds")
 
     analyse = _command(commands, "analyse", _analyse, "the same pipeline on recorded files")
     analyse.add_argument("video", type=Path, nargs="+", metavar="VIDEO")
@@ -296,17 +297,3 @@ def _command(commands: Any, name: str, run: Command, summary: str) -> argparse.A
 def _flags(arguments: argparse.Namespace) -> dict[str, object]:
     given = {name.removeprefix("setting_"): value for name, value in vars(arguments).items() if name.startswith("setting_")}
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
-    return number
