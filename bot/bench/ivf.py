@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.frame_assembly import is_vp8_keyframe
+
 VIDEO_CLOCK_HZ = 90_000
 _HEADER = struct.Struct("<4sHH4sHHIIII")
 _FRAME = struct.Struct("<IQ")
@@ -22,8 +24,8 @@ class EncodedFrame:
 
     @property
     def is_keyframe(self) -> bool:
-        """Whether it can be decoded by itself (RFC 6386, section 9.1)."""
-        return not self.data[0] & 1
+        """Whether it can be decoded by itself."""
+        return is_vp8_keyframe(self.data)
 
     @property
     def size(self) -> tuple[int, int]:
