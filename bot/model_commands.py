@@ -19,10 +19,12 @@ SPLITS = ("training", "public-test")
 LICENCE = "For research and education, as FER-2013 itself."
 CHOICES = {
     "epochs": int,
+    "batch_size": int,
     "size": int,
     "learning_rate": float,
     "weight_decay": float,
     "jitter": float,
+    "mixup": float,
     "averaging": float,
     "crowd": float,
     "seed": int,

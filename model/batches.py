@@ -41,12 +41,14 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         seed: int,
         rarest: float = 0.0,
         jitter: float = 1.0,
+        mixup: float = 0.0,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self._pixels = resized(split.pixels, size)
         self._wanted = soft_labels(split, crowd, smoothing)
         self._batch_size = batch_size
         self._jitter = jitter
+        self._mixup = mixup
         self._seed = seed
         self._rows = evened(split.labels, rarest)
         self.begin(0)
@@ -63,7 +65,24 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         random = np.random.default_rng((self._seed, self._epoch, index))
         faces = np.stack([jittered(self._pixels[row], random, self._jitter) for row in rows])
-        return faces[..., None], self._wanted[rows]
+        faces, wanted = mixed(faces, self._wanted[rows], random, self._mixup)
+        return faces[..., None], wanted
+
+
+def mixed(
+    faces: NDArray[np.float32], wanted: NDArray[np.float32], random: np.random.Generator, mixup: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Each face (b, h, w) and its label (b, 7) blended with the next one's of the batch, by one share for all.
+
+    The share is drawn from Beta(mixup, mixup), and 0 blends nothing (Zhang et al., arXiv 1710.09412).
+    """
+    if not mixup:
+        return faces, wanted
+    share = np.float32(random.beta(mixup, mixup))
+    return (
+        share * faces + (1 - share) * np.roll(faces, 1, axis=0),
+        share * wanted + (1 - share) * np.roll(wanted, 1, axis=0),
+    )
 
 
 def evened(labels: NDArray[np.int64], rarest: float) -> NDArray[np.int64]:

@@ -9,16 +9,22 @@ from contextlib import contextmanager
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from model.dataset import Split, resized
 
 FACES = 8192
 BATCH = 128
 
+CHECKED_FACES = 2048
+"""Enough to judge an epoch by, in a second or two."""
 
-def settle(network: keras.Model, training: Split, seed: int) -> None:
-    """Replace the normalisation's statistics by those of up to `FACES` training faces, without jitter or dropout."""
-    rows = np.random.default_rng(seed).permutation(len(training))[:FACES]
+
+def settle(network: keras.Model, training: Split, seed: int, most: int = FACES) -> None:
+    """Replace the normalisation's statistics by those of up to `most` training faces, without jitter or dropout."""
+    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers):
+        return
+    rows = np.random.default_rng(seed).permutation(len(training))[:most]
     faces = resized(training.pixels[rows], network.input_shape[1])[..., None].astype(np.float32)
     with _measuring(network) as normalisations:
         for number, start in enumerate(range(0, len(faces), BATCH)):
@@ -26,6 +32,30 @@ def settle(network: keras.Model, training: Split, seed: int) -> None:
                 # the mean over the batches so far
                 layer.momentum = 1 - 1 / (number + 1)
             network(faces[start : start + BATCH], training=True)
+
+
+class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):  # type: ignore[misc]  # keras is untyped
+    """Puts averaged weights (Polyak and Juditsky 1992) in place for each validation, and statistics that belong to them.
+
+    The running statistics of a training are those of its current weights: with them, the averaged ones of an early epoch
+    answer the same to every face. Both are taken back afterwards, and the training goes on as if nothing had been.
+    """
+
+    def __init__(self, training: Split, seed: int) -> None:
+        super().__init__()
+        self._training = training
+        self._seed = seed
+        self._running: list[NDArray[np.float32]] = []
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        super().on_test_begin(logs)
+        self._running = [keras.ops.convert_to_numpy(each).copy() for each in self.model.non_trainable_variables]
+        settle(self.model, self._training, self._seed, CHECKED_FACES)
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        super().on_test_end(logs)
+        for variable, value in zip(self.model.non_trainable_variables, self._running, strict=True):
+            variable.assign(value)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from model.fer2013_csv import read_fer2013_csv
 from model.networks import NETWORKS, PRETRAINED, load_network
 from model.plots import draw_confusion, draw_curves
 from model.recover import recover
-from model.settle import settle
+from model.settle import SwapAveragedWeights, settle
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Training:
     smoothing: float = 0.05
     rarest: float = 0.05
     jitter: float = 1.0
+    mixup: float = 0.0
     averaging: float = 0.0
     held_out: float = 0.03
     weights: str | None = None
@@ -134,7 +135,7 @@ def train(what: Training, data: Path, out: Path, start_from: Path | None = None)
             shuffle=False,  # they are, in an order of their own, which a training that goes on finds again
             epochs=what.epochs,
             validation_data=_checked(test, what.size),
-            callbacks=[EachEpoch(batches), *_callbacks(what, out, BestSoFar(best, max(accuracies, default=-1.0)))],
+            callbacks=[EachEpoch(batches), *_callbacks(what, out, training, BestSoFar(best, max(accuracies, default=-1.0)))],
             verbose="auto",
         )
         result = settled(best, training, test, what.seed)
@@ -232,7 +233,17 @@ def _accuracies(log: Path) -> list[float]:
 def _batches(training: Split, what: Training, data: Path) -> TrainingBatches:
     if len(training) < what.batch_size:
         raise DataUnusable(f"{data}: {len(training)} faces to train on do not fill a batch of {what.batch_size}")
-    return TrainingBatches(training, what.size, what.batch_size, what.crowd, what.smoothing, what.seed, what.rarest, what.jitter)
+    return TrainingBatches(
+        training,
+        what.size,
+        what.batch_size,
+        what.crowd,
+        what.smoothing,
+        what.seed,
+        rarest=what.rarest,
+        jitter=what.jitter,
+        mixup=what.mixup,
+    )
 
 
 def _made(what: Training) -> keras.Model:
@@ -268,13 +279,13 @@ def _checked(test: Split, size: int) -> tuple[NDArray[np.float32], NDArray[np.fl
     return resized(test.pixels, size)[..., None].astype(np.float32), np.eye(len(EMOTIONS), dtype=np.float32)[test.labels]
 
 
-def _callbacks(what: Training, out: Path, best: BestSoFar) -> list[keras.callbacks.Callback]:
+def _callbacks(what: Training, out: Path, training: Split, best: BestSoFar) -> list[keras.callbacks.Callback]:
     return [
         FiniteLoss(),
         best,
-        # weights averaged over the last steps are what is validated and kept (Polyak and Juditsky 1992); it swaps them
-        # in before and out after a validation, so it stands behind the callback that saves in between
-        *([keras.callbacks.SwapEMAWeights()] if what.averaging else []),
+        # averaged weights, where there are any, are what is validated and kept; it swaps them in before and out after
+        # a validation, so it stands behind the callback that saves in between
+        *([SwapAveragedWeights(training, what.seed)] if what.averaging else []),
         Log(out / LOG_FILE),
         keras.callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=what.patience),
         # two copies, as a kill may leave one half written; kept, so that a finished training is found finished

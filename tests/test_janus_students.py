@@ -71,9 +71,10 @@ async def test_a_camera_goes_off_and_on_again_and_the_student_stays_who_they_are
 @pytest.mark.slow
 async def test_what_they_send_arrives_and_goes_on_after_the_camera_was_off(server: JanusServer, clip: Clip) -> None:
     other = marked_clip(200, (160, 90), seconds=1)
-    async with janus_student(server.room_url, "Ada", read_settings()) as student:
+    async with janus_client(server) as client, janus_student(server.room_url, "Ada", read_settings()) as student:
         for sent, mark in ((clip, 7), (other, 200)):
             await student.publish(sent)
+            await published(client, 1)  # until then the room knows no such feed, though the student's side is connected
             async with viewer(server, int(student.id)) as seen:
                 frame = await seen.next_frame()
             assert mark_of(frame) == mark and (frame.width, frame.height) == (160, 90)

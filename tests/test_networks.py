@@ -10,7 +10,7 @@ from tests.synthetic import synthetic_split
 
 keras = pytest.importorskip("keras", reason="networks are built with tensorflow, extra `train`")
 
-from model.batches import TrainingBatches, evened, jittered, soft_labels  # noqa: E402  # they import keras
+from model.batches import TrainingBatches, evened, jittered, mixed, soft_labels  # noqa: E402  # they import keras
 from model.networks import NETWORKS, custom_cnn, load_network, residual_cnn  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ def test_the_first_network_turns_grey_faces_into_probabilities() -> None:
 
 def test_the_residual_network_is_smaller_and_takes_faces_of_any_size() -> None:
     network = residual_cnn()
-    assert network.count_params() == 3_274_191
+    assert network.count_params() == 2_538_583
     smaller = residual_cnn(40)
     smaller.set_weights(network.get_weights())
     assert smaller(np.zeros((2, 40, 40, 1), np.float32), training=False).numpy().sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
@@ -100,6 +100,17 @@ def test_a_face_that_the_crowd_saw_nothing_in_keeps_its_label() -> None:
     split = synthetic_split(7)
     split.votes[:] = 0
     assert soft_labels(split, crowd=1.0, smoothing=0.0) == pytest.approx(np.eye(7))
+
+
+def test_mixup_blends_each_face_and_its_label_with_the_next_ones_by_one_share() -> None:
+    faces = np.array([0, 100, 200], np.float32)[:, None, None] * np.ones((3, 8, 8), np.float32)
+    wanted = np.eye(7, dtype=np.float32)[[0, 3, 6]]
+    blended, labels = mixed(faces, wanted, np.random.default_rng(1), mixup=1.0)
+    share = labels[0, 0]
+    assert 0.01 < share < 0.99
+    assert labels[:, [0, 3, 6]] == pytest.approx(np.array([[share, 0, 1 - share], [1 - share, share, 0], [0, 1 - share, share]]))
+    assert blended[:, 0, 0] == pytest.approx([200 * (1 - share), 100 * share, 100 * (1 - share) + 200 * share])
+    assert mixed(faces, wanted, np.random.default_rng(1), mixup=0.0)[0] is faces
 
 
 def test_an_epoch_holds_whole_batches_in_an_order_of_its_own() -> None:

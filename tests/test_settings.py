@@ -22,9 +22,9 @@ def test_the_defaults_fit_their_own_limits() -> None:
 def test_a_flag_stands_over_the_environment_and_that_over_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("CLASSMOOD_PORT=1001\nCLASSMOOD_BATCH=3\nCLASSMOOD_HOST=file\n")
     monkeypatch.setenv("CLASSMOOD_PORT", "1002")
-    monkeypatch.setenv("CLASSMOOD_BATCH", "4")
+    monkeypatch.setenv("CLASSMOOD_BATCH", "5")
     settings = read_settings(port="1003")
-    assert (settings.port, settings.batch, settings.host) == (1003, 4, "file")
+    assert (settings.port, settings.batch, settings.host) == (1003, 5, "file")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `trai
 
 import keras
 
-from model.settle import BATCH, settle  # it imports keras
+from model.settle import BATCH, SwapAveragedWeights, settle  # it imports keras
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,3 +48,39 @@ def test_no_weight_that_was_trained_is_touched() -> None:
     settle(settled, synthetic_split(BATCH), seed=1)
     after = [np.array(weight) for weight in settled.trainable_weights]
     assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+
+
+class Watching(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
+    """Notes the normalisation's mean and the last kernel: while the network is validated, just before and just after."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = self.meanwhile = self.after = (0.0, np.empty(0))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        self.before = self._now()
+
+    def on_test_end(self, logs: dict[str, float]) -> None:
+        self.meanwhile = self._now()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        self.after = self._now()
+
+    def _now(self) -> tuple[float, np.ndarray]:
+        return float(np.asarray(self.model.get_layer("normalised").moving_mean)[0]), np.array(self.model.layers[-1].kernel)
+
+
+def test_averaged_weights_are_validated_with_statistics_of_their_own_and_both_are_taken_back() -> None:
+    training, trained, watching = synthetic_split(2 * BATCH), network(), Watching()
+    trained.compile(optimizer=keras.optimizers.SGD(1e-3, use_ema=True, ema_momentum=0.5), loss="sparse_categorical_crossentropy")
+    # faces that are twice as light as those that the statistics are measured on
+    faces, labels = 2 * training.pixels[..., None].astype(np.float32), training.labels
+    averaging = SwapAveragedWeights(training, seed=1)
+    trained.fit(
+        faces, labels, batch_size=32, epochs=4, verbose=0, validation_data=(faces, labels), callbacks=[watching, averaging]
+    )
+    assert watching.meanwhile[0] == pytest.approx(training.pixels.mean(), rel=1e-4)
+    assert watching.before[0] > 1.2 * watching.meanwhile[0]
+    assert not np.allclose(watching.meanwhile[1], watching.before[1], atol=1e-6)
+    assert watching.after[0] == watching.before[0]
+    assert np.allclose(watching.after[1], watching.before[1], atol=1e-6)
