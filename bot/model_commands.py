@@ -1,4 +1,4 @@
-"""The commands that make, judge and describe the model: train, export, evaluate, model-card."""
+"""The commands that make, judge and describe the model: train, teach, export, evaluate, model-card."""
 
 import argparse
 import json
@@ -27,13 +27,14 @@ CHOICES = {
     "mixup": float,
     "averaging": float,
     "crowd": float,
+    "trust": float,
     "seed": int,
 }
 """What of a training can be set on the command line."""
 
 
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the four commands to the parser's."""
+    """Add the five commands to the parser's."""
     train = command(commands, "train", _train, "train a network on FER-2013, or go on after a kill")
     train.add_argument("network", metavar="NETWORK", help="custom_cnn, residual_cnn, vgg16 or resnet50")
     train.add_argument(
@@ -42,8 +43,19 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
     start = "a .keras checkpoint whose layers of equal shape are taken over, or the .tflite of a residual_cnn"
     train.add_argument("--start-from", type=Path, help=start)
+    train.add_argument(
+        "--taught-by", nargs="+", default=[], metavar="CSV", help="what teachers see in the training faces, as `teach` writes it"
+    )
     for name, kind in CHOICES.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind)
+
+    teach = command(
+        commands, "teach", _teach, "write down what a network sees in the training faces, for another one to learn from"
+    )
+    teacher = "a .keras checkpoint, a folder with a card.json, or a network of -1 to 1 as .tflite or .json of TensorFlow.js"
+    teach.add_argument("teacher", type=Path, help=teacher)
+    teach.add_argument("--data", type=Path, required=True, help="as for train")
+    teach.add_argument("--out", type=Path, required=True, help="the file (CSV)")
 
     export = command(commands, "export", _export, "turn a .keras checkpoint into a .tflite file and its card")
     export.add_argument("checkpoint", type=Path)
@@ -88,8 +100,22 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
     given = {name: getattr(arguments, name) for name in ("network", *CHOICES)}
     # every command has the flag of the setting; here it names what a backbone starts from, such as `imagenet`
     given["weights"] = arguments.setting_weights
+    given["taught_by"] = tuple(arguments.taught_by)
     what = Training(**{name: value for name, value in given.items() if value is not None})
     print(train(what, arguments.data, arguments.out, arguments.start_from))
+
+
+def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
+    quiet_tensorflow()
+    from model.splits import read_training
+    from model.teachers import seen_by, write_scores
+
+    faces = read_training(arguments.data).pixels
+    with needing_keras():
+        scores = seen_by(arguments.teacher, faces)
+    with disk_told(arguments.out):
+        write_scores(arguments.out, scores)
+    print(arguments.out)
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -93,6 +93,9 @@ MOST_MISSING = 64
 MOST_AT_ONCE = 16
 """Frames of a source that are decoded together: half a second of a fast camera."""
 
+MOST_PIXELS = 4096 * 2304
+"""Of one picture: a few bytes of a keyframe claim up to 16383x16383, of which one alone would take 400 MB."""
+
 LARGEST_BYTES = 1500
 """Of one datagram; pylibsrtp takes no larger one, and what aiortc does not expect ends its connection."""
 
@@ -497,6 +500,7 @@ def _decoder(codec: RTCRtpCodecParameters) -> Any:
         if codec.name == "VP8":
             # FFmpeg's own gives the same pictures as libvpx, for a tenth less
             decoder.codec = CodecContext.create("vp8", "r")
+        decoder.codec.options = {"max_pixels": str(MOST_PIXELS)}
         decoder.codec.thread_count = 1  # sources share threads; a decoder's own would spin in wait for each other
     return decoder
 

@@ -56,7 +56,7 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> None:
         from model.evaluate import load_candidate
         from model.export import Notes
         from model.export_generator import Judges, export_generator
-        from model.train import read_splits
+        from model.splits import read_splits
     classifiers = {"shipped": load_candidate(settings.weights)}
     classifiers |= {f"{path.parent.name}/{path.name}": load_candidate(path) for path in arguments.judge}
     judges = Judges(read_splits(arguments.data)[0], classifiers)

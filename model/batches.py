@@ -9,10 +9,11 @@ from model.dataset import Split, resized
 from model.faces import EMOTIONS, Image
 
 
-def soft_labels(split: Split, crowd: float, smoothing: float) -> NDArray[np.float32]:
+def soft_labels(split: Split, crowd: float, smoothing: float, trust: float = 0.0) -> NDArray[np.float32]:
     """What the network should answer, (n, 7) float32: the original label, smoothed, mixed with the FER+ votes.
 
-    The labels of FER-2013 are noisy; the ten votes say how noisy each one is.
+    The labels of FER-2013 are noisy; the ten votes say how noisy each one is. Where the split was looked at by teachers,
+    their answers make up the share `trust` of it all.
     """
     hard = np.eye(len(EMOTIONS), dtype=np.float32)[split.labels]
     smooth = hard * (1 - smoothing) + smoothing / len(EMOTIONS)
@@ -20,12 +21,12 @@ def soft_labels(split: Split, crowd: float, smoothing: float) -> NDArray[np.floa
     total = votes.sum(axis=1, keepdims=True)
     # a picture the crowd saw no emotion in keeps its original label
     weight = np.where(total >= 3, crowd, 0.0).astype(np.float32)
-    mixed: NDArray[np.float32] = smooth * (1 - weight) + votes / np.maximum(total, 1) * weight
-    return mixed
+    labels: NDArray[np.float32] = smooth * (1 - weight) + votes / np.maximum(total, 1) * weight
+    return labels if split.taught is None else labels * np.float32(1 - trust) + split.taught * np.float32(trust)
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is untyped
-    """One epoch of faces (b, size, size, 1) float32 and soft labels (b, 7), drawn by the seed, the epoch and the batch.
+    """One epoch of faces (b, size, size, 1) float32 and wanted answers (b, 7), drawn by the seed, the epoch and the batch.
 
     So a training that goes on after a kill sees the faces that it would have seen, and it does not matter which
     batch Keras asks for first.
@@ -34,10 +35,9 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
     def __init__(
         self,
         split: Split,
+        wanted: NDArray[np.float32],
         size: int,
         batch_size: int,
-        crowd: float,
-        smoothing: float,
         seed: int,
         rarest: float = 0.0,
         jitter: float = 1.0,
@@ -45,7 +45,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self._pixels = resized(split.pixels, size)
-        self._wanted = soft_labels(split, crowd, smoothing)
+        self._wanted = wanted
         self._batch_size = batch_size
         self._jitter = jitter
         self._mixup = mixup

@@ -35,18 +35,23 @@ VOTE_OF_LABEL = tuple(VOTES.index(vote) for emotion in EMOTIONS for vote, meant 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One split: pixels (n, 48, 48) uint8, labels (n,) int64, votes (n, 10) float32 in the order of `VOTES`."""
+    """One split: pixels (n, 48, 48) uint8, labels (n,) int64, votes (n, 10) float32 in the order of `VOTES`.
+
+    `taught` (n, 7) float32 are the probabilities that teachers gave the emotions, if there were any.
+    """
 
     pixels: Image
     labels: NDArray[np.int64]
     votes: NDArray[np.float32]
+    taught: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def only(self, rows: NDArray[Any]) -> Self:
         """The chosen rows, by index or mask."""
-        return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], votes=self.votes[rows])
+        taught = None if self.taught is None else self.taught[rows]
+        return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], votes=self.votes[rows], taught=taught)
 
     def parted(self, share: float, seed: int) -> tuple[Self, Self]:
         """Two parts without a row in common, drawn by the seed: the rest, and `share` of the rows."""

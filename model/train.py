@@ -11,18 +11,18 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from model.batches import TrainingBatches
+from model.batches import TrainingBatches, soft_labels
 from model.calibrate import TRAINING_FILE
-from model.dataset import FACE_SIZE, Split, read_split, repeats, resized
+from model.dataset import FACE_SIZE, Split, resized
 from model.disk import disk_told
 from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import confusion
 from model.faces import EMOTIONS
-from model.fer2013_csv import read_fer2013_csv
 from model.networks import NETWORKS, PRETRAINED, load_network
 from model.plots import draw_confusion, draw_curves
 from model.recover import recover
 from model.settle import SwapAveragedWeights, settle
+from model.splits import read_splits
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,10 @@ CONFUSION_FILE = "confusion.png"
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What one training is made with; written beside its result."""
+    """What one training is made with; written beside its result.
+
+    `taught_by` are files of teachers' answers to the whole Training split, and `trust` is their share of the labels.
+    """
 
     network: str = "custom_cnn"
     size: int = FACE_SIZE
@@ -50,6 +53,8 @@ class Training:
     mixup: float = 0.0
     averaging: float = 0.0
     held_out: float = 0.03
+    taught_by: tuple[str, ...] = ()
+    trust: float = 0.5
     weights: str | None = None
     patience: int = 20
     seed: int = 2013
@@ -119,7 +124,7 @@ def train(what: Training, data: Path, out: Path, start_from: Path | None = None)
     """
     _claim(out, what)
     keras.utils.set_random_seed(what.seed)
-    training, test = read_splits(data)
+    training, test = read_splits(data, [Path(each) for each in what.taught_by])
     training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
     accuracies = _accuracies(out / LOG_FILE)
     batches = _batches(training, what, data)
@@ -184,16 +189,6 @@ def _scores(network: keras.Model, test: Split) -> NDArray[np.float32]:
     return scores
 
 
-def read_splits(data: Path) -> tuple[Split, Split]:
-    """The Training split without what PublicTest repeats, and PublicTest: from a folder of mosaics or from fer2013.csv."""
-    if data.is_file():
-        training, test = read_fer2013_csv(data, "Training", "PublicTest")
-    else:
-        training = read_split(data / "training.png", data / "training.csv")
-        test = read_split(data / "public-test.png", data / "public-test.csv")
-    return training.only(~repeats(training.pixels, test.pixels)), test
-
-
 def take_over(network: keras.Model, start_from: Path) -> int:
     """Copy the weights of every layer that has the same name and shapes in the checkpoint; return how many.
 
@@ -235,10 +230,9 @@ def _batches(training: Split, what: Training, data: Path) -> TrainingBatches:
         raise DataUnusable(f"{data}: {len(training)} faces to train on do not fill a batch of {what.batch_size}")
     return TrainingBatches(
         training,
+        soft_labels(training, what.crowd, what.smoothing, what.trust),
         what.size,
         what.batch_size,
-        what.crowd,
-        what.smoothing,
         what.seed,
         rarest=what.rarest,
         jitter=what.jitter,

@@ -20,7 +20,8 @@ from model.errors import DataUnusable, ModelUnusable
 from model.face_generator import IDENTITY, discriminator, encoder, generator
 from model.faces import EMOTIONS
 from model.networks import load_network
-from model.train import LOG_FILE, read_splits, save
+from model.splits import read_splits
+from model.train import LOG_FILE, save
 
 logger = logging.getLogger(__name__)
 

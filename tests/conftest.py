@@ -13,7 +13,8 @@ from bot.settings import PREFIX
 from tests.redis_servers import SERVER, RedisServer, running_redis
 
 WITH_TENSORFLOW = {
-    f"test_{name}.py" for name in ("classifier", "export", "networks", "recover", "settle", "train", "train_generator")
+    f"test_{name}.py"
+    for name in ("classifier", "export", "networks", "recover", "settle", "teaching", "train", "train_generator")
 }
 """All of their tests are slow; to merely look at them would load tensorflow, which takes seconds."""
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 OWN = ("bot", "dashboard", "pipeline", "model")
 TRAINING = {
     *("train", "export", "evaluate", "batches", "networks", "settle", "calibrate", "quantise", "recover", "robustness"),
-    *("face_generator", "train_generator", "export_generator"),
+    *("face_generator", "train_generator", "export_generator", "tfjs"),
 }
 
 

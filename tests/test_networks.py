@@ -114,7 +114,8 @@ def test_mixup_blends_each_face_and_its_label_with_the_next_ones_by_one_share() 
 
 
 def test_an_epoch_holds_whole_batches_in_an_order_of_its_own() -> None:
-    batches = TrainingBatches(synthetic_split(50), size=16, batch_size=16, crowd=0, smoothing=0, seed=1)
+    split = synthetic_split(50)
+    batches = TrainingBatches(split, soft_labels(split, crowd=0, smoothing=0), size=16, batch_size=16, seed=1)
     first = [batches[i] for i in range(len(batches))]
     batches.begin(1)
     second = batches[0]

@@ -327,6 +327,16 @@ async def test_a_retransmission_with_the_number_of_the_source_itself_is_left_out
         assert receiver._decoder is None and receiver._undecoded == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "seen"), [(4096, 10), (4112, 0)])
+async def test_a_picture_beyond_what_a_camera_gives_is_not_decoded_and_ends_nothing(clip: Clip, width: int, seen: int) -> None:
+    large = marked_clip(5, (width, 2304), seconds=1)
+    sent = Sent(SSRC)
+    async with direct() as receiver:
+        for each, count in ((large, seen), (clip, len(clip.packets))):
+            assert await frames_of(receiver, list(sent.frames(each, padding=False))) == count
+
+
 async def test_a_source_that_jumps_misses_nothing_and_costs_nothing(clip: Clip) -> None:
     packets = list(Sent(SSRC).frames(clip, padding=False))
     async with direct() as receiver:

@@ -15,6 +15,7 @@ import pytest
 
 from model.dataset import read_split
 from model.errors import DataUnusable, ModelUnusable
+from model.splits import read_splits
 from tests.synthetic import synthetic_split, write_split
 
 pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `train`")
@@ -22,7 +23,7 @@ pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `trai
 import keras
 
 from model.networks import custom_cnn, load_network  # they import keras
-from model.train import CHECKPOINT_FILE, CONFUSION_FILE, CURVES_FILE, LOG_FILE, Training, read_splits, take_over, train
+from model.train import CHECKPOINT_FILE, CONFUSION_FILE, CURVES_FILE, LOG_FILE, Training, take_over, train
 from tests.tiny import SIZE, taught_checkpoint, tiny
 
 # keras asks tensorflow's arrays for a copy in the way of numpy 1

@@ -1,0 +1,121 @@
+"""What a network sees in faces, written down for another one to learn from.
+
+A face's label says one emotion, a teacher's answer how likely each is (Hinton et al., arXiv 1503.02531).
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.dataset import resized
+from model.errors import DataUnusable, ModelUnusable
+from model.evaluate import Candidate, load_candidate
+from model.faces import EMOTIONS, Image
+from model.litert import Graph
+
+Scores = NDArray[np.float32]
+
+
+def seen_by(teacher: Path, faces: Image) -> Scores:
+    """What a teacher sees in grey faces (n, h, w) uint8 and their mirror images, on the average: probabilities (n, 7).
+
+    A teacher is a .keras checkpoint, a folder with a card.json, or a network of somebody else that takes square grey
+    faces as float32 of -1 to 1 and has our order of emotions: a .tflite file, or the .json of TensorFlow.js.
+    Raises ModelUnusable for a file that is none of these.
+    """
+    candidate = _candidate(teacher)
+    answer: Scores = np.mean([_scores(candidate, each) for each in (faces, faces[..., ::-1])], axis=0)
+    return answer
+
+
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write down probabilities (n, 7): a line of CSV for each face, below the names of the emotions."""
+    draft = path.with_name(f"draft-{path.name}")
+    with draft.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(EMOTIONS)
+        writer.writerows([f"{score:.4f}" for score in row] for row in scores)
+    draft.replace(path)
+
+
+def read_scores(paths: Sequence[Path], faces: int) -> Scores:
+    """What the teachers whose answers stand in these files saw, on the average: probabilities (n, 7) float32.
+
+    Raises DataUnusable for a file that does not hold a line of probabilities for each of so many faces.
+    """
+    scores: Scores = np.mean([_read_scores(path, faces) for path in paths], axis=0).astype(np.float32)
+    return scores
+
+
+def _read_scores(path: Path, faces: int) -> Scores:
+    try:
+        with path.open(newline="") as file:
+            rows = [[float(row[emotion]) for emotion in EMOTIONS] for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
+        raise DataUnusable(f"{path} cannot be read as a line of {len(EMOTIONS)} probabilities a face: {error}") from error
+    if len(rows) != faces:
+        raise DataUnusable(f"{path} has lines for {len(rows)} faces, not for the {faces} that are trained on")
+    scores = np.array(rows, np.float32)
+    if not np.allclose(scores.sum(axis=1), 1, atol=0.01) or scores.min() < 0:
+        raise DataUnusable(f"{path} has lines that are no probabilities: they are negative, or do not add up to 1")
+    return scores
+
+
+def _scores(teacher: Candidate, faces: Image) -> Scores:
+    return teacher.predict(resized(np.ascontiguousarray(faces), teacher.size))
+
+
+def _candidate(path: Path) -> Candidate:
+    match path.suffix:
+        case ".tflite":
+            return _foreign_tflite(path)
+        case ".json":
+            return _foreign_tfjs(path)
+        case _:
+            return load_candidate(path)
+
+
+def _foreign_tflite(path: Path) -> Candidate:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelUnusable(f"{path} cannot be read: {error.strerror}") from error
+    graph = Graph(content, what=str(path))
+    size = _size(path, graph.input.shape[1:], [answer.shape[-1] for answer in graph.run().values()])
+
+    def predict(faces: Image) -> Scores:
+        rows = []
+        for face in faces:
+            graph.input[0, ..., 0] = _standardised(face)
+            rows.append(next(iter(graph.run().values()))[0])
+        return np.array(rows)
+
+    return Candidate(predict, size, None, len(content))
+
+
+def _foreign_tfjs(path: Path) -> Candidate:
+    # keras takes seconds to import, and most teachers need none of it
+    from model.tfjs import read_tfjs
+
+    network = read_tfjs(path)
+    size = _size(path, network.input_shape[1:], [network.output_shape[-1]])
+
+    def predict(faces: Image) -> Scores:
+        scores: Scores = network.predict(_standardised(faces)[..., None], batch_size=64, verbose=0)
+        return scores
+
+    return Candidate(predict, size, network.count_params(), path.stat().st_size)
+
+
+def _size(path: Path, entry: Sequence[int], answers: Sequence[int]) -> int:
+    if len(entry) != 3 or entry[0] != entry[1] or entry[2] != 1 or list(answers) != [len(EMOTIONS)]:
+        raise ModelUnusable(f"{path} does not turn square grey faces into {len(EMOTIONS)} scores")
+    return entry[0]
+
+
+def _standardised(faces: Image) -> NDArray[np.float32]:
+    standardised: NDArray[np.float32] = faces.astype(np.float32) / 127.5 - 1
+    return standardised

@@ -1,0 +1,89 @@
+"""Networks that TensorFlow.js keeps: a JSON file with the graph, and its weights in files beside it."""
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import ModelUnusable
+
+Node = dict[str, Any]
+Tensor = Any
+
+
+def read_tfjs(path: Path) -> keras.Model:
+    """The convolutional network in a graph of TensorFlow.js with one input (n, height, width, channels) and one output.
+
+    The format is that of https://github.com/tensorflow/tfjs/tree/master/tfjs-converter. Raises ModelUnusable for a file
+    that is none, and for operations beside those of plain convolutional networks.
+    """
+    try:
+        described = json.loads(path.read_text())
+        nodes: list[Node] = described["modelTopology"]["node"]
+        known: dict[str, Tensor] = _weights(path, described["weightsManifest"])
+        (entry,) = [node for node in nodes if node["op"] == "Placeholder"]
+        pictures = keras.Input([int(each["size"]) for each in entry["attr"]["shape"]["shape"]["dim"][1:]])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ModelUnusable(f"{path} is no graph of TensorFlow.js: {error}") from error
+    if unknown := {node["op"] for node in nodes} - {*_OPERATIONS, "Placeholder", "Const"}:
+        raise ModelUnusable(f"{path} has operations that are not known here: {', '.join(sorted(unknown))}")
+    result = known[entry["name"]] = pictures
+    for node in nodes:  # they stand in an order in which they can be run
+        if node["op"] in _OPERATIONS:
+            result = known[node["name"]] = _OPERATIONS[node["op"]](node["attr"], *(known[name] for name in node["input"]))
+    return keras.Model(pictures, result)
+
+
+def _weights(path: Path, manifest: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+    found: dict[str, NDArray[Any]] = {}
+    for group in manifest:
+        content, start = b"".join((path.parent / name).read_bytes() for name in group["paths"]), 0
+        for weight in group["weights"]:
+            values = np.frombuffer(content, weight["dtype"], int(np.prod(weight["shape"])), start)
+            found[weight["name"]] = values.reshape(weight["shape"])
+            start += values.nbytes
+    return found
+
+
+def _convolution(attributes: Node, pictures: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    result = keras.ops.conv(pictures, kernel, **_steps(attributes)) + bias
+    return keras.ops.relu(result) if "Relu" in map(_text, attributes["fused_ops"]["list"]["s"]) else result
+
+
+def _depthwise(attributes: Node, pictures: Tensor, kernel: Tensor) -> Tensor:
+    return keras.ops.depthwise_conv(pictures, kernel, **_steps(attributes))
+
+
+def _largest(attributes: Node, pictures: Tensor) -> Tensor:
+    _, height, width, _ = map(int, attributes["ksize"]["list"]["i"])
+    return keras.ops.max_pool(pictures, (height, width), **_steps(attributes))
+
+
+def _mean(attributes: Node, values: Tensor, axes: Tensor) -> Tensor:
+    return keras.ops.mean(values, axis=tuple(int(axis) for axis in axes), keepdims=attributes["keep_dims"]["b"])
+
+
+def _steps(attributes: Node) -> dict[str, Any]:
+    _, down, right, _ = map(int, attributes["strides"]["list"]["i"])
+    return {"strides": (down, right), "padding": _text(attributes["padding"]["s"]).lower()}
+
+
+def _text(encoded: str) -> str:
+    return base64.b64decode(encoded).decode()
+
+
+_OPERATIONS: dict[str, Callable[..., Tensor]] = {
+    "_FusedConv2D": _convolution,
+    "DepthwiseConv2dNative": _depthwise,
+    "MaxPool": _largest,
+    "AddV2": lambda _, one, other: one + other,
+    "Relu": lambda _, values: keras.ops.relu(values),
+    "Mean": _mean,
+    "Softmax": lambda _, values: keras.ops.softmax(values),
+    "Identity": lambda _, values: values,
+}

@@ -1,0 +1,184 @@
+"""Teachers of several kinds, and a training that learns from one."""
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bot.cli import main
+from model.errors import ModelUnusable
+from tests.synthetic import synthetic_split, write_split
+
+pytest.importorskip("tensorflow", reason="networks are built with tensorflow, extra `train`")
+
+import keras
+import tensorflow
+
+from model.batches import soft_labels  # they import keras
+from model.networks import load_network
+from model.teachers import seen_by, write_scores
+from model.tfjs import read_tfjs
+from model.train import CHECKPOINT_FILE, Training, train
+from tests.tiny import SIZE, exported, taught_checkpoint
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
+
+
+def stranger() -> keras.Model:
+    """A network with all the operations that teachers may have."""
+    layers = keras.layers
+    pictures = layers.Input((24, 24, 1))
+    first = layers.Conv2D(8, 3, strides=2, padding="valid", activation="relu", name="first")(pictures)
+    deep = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="deep")(first)
+    large = layers.MaxPooling2D(3, strides=2, padding="same")(deep)
+    short = layers.Conv2D(8, 1, strides=2, padding="same", name="short")(first)
+    last = layers.Conv2D(7, 3, padding="same", name="last")(
+        layers.ReLU()(layers.Add()([large, short]))
+    )
+    network = keras.Model(pictures, layers.Softmax()(layers.GlobalAveragePooling2D()(last)))
+    random = np.random.default_rng(2013)
+    network.set_weights([random.normal(0, 0.3, weight.shape) for weight in network.get_weights()])
+    return network
+
+
+def as_tfjs(network: keras.Model, path: Path) -> Path:
+    """The stranger as TensorFlow.js keeps it."""
+
+    def node(name: str, op: str, entries: list[str], **attributes: object) -> dict[str, object]:
+        return {"name": name, "op": op, "input": entries, "attr": attributes}
+
+    def text(word: str) -> str:
+        return base64.b64encode(word.encode()).decode()
+
+    def steps(step: int, padding: str) -> dict[str, object]:
+        return {"strides": {"list": {"i": ["1", str(step), str(step), "1"]}}, "padding": {"s": text(padding)}}
+
+    def convolution(name: str, entry: str, step: int, padding: str, *fused: str) -> dict[str, object]:
+        operations = {"list": {"s": [text(each) for each in ("BiasAdd", *fused)]}}
+        entries = [entry, f"{name}/kernel", f"{name}/bias"]
+        return node(name, "_FusedConv2D", entries, fused_ops=operations, **steps(step, padding))
+
+    weights = {
+        f"{layer.name}/{kind}": np.array(value)
+        for layer in network.layers
+        for kind, value in zip(("kernel", "bias"), layer.get_weights(), strict=False)
+    }
+    weights["axes"] = np.array([1, 2], np.int32)
+    size = {"shape": {"dim": [{"size": "-1"}, {"size": "24"}, {"size": "24"}, {"size": "1"}]}}
+    nodes = [
+        *(node(name, "Const", []) for name in weights),
+        node("pictures", "Placeholder", [], shape=size),
+        convolution("first", "pictures", 2, "VALID", "Relu"),
+        node("deep", "DepthwiseConv2dNative", ["first", "deep/kernel"], **steps(1, "SAME")),
+        node("large", "MaxPool", ["deep"], ksize={"list": {"i": ["1", "3", "3", "1"]}}, **steps(2, "SAME")),
+        convolution("short", "first", 2, "SAME"),
+        node("sum", "AddV2", ["large", "short"]),
+        node("active", "Relu", ["sum"]),
+        convolution("last", "active", 1, "SAME"),
+        node("mean", "Mean", ["last", "axes"], keep_dims={"b": False}),
+        node("softmax", "Softmax", ["mean"]),
+        node("answer", "Identity", ["softmax"]),
+    ]
+    listed = [{"name": name, "shape": list(value.shape), "dtype": value.dtype.name} for name, value in weights.items()]
+    manifest = [{"paths": ["weights.bin"], "weights": listed}]
+    (path.parent / "weights.bin").write_bytes(b"".join(value.tobytes() for value in weights.values()))
+    path.write_text(json.dumps({"modelTopology": {"node": nodes}, "weightsManifest": manifest}))
+    return path
+
+
+def as_tflite(network: keras.Model, path: Path) -> Path:
+    """The stranger as LiteRT runs it."""
+    network.export(path.parent / "saved", format="tf_saved_model", verbose=False)
+    path.write_bytes(tensorflow.lite.TFLiteConverter.from_saved_model(str(path.parent / "saved")).convert())
+    return path
+
+
+def test_a_graph_of_tensorflow_js_answers_as_the_network_that_it_was(tmp_path: Path) -> None:
+    network = stranger()
+    pictures = np.random.default_rng(1).uniform(-1, 1, (5, 24, 24, 1)).astype(np.float32)
+    read = read_tfjs(as_tfjs(network, tmp_path / "model.json"))
+    expected = network.predict(pictures, verbose=0)
+    assert np.ptp(expected, axis=0).max() > 0.001
+    assert read.predict(pictures, verbose=0) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["{}", "[", '{"modelTopology": {"node": [{"op": "Erf", "name": "a"}]}, "weightsManifest": []}'])
+def test_a_file_that_is_no_such_graph_is_named_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(ModelUnusable, match=r"model\.json is no graph|operations that are not known") as refusal:
+        read_tfjs(tmp_path / "model.json")
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_operation_that_is_not_known_is_named(tmp_path: Path) -> None:
+    path = as_tfjs(stranger(), tmp_path / "model.json")
+    path.write_text(path.read_text().replace('"Softmax"', '"Erf"'))
+    with pytest.raises(ModelUnusable, match="operations that are not known here: Erf"):
+        read_tfjs(path)
+
+
+def test_both_files_of_a_stranger_teach_the_same_of_a_face_and_its_mirror_image(tmp_path: Path) -> None:
+    network, faces = stranger(), synthetic_split(6).pixels
+    seen = [seen_by(make(network, tmp_path / name), faces) for make, name in ((as_tfjs, "s.json"), (as_tflite, "s.tflite"))]
+    assert seen[0] == pytest.approx(seen[1], abs=1e-4)
+    assert seen[0].sum(axis=1) == pytest.approx(np.ones(6), abs=1e-4)
+    assert seen_by(tmp_path / "s.tflite", faces[..., ::-1]) == pytest.approx(seen[1], abs=1e-6)
+
+
+def test_our_own_checkpoints_and_weights_teach_too(tmp_path: Path) -> None:
+    split = synthetic_split(70, seed=3)
+    for teacher in (taught_checkpoint(tmp_path), exported(tmp_path)):
+        assert (seen_by(teacher, split.pixels).argmax(axis=1) == split.labels).mean() > 0.5
+
+
+def test_a_graph_with_other_answers_does_not_teach(tmp_path: Path) -> None:
+    pictures = keras.Input((24, 24, 1))
+    other = keras.Model(pictures, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(pictures)))
+    with pytest.raises(ModelUnusable, match="does not turn square grey faces into 7 scores"):
+        seen_by(as_tflite(other, tmp_path / "other.tflite"), synthetic_split(2).pixels)
+
+
+def test_labels_are_mixed_with_what_teachers_say() -> None:
+    split = synthetic_split(3)
+    said = np.full((3, 7), 1 / 7, np.float32)
+    alone = soft_labels(split, crowd=0.3, smoothing=0.05)
+    assert soft_labels(split, 0.3, 0.05, trust=0.4) == pytest.approx(alone)
+    assert soft_labels(replace(split, taught=said), 0.3, 0.05, trust=0.4) == pytest.approx(0.6 * alone + 0.4 * said)
+
+
+def test_a_training_learns_what_its_teacher_says_where_that_is_trusted(tmp_path: Path) -> None:
+    training, test = synthetic_split(448, seed=1), synthetic_split(70, seed=2)
+    write_split(training, tmp_path, "training")
+    write_split(test, tmp_path, "public-test")
+    # one who takes each emotion for the next
+    write_scores(tmp_path / "wrong.csv", np.eye(7, dtype=np.float32)[(training.labels + 1) % 7])
+    what = Training(network="tiny", size=SIZE, epochs=6, batch_size=32, learning_rate=3e-3, jitter=0.2)
+    what = replace(what, taught_by=(str(tmp_path / "wrong.csv"),), trust=1.0)
+    train(what, tmp_path, tmp_path / "run")
+    answers = load_network(tmp_path / "run" / CHECKPOINT_FILE).predict(
+        test.pixels[:, 1::3, 1::3, None].astype(np.float32), verbose=0
+    )
+    assert (answers.argmax(axis=1) == (test.labels + 1) % 7).mean() > (answers.argmax(axis=1) == test.labels).mean() + 0.3
+
+
+def test_the_command_writes_what_a_network_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_split(synthetic_split(9), tmp_path, "training")
+    answers = tmp_path / "answers.csv"
+    assert main(["teach", str(taught_checkpoint(tmp_path)), "--data", str(tmp_path), "--out", str(answers)]) == 0
+    assert capsys.readouterr().out.strip() == str(answers)
+    lines = answers.read_text().splitlines()
+    assert lines[0] == "angry,disgust,fear,happy,sad,surprise,neutral" and len(lines) == 10
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_split(synthetic_split(9), tmp_path, "training")
+    answers = tmp_path / "nowhere" / "answers.csv"
+    assert main(["teach", str(taught_checkpoint(tmp_path)), "--data", str(tmp_path), "--out", str(answers)]) != 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "answers.csv" in line]
+    assert "cannot be written to: No such file or directory" in line
