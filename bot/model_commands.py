@@ -62,6 +62,7 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     export.add_argument("--data", type=Path, required=True, help="folder with the splits it is judged on for the card")
     export.add_argument("--out", type=Path, default=SHIPPED_WEIGHTS / "emotion", help="folder for the file and its card")
     export.add_argument("--made-by", default="", metavar="COMMAND", help="the command that trained it, for the card")
+    export.add_argument("--teachers", default="", metavar="TEXT", help="who taught it, with their licences, for the card")
 
     evaluate = command(commands, "evaluate", _evaluate, "judge a classifier on a mosaic of labelled faces")
     evaluate.add_argument("--pixels", type=Path, required=True, help="mosaic of 48x48 grey faces, 128 to a row (PNG)")
@@ -125,7 +126,8 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> None:
     from model.dataset import read_split
 
     training, test = (read_split(arguments.data / f"{name}.png", arguments.data / f"{name}.csv") for name in SPLITS)
-    print(export(arguments.checkpoint, arguments.out, Notes(FER_2013, LICENCE, arguments.made_by), test, training))
+    made_from = f"{FER_2013}; taught by {arguments.teachers}" if arguments.teachers else FER_2013
+    print(export(arguments.checkpoint, arguments.out, Notes(made_from, LICENCE, arguments.made_by), test, training))
 
 
 def _evaluate(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -13,7 +13,7 @@ import logging
 import secrets
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any, cast
@@ -177,225 +177,114 @@ class BoundReceiver(RTCRtpReceiver):
         return self._timestamp is not None
 
 
-class DirectReceiver(BoundReceiver):
-    """A receiver without a thread, queue and tasks of its own, which decodes on shared threads.
+class Feedback:
+    """What the senders of one receiver are told: what has arrived, what is missing, and that a keyframe is wanted.
 
-    What a stock one does that nobody here asks for is left out: statistics, contributing sources, and, behind a server
-    that forwards to many (`steering` false), the estimate of the bandwidth. A frame is decoded with its last packet, not
-    with the next one's first; after a loss that is not made up for, a keyframe is asked for and waited for.
+    `ssrc` is whose word it is; as long as it is None, nothing is said.
     """
 
-    def __init__(self, transport: RTCDtlsTransport, *, strict: bool = True, steering: bool = False) -> None:
-        super().__init__(transport, strict=strict)
-        self._track: ReceivedTrack = ReceivedTrack()  # type: ignore[assignment]  # aiortc's own hold what it decodes
-        self._estimator = _parts.RemoteBitrateEstimator() if steering else None
-        self._report_seconds = STEERING_REPORT_SECONDS if steering else REPORT_SECONDS
-        self._codecs: dict[int, RTCRtpCodecParameters] = {}
-        self._source_of_retransmission: dict[int, int] = {}
-        self._rtcp_ssrc: int | None = None
-        self._assembler = FrameAssembler(is_vp8_keyframe)
-        self._decoding: Decoding | None = None
-        self._decoder: Any = None
-        self._undecoded: list[EncodedFrame] = []
-        self._codec_name = ""
-        self._missing = _parts.NackGenerator()
+    def __init__(self, send: Callable[[AnyRtcpPacket], Awaitable[None]], report_seconds: float) -> None:
+        self.ssrc: int | None = None
+        self.keyframe_due = False
+        self._send = send
+        self._report_seconds = report_seconds
+        self._arrived = _parts.NackGenerator()
         self._asked: set[int] = set()
         self._asked_at = self._keyframe_asked_at = 0.0
-        self._feedback_to: int | None = None
-        self._keyframe_due = False
-        self._feedback_due = asyncio.Event()
+        self._to: int | None = None
+        self._due = asyncio.Event()
         self._statistics: dict[int, Any] = {}
         self._sender_reports: dict[int, tuple[int, float]] = {}
-        self._reporting: asyncio.Task[None] | None = None
 
-    def _set_rtcp_ssrc(self, ssrc: int) -> None:
-        super()._set_rtcp_ssrc(ssrc)
-        self._rtcp_ssrc = ssrc
+    @property
+    def newest(self) -> int | None:
+        """The highest sequence number that has come."""
+        newest: int | None = self._arrived.max_seq
+        return newest
 
-    async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
-        """Begin to receive; called again with each negotiation, of which the first counts."""
-        if self.bound.is_set() or self._track.readyState == "ended":  # stopped while the connection came about
-            return
-        self._remember(parameters)
-        self._codecs = {codec.payloadType: codec for codec in parameters.codecs if codec.payloadType is not None}
-        self._source_of_retransmission = {each.rtx.ssrc: each.ssrc for each in parameters.encodings if each.rtx}
-        self._decoding = Decoding(self._track.show)
-        self.transport._register_rtp_receiver(self, parameters)
-        if self._estimator is None:  # which must see every packet's extensions
-            _short_cuts(self.transport).update(dict.fromkeys(self._ssrcs - self._retransmissions, self))
-        self._reporting = asyncio.create_task(self._report())
-        self.bound.set()
+    @property
+    def missing(self) -> set[int]:
+        """The sequence numbers before it that have not."""
+        missing: set[int] = self._arrived.missing
+        return missing
 
-    async def stop(self) -> None:
-        """Receive nothing more; returns once the decoder has ended."""
-        self.shut = True
-        if self._reporting is not None and self._decoding is not None:
-            self.transport._unregister_rtp_receiver(self)
-            short_cuts = _short_cuts(self.transport)
-            for ssrc in [ssrc for ssrc, receiver in short_cuts.items() if receiver is self]:
-                del short_cuts[ssrc]
-            self._reporting.cancel()
-            await asyncio.wait([self._reporting])
-            await self._decoding.close()
-            self._undecoded = []
-        self._track.stop()
+    @property
+    def senders(self) -> set[int]:
+        """The SSRCs that a sender's report has come of."""
+        return set(self._sender_reports)
 
-    def _handle_disconnect(self) -> None:
-        self._track.stop()
-
-    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
-        if isinstance(packet, RtcpSrPacket) and packet.ssrc in self._heard:
-            # the middle of its NTP time is what a report names it by (RFC 3550, section 6.4.1)
-            self._sender_reports[packet.ssrc] = (packet.sender_info.ntp_timestamp >> 16) & 0xFFFFFFFF, time.monotonic()
-        elif isinstance(packet, RtcpByePacket):
-            self._track.stop()
-
-    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
-        if not self._is_welcome(packet):
-            return
-        if self._estimator is not None:
-            await self._estimate(packet, arrival_time_ms)
-        codec = self._codecs.get(packet.payload_type)
-        if codec is None or self._decoding is None:
-            return
-        self._count(packet, codec.clockRate)
-        if _parts.is_rtx(codec):
-            original = self._retransmitted(packet, codec)
-            if original is None:
-                return
-            packet, codec = original
-        self._take(packet, codec)
-
-    def take(self, data: bytes) -> None:
-        """Take a packet of the source, decrypted, on the shortest way there is."""
-        try:
-            packet = parse_rtp(data)
-        except ValueError:
-            return
-        codec = self._codecs.get(packet.payload_type)
-        if codec is None or self.shut or not self._has_place(packet.ssrc):
-            return
-        self._count(packet, codec.clockRate)
-        self._take(packet, codec)
-
-    def _misses(self, packet: RtpPacket | RtpHeader) -> bool:
-        """Note that a packet came; returns whether some before it did not. A source that jumps begins anew, and misses none."""
-        newest = self._missing.max_seq
-        if newest is not None and MOST_WAITING <= (packet.sequence_number - newest) % 0x10000 <= 0x10000 - MOST_WAITING:
-            self._missing = _parts.NackGenerator()  # the former one would count its way there, one by one
-        return bool(self._missing.add(packet))
-
-    def _count(self, packet: RtpPacket | RtpHeader, clock_rate: int) -> None:
+    def count(self, packet: RtpPacket | RtpHeader, clock_rate: int) -> None:
+        """Take a packet into what is reported of its source."""
         statistics = self._statistics.get(packet.ssrc)
         if statistics is None:
             statistics = self._statistics[packet.ssrc] = _parts.StreamStatistics(clock_rate)
         statistics.add(packet)
 
-    def _retransmitted(self, packet: RtpPacket, codec: RTCRtpCodecParameters) -> tuple[RtpPacket, RTCRtpCodecParameters] | None:
-        """The packet that was sent again in this one, and its codec (RFC 4588); None if it is none of ours."""
-        payload_type = codec.parameters.get("apt")
-        ssrc = self._source_of_retransmission.get(packet.ssrc)
-        if ssrc is None or len(packet.payload) < 2 or payload_type not in self._codecs:
-            return None
-        return _parts.unwrap_rtx(packet, payload_type=payload_type, ssrc=ssrc), self._codecs[payload_type]
+    def note(self, packet: RtpPacket | RtpHeader) -> None:
+        """Note that a packet of the stream itself came; those before it that did not are asked for.
 
-    def _take(self, packet: RtpPacket | RtpHeader, codec: RTCRtpCodecParameters) -> None:
-        """Take a packet of the source's own stream: assemble, decode, and note what is to be asked for."""
-        if codec.name not in KEYFRAMES:  # a retransmission in the place of what it would be of
-            return
-        if self._misses(packet):
-            self._feedback_to = packet.ssrc
-            self._feedback_due.set()
-        try:
-            begins, data = _depayloaded(codec, packet.payload) if packet.payload else (False, b"")
-        except ValueError:  # not what the codec's packets look like: a hole in the frame
-            return
-        assert self._decoding is not None
-        if data and codec.name != self._codec_name:
-            self._switch_to(codec)
-        if self._decoding.failed or self._decoding.behind:
-            self._decoding.failed = False
-            self._assembler.lose()
-            self._undecoded = []
-        lost = self._assembler.lost
-        piece = Piece(packet.sequence_number, packet.timestamp, begins, bool(packet.marker), data)
-        for frame in self._assembler.add(piece, time.monotonic()):
-            self._decode(frame, codec)
-        if self._assembler.broken and self._assembler.lost > lost:
-            self._feedback_to, self._keyframe_due = packet.ssrc, True
-            self._feedback_due.set()
+        A source that jumps begins anew, and misses none.
+        """
+        if self.newest is not None and MOST_WAITING <= (packet.sequence_number - self.newest) % 0x10000 <= 0x10000 - MOST_WAITING:
+            self._arrived = _parts.NackGenerator()  # the former one would count its way there, one by one
+        if self._arrived.add(packet):
+            self._to = packet.ssrc
+            self._due.set()
 
-    def _switch_to(self, codec: RTCRtpCodecParameters) -> None:
-        """Begin anew with a codec; before its keyframe, which the former one's rule would not know, nothing is decoded."""
-        self._decoder, self._codec_name, self._undecoded = None, codec.name, []
-        self._assembler.use(KEYFRAMES[codec.name])
+    def want_keyframe(self, ssrc: int) -> None:
+        """Ask a source for a keyframe."""
+        self._to, self.keyframe_due = ssrc, True
+        self._due.set()
 
-    def _decode(self, frame: EncodedFrame, codec: RTCRtpCodecParameters) -> None:
-        assert self._decoding is not None
-        if self._decoder is None:
-            self._decoder = _decoder(codec)
-        self._undecoded.append(frame)
-        wanted_ms = self._track.arrived()
-        # together, when a picture is wanted: a decoder that goes on with its source finds its memory still at hand
-        if wanted_ms is not None or len(self._undecoded) >= MOST_AT_ONCE:
-            self._decoding.submit(partial(_decoded, self._decoder, self._undecoded), wanted_ms)
-            self._undecoded = []
+    def hear(self, packet: RtcpSrPacket) -> None:
+        """Take a sender's report, which the next one to it refers to."""
+        # the middle of its NTP time is what a report names it by (RFC 3550, section 6.4.1)
+        self._sender_reports[packet.ssrc] = (packet.sender_info.ntp_timestamp >> 16) & 0xFFFFFFFF, time.monotonic()
 
-    async def _estimate(self, packet: RtpPacket, arrival_time_ms: int) -> None:
-        """Tell the sender what the path bears (draft-alvestrand-rmcat-remb), which nobody else between us does."""
-        if self._estimator is None or packet.extensions.abs_send_time is None or self._rtcp_ssrc is None:
-            return
-        estimate = self._estimator.add(
-            abs_send_time=packet.extensions.abs_send_time,
-            arrival_time_ms=arrival_time_ms,
-            payload_size=len(packet.payload) + packet.padding_size,
-            ssrc=packet.ssrc,
-        )
-        if estimate is not None:
-            fci = _rtp.pack_remb_fci(*estimate)
-            await self._send_rtcp(_rtp.RtcpPsfbPacket(fmt=_rtp.RTCP_PSFB_APP, ssrc=self._rtcp_ssrc, media_ssrc=0, fci=fci))
-
-    async def _report(self) -> None:
-        """Tell the sender what has arrived and what is missing, forever."""
+    async def give(self) -> None:
+        """Tell the senders what has arrived and what is missing, forever."""
         loop = asyncio.get_running_loop()
         report_at = loop.time() + self._until_a_report()
         while True:
             try:
                 async with asyncio.timeout_at(report_at):
-                    await self._feedback_due.wait()
+                    await self._due.wait()
             except TimeoutError:
                 report_at = loop.time() + self._until_a_report()
-                if self._statistics and self._rtcp_ssrc is not None:
-                    reports = [self._reception(ssrc, each) for ssrc, each in self._statistics.items()]
-                    await self._send_rtcp(_rtp.RtcpRrPacket(ssrc=self._rtcp_ssrc, reports=reports))
+                if self._statistics and self.ssrc is not None:
+                    await self._send(_rtp.RtcpRrPacket(ssrc=self.ssrc, reports=self.reports()))
             else:
-                self._feedback_due.clear()
-                await self._give_feedback(time.monotonic())
+                self._due.clear()
+                await self._ask(time.monotonic())
+
+    def reports(self) -> list[Any]:
+        """What has arrived of each source (RFC 3550, section 6.4.2)."""
+        return [self._reception(ssrc, each) for ssrc, each in self._statistics.items()]
 
     def _until_a_report(self) -> float:
         # at intervals that differ, so that not everybody reports at once (RFC 3550, section 6.2)
         return self._report_seconds * _chance.uniform(0.5, 1.5)
 
-    async def _give_feedback(self, now_seconds: float) -> None:
+    async def _ask(self, now_seconds: float) -> None:
         """Ask for lost packets (RFC 4585, section 6.2.1) and for a keyframe (section 6.3.1)."""
-        if self._rtcp_ssrc is None:
+        if self.ssrc is None:
             return
-        ssrcs = {"ssrc": self._rtcp_ssrc, "media_ssrc": self._feedback_to}
+        ssrcs = {"ssrc": self.ssrc, "media_ssrc": self._to}
         if lost := self._lost(now_seconds):
             request = _rtp.RtcpRtpfbPacket(fmt=_rtp.RTCP_RTPFB_NACK, **ssrcs)
             request.lost = lost
-            await self._send_rtcp(request)
-        if self._keyframe_due and (not self._keyframe_asked_at or now_seconds - self._keyframe_asked_at >= PLI_SECONDS):
+            await self._send(request)
+        if self.keyframe_due and (not self._keyframe_asked_at or now_seconds - self._keyframe_asked_at >= PLI_SECONDS):
             self._keyframe_asked_at = now_seconds
-            await self._send_rtcp(_rtp.RtcpPsfbPacket(fmt=_rtp.RTCP_PSFB_PLI, **ssrcs))
-        self._keyframe_due = False
+            await self._send(_rtp.RtcpPsfbPacket(fmt=_rtp.RTCP_PSFB_PLI, **ssrcs))
+        self.keyframe_due = False
 
     def _lost(self, now_seconds: float) -> list[int]:
         """The packets to ask for: those newly missing, and now and then all that are.
 
         Of very many none: what did not get through would not get through twice, and a keyframe makes up for all.
         """
-        missing: set[int] = self._missing.missing
+        missing = self.missing
         if len(missing) > MOST_MISSING:
             missing.clear()
         all_of_them = now_seconds - self._asked_at >= ASK_AGAIN_SECONDS
@@ -418,6 +307,160 @@ class DirectReceiver(BoundReceiver):
             lsr=report,
             dlsr=delay,
         )
+
+
+class DirectReceiver(BoundReceiver):
+    """A receiver without a thread, queue and tasks of its own, which decodes on shared threads.
+
+    What a stock one does that nobody here asks for is left out: statistics, contributing sources, and, behind a server
+    that forwards to many (`steering` false), the estimate of the bandwidth. A frame is decoded with its last packet, not
+    with the next one's first; after a loss that is not made up for, a keyframe is asked for and waited for.
+    """
+
+    def __init__(self, transport: RTCDtlsTransport, *, strict: bool = True, steering: bool = False) -> None:
+        super().__init__(transport, strict=strict)
+        self._track: ReceivedTrack = ReceivedTrack()  # type: ignore[assignment]  # aiortc's own hold what it decodes
+        self._estimator = _parts.RemoteBitrateEstimator() if steering else None
+        self.feedback = Feedback(lambda packet: self._send_rtcp(packet), STEERING_REPORT_SECONDS if steering else REPORT_SECONDS)
+        self._codecs: dict[int, RTCRtpCodecParameters] = {}
+        self._source_of_retransmission: dict[int, int] = {}
+        self._assembler = FrameAssembler(is_vp8_keyframe)
+        self._decoding: Decoding | None = None
+        self._decoder: Any = None
+        self._undecoded: list[EncodedFrame] = []
+        self._codec_name = ""
+        self._reporting: asyncio.Task[None] | None = None
+
+    def _set_rtcp_ssrc(self, ssrc: int) -> None:
+        super()._set_rtcp_ssrc(ssrc)
+        self.feedback.ssrc = ssrc
+
+    async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
+        """Begin to receive; called again with each negotiation, of which the first counts."""
+        if self.bound.is_set() or self._track.readyState == "ended":  # stopped while the connection came about
+            return
+        self._remember(parameters)
+        self._codecs = {codec.payloadType: codec for codec in parameters.codecs if codec.payloadType is not None}
+        self._source_of_retransmission = {each.rtx.ssrc: each.ssrc for each in parameters.encodings if each.rtx}
+        self._decoding = Decoding(self._track.show)
+        self.transport._register_rtp_receiver(self, parameters)
+        if self._estimator is None:  # which must see every packet's extensions
+            _short_cuts(self.transport).update(dict.fromkeys(self._ssrcs - self._retransmissions, self))
+        self._reporting = asyncio.create_task(self.feedback.give())
+        self.bound.set()
+
+    async def stop(self) -> None:
+        """Receive nothing more; returns once the decoder has ended."""
+        self.shut = True
+        if self._reporting is not None and self._decoding is not None:
+            self.transport._unregister_rtp_receiver(self)
+            short_cuts = _short_cuts(self.transport)
+            for ssrc in [ssrc for ssrc, receiver in short_cuts.items() if receiver is self]:
+                del short_cuts[ssrc]
+            self._reporting.cancel()
+            await asyncio.wait([self._reporting])
+            await self._decoding.close()
+            self._undecoded = []
+        self._track.stop()
+
+    def _handle_disconnect(self) -> None:
+        self._track.stop()
+
+    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpSrPacket) and packet.ssrc in self._heard:
+            self.feedback.hear(packet)
+        elif isinstance(packet, RtcpByePacket):
+            self._track.stop()
+
+    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        if not self._is_welcome(packet):
+            return
+        if self._estimator is not None:
+            await self._estimate(packet, arrival_time_ms)
+        codec = self._codecs.get(packet.payload_type)
+        if codec is None or self._decoding is None:
+            return
+        self.feedback.count(packet, codec.clockRate)
+        if _parts.is_rtx(codec):
+            original = self._retransmitted(packet, codec)
+            if original is None:
+                return
+            packet, codec = original
+        self._take(packet, codec)
+
+    def take(self, data: bytes) -> None:
+        """Take a packet of the source, decrypted, on the shortest way there is."""
+        try:
+            packet = parse_rtp(data)
+        except ValueError:
+            return
+        codec = self._codecs.get(packet.payload_type)
+        if codec is None or self.shut or not self._has_place(packet.ssrc):
+            return
+        self.feedback.count(packet, codec.clockRate)
+        self._take(packet, codec)
+
+    def _retransmitted(self, packet: RtpPacket, codec: RTCRtpCodecParameters) -> tuple[RtpPacket, RTCRtpCodecParameters] | None:
+        """The packet that was sent again in this one, and its codec (RFC 4588); None if it is none of ours."""
+        payload_type = codec.parameters.get("apt")
+        ssrc = self._source_of_retransmission.get(packet.ssrc)
+        if ssrc is None or len(packet.payload) < 2 or payload_type not in self._codecs:
+            return None
+        return _parts.unwrap_rtx(packet, payload_type=payload_type, ssrc=ssrc), self._codecs[payload_type]
+
+    def _take(self, packet: RtpPacket | RtpHeader, codec: RTCRtpCodecParameters) -> None:
+        """Take a packet of the source's own stream: assemble, decode, and note what is to be asked for."""
+        if codec.name not in KEYFRAMES:  # a retransmission in the place of what it would be of
+            return
+        self.feedback.note(packet)
+        try:
+            begins, data = _depayloaded(codec, packet.payload) if packet.payload else (False, b"")
+        except ValueError:  # not what the codec's packets look like: a hole in the frame
+            return
+        assert self._decoding is not None
+        if data and codec.name != self._codec_name:
+            self._switch_to(codec)
+        if self._decoding.failed or self._decoding.behind:
+            self._decoding.failed = False
+            self._assembler.lose()
+            self._undecoded = []
+        lost = self._assembler.lost
+        piece = Piece(packet.sequence_number, packet.timestamp, begins, bool(packet.marker), data)
+        for frame in self._assembler.add(piece, time.monotonic()):
+            self._decode(frame, codec)
+        if self._assembler.broken and self._assembler.lost > lost:
+            self.feedback.want_keyframe(packet.ssrc)
+
+    def _switch_to(self, codec: RTCRtpCodecParameters) -> None:
+        """Begin anew with a codec; before its keyframe, which the former one's rule would not know, nothing is decoded."""
+        self._decoder, self._codec_name, self._undecoded = None, codec.name, []
+        self._assembler.use(KEYFRAMES[codec.name])
+
+    def _decode(self, frame: EncodedFrame, codec: RTCRtpCodecParameters) -> None:
+        assert self._decoding is not None
+        if self._decoder is None:
+            self._decoder = _decoder(codec)
+        self._undecoded.append(frame)
+        wanted_ms = self._track.arrived()
+        # together, when a picture is wanted: a decoder that goes on with its source finds its memory still at hand
+        if wanted_ms is not None or len(self._undecoded) >= MOST_AT_ONCE:
+            self._decoding.submit(partial(_decoded, self._decoder, self._undecoded), wanted_ms)
+            self._undecoded = []
+
+    async def _estimate(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        """Tell the sender what the path bears (draft-alvestrand-rmcat-remb), which nobody else between us does."""
+        ssrc = self.feedback.ssrc
+        if self._estimator is None or packet.extensions.abs_send_time is None or ssrc is None:
+            return
+        estimate = self._estimator.add(
+            abs_send_time=packet.extensions.abs_send_time,
+            arrival_time_ms=arrival_time_ms,
+            payload_size=len(packet.payload) + packet.padding_size,
+            ssrc=packet.ssrc,
+        )
+        if estimate is not None:
+            fci = _rtp.pack_remb_fci(*estimate)
+            await self._send_rtcp(_rtp.RtcpPsfbPacket(fmt=_rtp.RTCP_PSFB_APP, ssrc=ssrc, media_ssrc=0, fci=fci))
 
 
 # a receiver knows its transport: held here, the two would hold each other for ever

@@ -313,7 +313,7 @@ async def test_a_frame_of_h264_before_its_first_keyframe_is_not_decoded() -> Non
     packets = encoded_packets(h264, 4)
     async with direct() as receiver:
         take_all(receiver, [packet for packet in packets if packet.timestamp])
-        assert receiver._decoder is None and receiver._keyframe_due
+        assert receiver._decoder is None and receiver.feedback.keyframe_due
 
 
 async def test_a_retransmission_with_the_number_of_the_source_itself_is_left_out(clip: Clip) -> None:
@@ -342,10 +342,10 @@ async def test_a_source_that_jumps_misses_nothing_and_costs_nothing(clip: Clip) 
     async with direct() as receiver:
         for first in (100, 30_000, 60_000, 20_000):
             take_all(receiver, renumbered(packets, first))
-            assert receiver._missing.missing == set()
-            assert receiver._missing.max_seq == first + len(packets) - 1
+            assert receiver.feedback.missing == set()
+            assert receiver.feedback.newest == first + len(packets) - 1
         take_all(receiver, renumbered(packets, first + len(packets) + 3))
-        assert len(receiver._missing.missing) == 3
+        assert len(receiver.feedback.missing) == 3
 
 
 async def test_of_a_source_whose_times_leap_a_report_can_be_written() -> None:
@@ -353,6 +353,5 @@ async def test_of_a_source_whose_times_leap_a_report_can_be_written() -> None:
     async with direct() as receiver:
         for number in range(500):
             receiver.take(source.packet(0xFFFFFFFF * (number % 2), b"\x10\x01").serialize())
-        receiver._statistics[SSRC]._jitter_q4 = 1 << 40
-        reports = [receiver._reception(SSRC, receiver._statistics[SSRC])]
-        assert bytes(RtcpRrPacket(ssrc=1, reports=reports))
+        receiver.feedback._statistics[SSRC]._jitter_q4 = 1 << 40
+        assert bytes(RtcpRrPacket(ssrc=1, reports=receiver.feedback.reports()))

@@ -149,9 +149,9 @@ async def test_reports_still_come_through() -> None:
     async with connected() as pair:
         assert isinstance(pair.receiver, DirectReceiver)
         async with asyncio.timeout(10):
-            while not pair.receiver._sender_reports:
+            while not pair.receiver.feedback.senders:
                 await asyncio.sleep(0.05)
-        assert set(pair.receiver._sender_reports) == set(pair.short_cuts())
+        assert pair.receiver.feedback.senders == set(pair.short_cuts())
 
 
 async def closed(peer: RTCPeerConnection) -> None:

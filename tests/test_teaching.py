@@ -38,9 +38,7 @@ def stranger() -> keras.Model:
     deep = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="deep")(first)
     large = layers.MaxPooling2D(3, strides=2, padding="same")(deep)
     short = layers.Conv2D(8, 1, strides=2, padding="same", name="short")(first)
-    last = layers.Conv2D(7, 3, padding="same", name="last")(
-        layers.ReLU()(layers.Add()([large, short]))
-    )
+    last = layers.Conv2D(7, 3, padding="same", name="last")(layers.ReLU()(layers.Add()([large, short])))
     network = keras.Model(pictures, layers.Softmax()(layers.GlobalAveragePooling2D()(last)))
     random = np.random.default_rng(2013)
     network.set_weights([random.normal(0, 0.3, weight.shape) for weight in network.get_weights()])
