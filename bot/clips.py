@@ -13,6 +13,7 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from bot.errors import SettingsWrong
+from bot.vp8_encoder import vp8_encoder
 from model.faces import Image
 
 FRAMES_PER_SECOND = 10
@@ -64,19 +65,8 @@ def encode(pictures: Iterator[Image]) -> Clip:
 
 
 def _encoder(width: int, height: int) -> VideoCodecContext:
-    context = av.CodecContext.create("libvpx", "w")
-    assert isinstance(context, VideoCodecContext)
-    context.width, context.height = width, height
-    context.pix_fmt = "yuv420p"
-    context.time_base = Fraction(1, FRAMES_PER_SECOND)
-    context.framerate = Fraction(FRAMES_PER_SECOND)
-    context.bit_rate = 250_000
-    # libvpx's threads wait for each other by spinning: on two busy cores, two of them took ten times as long as one
-    context.thread_count = 1
     # a late or lossy receiver can start again within a second, since a recording cannot answer its requests
-    context.gop_size = FRAMES_PER_SECOND
-    context.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0"}
-    return context
+    return vp8_encoder((width, height), Fraction(FRAMES_PER_SECOND), 250_000, keyframe_every=FRAMES_PER_SECOND)
 
 
 def portrait_clip(variant: int) -> Clip:

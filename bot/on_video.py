@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
+from bot.vp8_encoder import vp8_encoder
 from model.crop import square
 from model.dataset import Split, resized
 from model.evaluate import Candidate
@@ -128,16 +129,7 @@ class _Sent:
 
 
 def _encoder() -> VideoCodecContext:
-    """libvpx as a browser runs it in a call: at once, at a constant rate, with a keyframe only at the beginning."""
-    context = av.CodecContext.create("libvpx", "w")
-    assert isinstance(context, VideoCodecContext)
-    context.width, context.height = PICTURE
-    context.pix_fmt = "yuv420p"
-    context.time_base = 1 / FRAMES_PER_SECOND
-    context.framerate = FRAMES_PER_SECOND
-    context.bit_rate = BITS_PER_SECOND
-    context.thread_count = 1
-    context.gop_size = 1_000_000
-    context.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0"}
-    context.options |= dict.fromkeys(("minrate", "maxrate", "bufsize"), str(BITS_PER_SECOND))
-    return context
+    """One of a constant rate, with a keyframe only at the beginning."""
+    encoder = vp8_encoder(PICTURE, FRAMES_PER_SECOND, BITS_PER_SECOND, keyframe_every=1_000_000)
+    encoder.options |= dict.fromkeys(("minrate", "maxrate", "bufsize"), str(BITS_PER_SECOND))
+    return encoder

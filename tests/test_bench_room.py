@@ -15,7 +15,7 @@ from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import RtpPacket, unwrap_rtx
 from av import VideoFrame
 
-from bot.bench.ivf import EncodedFrame, read_ivf, write_ivf
+from bot.bench.ivf import RecordedFrame, read_ivf, write_ivf
 from bot.bench.packets import LAYERS, STREAMS, Layer, Recording, RtpStream, recorded
 from bot.bench.processes import account
 from bot.bench.replayed_room import ROOM, replayed_room
@@ -136,7 +136,7 @@ def test_recordings_begin_with_their_only_keyframe_and_have_the_promised_rates()
 
 
 def test_an_ivf_file_is_read_as_it_was_written(tmp_path: Path) -> None:
-    frames = (EncodedFrame(0, b"\x00\x00\x00\x9d\x01\x2a\x40\x01\xb4\x00rest"), EncodedFrame(3000, b"\x01next"))
+    frames = (RecordedFrame(0, b"\x00\x00\x00\x9d\x01\x2a\x40\x01\xb4\x00rest"), RecordedFrame(3000, b"\x01next"))
     write_ivf(tmp_path / "file.ivf", frames)
     assert read_ivf(tmp_path / "file.ivf") == frames
     assert frames[0].size == (320, 180)

@@ -16,7 +16,7 @@ _FRAME = struct.Struct("<IQ")
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedFrame:
+class RecordedFrame:
     """One VP8 frame; its time is in ticks of the video clock, from the first one on."""
 
     timestamp: int
@@ -34,22 +34,22 @@ class EncodedFrame:
         return width & 0x3FFF, height & 0x3FFF
 
 
-def write_ivf(path: Path, frames: Sequence[EncodedFrame]) -> None:
+def write_ivf(path: Path, frames: Sequence[RecordedFrame]) -> None:
     """Write frames, of which the first is a keyframe."""
     width, height = frames[0].size
     header = _HEADER.pack(b"DKIF", 0, _HEADER.size, b"VP80", width, height, VIDEO_CLOCK_HZ, 1, len(frames), 0)
     path.write_bytes(header + b"".join(_FRAME.pack(len(each.data), each.timestamp) + each.data for each in frames))
 
 
-def read_ivf(path: Path) -> tuple[EncodedFrame, ...]:
+def read_ivf(path: Path) -> tuple[RecordedFrame, ...]:
     """The frames of a file that `write_ivf` wrote."""
     return tuple(_frames(path.read_bytes()))
 
 
-def _frames(content: bytes) -> Iterator[EncodedFrame]:
+def _frames(content: bytes) -> Iterator[RecordedFrame]:
     place = _HEADER.size
     while place < len(content):
         length, timestamp = _FRAME.unpack_from(content, place)
         place += _FRAME.size
-        yield EncodedFrame(timestamp, content[place : place + length])
+        yield RecordedFrame(timestamp, content[place : place + length])
         place += length

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, Self
 
-from bot.bench.ivf import VIDEO_CLOCK_HZ, EncodedFrame, read_ivf
+from bot.bench.ivf import VIDEO_CLOCK_HZ, RecordedFrame, read_ivf
 
 Layer = Literal["simulcast", "single"]
 LAYERS: tuple[Layer, ...] = ("simulcast", "single")
@@ -39,7 +39,7 @@ class Recording:
     ticks: int
 
     @classmethod
-    def of(cls, layer: Layer, frames: tuple[EncodedFrame, ...]) -> Self:
+    def of(cls, layer: Layer, frames: tuple[RecordedFrame, ...]) -> Self:
         """Cut the frames of a layer."""
         last = frames[-1].timestamp
         pieces = tuple(_evenly_cut(each.data) for each in frames)

@@ -24,7 +24,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.codecs.vpx import VpxPayloadDescriptor
 from aiortc.rtp import RtpPacket
 
-from bot.bench.ivf import VIDEO_CLOCK_HZ, EncodedFrame, write_ivf
+from bot.bench.ivf import VIDEO_CLOCK_HZ, RecordedFrame, write_ivf
 from bot.clips import PORTRAIT
 from model.faces import Image
 from tests.janus_client import janus_client
@@ -102,22 +102,22 @@ class Recorder:
         self._highest = (self._cycles + highest + step) if self._highest is None else self._highest + step
         return self._highest
 
-    def frames(self, size: tuple[int, int], seconds: float) -> list[EncodedFrame]:
+    def frames(self, size: tuple[int, int], seconds: float) -> list[RecordedFrame]:
         """The frames from the first keyframe of that size on; raises ValueError if one of them has a gap."""
         numbers = sorted(self.packets)
         whole = list(_frames(self.packets[number] for number in numbers))
         start = next(place for place, frame in enumerate(whole) if frame.is_keyframe and frame.size == size)
         origin = whole[start].timestamp
-        moved = [EncodedFrame((each.timestamp - origin) % 2**32, each.data) for each in whole[start:]]
+        moved = [RecordedFrame((each.timestamp - origin) % 2**32, each.data) for each in whole[start:]]
         kept = [each for each in moved if each.timestamp < seconds * VIDEO_CLOCK_HZ]
         if numbers != list(range(numbers[0], numbers[-1] + 1)):
             raise ValueError("packets are missing")
         return kept
 
 
-def _frames(packets: Iterator[RtpPacket]) -> Iterator[EncodedFrame]:
+def _frames(packets: Iterator[RtpPacket]) -> Iterator[RecordedFrame]:
     for timestamp, group in itertools.groupby(packets, key=lambda packet: packet.timestamp):
-        yield EncodedFrame(timestamp, b"".join(VpxPayloadDescriptor.parse(each.payload)[1] for each in group))
+        yield RecordedFrame(timestamp, b"".join(VpxPayloadDescriptor.parse(each.payload)[1] for each in group))
 
 
 async def record(server: JanusServer, feed: int, stream: Stream, recorder: Recorder) -> str:
@@ -156,7 +156,7 @@ async def record_all(folder: Path, streams: tuple[Stream, ...]) -> None:
             _tell(_described(stream, frames, recorder, offer))
 
 
-def _described(stream: Stream, frames: list[EncodedFrame], recorder: Recorder, offer: str) -> str:
+def _described(stream: Stream, frames: list[RecordedFrame], recorder: Recorder, offer: str) -> str:
     """What was recorded, for whoever judges whether it is what a class sends."""
     sizes: dict[tuple[int, int], int] = defaultdict(int)
     for frame in frames:
