@@ -301,7 +301,8 @@ class Feedback:
             ssrc=ssrc,
             fraction_lost=statistics.fraction_lost,
             packets_lost=statistics.packets_lost,
-            highest_sequence=statistics.max_seq,
+            # with how often the numbers began anew in its upper half
+            highest_sequence=(statistics.cycles + statistics.max_seq) & 0xFFFFFFFF,
             # a source that leaps between timestamps has more of it than a report can say
             jitter=min(statistics.jitter, 0xFFFFFFFF),
             lsr=report,

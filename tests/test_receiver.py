@@ -348,6 +348,15 @@ async def test_a_source_that_jumps_misses_nothing_and_costs_nothing(clip: Clip) 
         assert len(receiver.feedback.missing) == 3
 
 
+async def test_a_report_tells_how_often_the_sequence_numbers_began_anew(clip: Clip) -> None:
+    packets = list(Sent(SSRC).frames(clip, padding=False))
+    async with direct() as receiver:
+        for first in (0xFFFF - 1, len(packets) - 2, 0x7000, 0xE000, 0x10000 - len(packets) // 2):
+            take_all(receiver, renumbered(packets, first))
+        (report,) = receiver.feedback.reports()
+        assert report.highest_sequence == 2 * 0x10000 + len(packets) - len(packets) // 2 - 1
+
+
 async def test_of_a_source_whose_times_leap_a_report_can_be_written() -> None:
     source = Sent(SSRC)
     async with direct() as receiver:
