@@ -12,8 +12,24 @@ def at_least_one(text: str) -> int:
 
 
 def positive(text: str) -> float:
-    """A finite number of seconds above 0; raises ArgumentTypeError for any other."""
+    """A finite number above 0; raises ArgumentTypeError for any other."""
     number = float(text)
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def not_negative(text: str) -> float:
+    """A finite number from 0 on; raises ArgumentTypeError for any other."""
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 on")
+    return number
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1; raises ArgumentTypeError for any other."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
     return number

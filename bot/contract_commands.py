@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bot.arguments import positive
 from bot.errors import NothingHappened, SettingsWrong
 from bot.settings import Settings
 from pipeline.keys import Keys
@@ -29,7 +30,7 @@ def _add_validate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--room", metavar="ROOM", help="instead of a file: what the room's stream in Redis holds")
     parser.add_argument("--follow", action="store_true", help="with --room: go on with what comes")
-    parser.add_argument("--seconds", type=_seconds, metavar="S", help="with --follow: end after S seconds")
+    parser.add_argument("--seconds", type=positive, metavar="S", help="with --follow: end after S seconds")
     parser.add_argument("--allow-gaps", action="store_true", help="take gaps in the sequence for erased events")
     parser.add_argument("--json", action="store_true", help="the findings as one JSON object")
 
@@ -37,7 +38,7 @@ def _add_validate(parser: argparse.ArgumentParser) -> None:
 def _add_record(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("room", metavar="ROOM")
     parser.add_argument("--out", type=Path, metavar="FILE", help="FILE.jsonl or FILE.jsonl.gz; standard output if not given")
-    parser.add_argument("--seconds", type=_seconds, metavar="S", help="end after S seconds")
+    parser.add_argument("--seconds", type=positive, metavar="S", help="end after S seconds")
     parser.add_argument("--from-start", action="store_true", help="begin with the oldest event that Redis holds")
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
 
@@ -143,13 +144,6 @@ def _say(line: str) -> None:
     from bot.cli import say
 
     say(line)
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
-    return number
 
 
 def _speed(text: str) -> float:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bot.arguments import at_least_one, not_negative, positive, share
 from bot.errors import SettingsWrong, Trouble
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
@@ -17,17 +18,17 @@ from model.disk import disk_told
 FER_2013 = "FER-2013 (Goodfellow et al. 2013), Training split, labels softened by the FER+ votes (Barsoum et al. 2016)"
 SPLITS = ("training", "public-test")
 LICENCE = "For research and education, as FER-2013 itself."
-CHOICES = {
-    "epochs": int,
-    "batch_size": int,
-    "size": int,
-    "learning_rate": float,
-    "weight_decay": float,
-    "jitter": float,
-    "mixup": float,
-    "averaging": float,
-    "crowd": float,
-    "trust": float,
+CHOICES: dict[str, Callable[[str], float]] = {
+    "epochs": at_least_one,
+    "batch_size": at_least_one,
+    "size": at_least_one,
+    "learning_rate": positive,
+    "weight_decay": not_negative,
+    "jitter": share,
+    "mixup": not_negative,
+    "averaging": share,
+    "crowd": share,
+    "trust": share,
     "seed": int,
 }
 """What of a training can be set on the command line."""
@@ -74,7 +75,7 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     evaluate.add_argument("--groups", metavar="COLUMN", help="column that names a group of people for each face, to compare them")
     evaluate.add_argument("--groups-file", type=Path, metavar="CSV", help="where that column stands, if not in the labels' file")
     evaluate.add_argument("--robustness", action="store_true", help="with other crops, and in a poor video, too (minutes)")
-    evaluate.add_argument("--faces", type=_at_least_one, metavar="N", help="with --robustness: on N of the faces only")
+    evaluate.add_argument("--faces", type=at_least_one, metavar="N", help="with --robustness: on N of the faces only")
     evaluate.add_argument(
         "--plots", type=Path, metavar="FOLDER", help="draw confusion, calibration and risk-coverage there (PNG)"
     )
@@ -101,6 +102,8 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
     given = {name: getattr(arguments, name) for name in ("network", *CHOICES)}
     # every command has the flag of the setting; here it names what a backbone starts from, such as `imagenet`
     given["weights"] = arguments.setting_weights
+    if arguments.trust is not None and not arguments.taught_by:
+        raise SettingsWrong("--trust needs --taught-by, whom to trust")
     given["taught_by"] = tuple(arguments.taught_by)
     what = Training(**{name: value for name, value in given.items() if value is not None})
     print(train(what, arguments.data, arguments.out, arguments.start_from))
@@ -112,6 +115,8 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
     from model.teachers import seen_by, write_scores
 
     faces = read_training(arguments.data).pixels
+    if not arguments.out.parent.is_dir():  # minutes later, the answers would be lost
+        raise Trouble(f"{arguments.out} cannot be written to: {arguments.out.parent} is no folder")
     with needing_keras():
         scores = seen_by(arguments.teacher, faces)
     with disk_told(arguments.out):
@@ -122,10 +127,13 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:
     quiet_tensorflow()
     with needing_keras():
+        from model.calibrate import had_teachers
         from model.export import Notes, export
     from model.dataset import read_split
 
     training, test = (read_split(arguments.data / f"{name}.png", arguments.data / f"{name}.csv") for name in SPLITS)
+    if had_teachers(arguments.checkpoint) and not arguments.teachers:
+        raise SettingsWrong(f"--teachers is needed: {arguments.checkpoint} learnt from other networks, and its card names them")
     made_from = f"{FER_2013}; taught by {arguments.teachers}" if arguments.teachers else FER_2013
     print(export(arguments.checkpoint, arguments.out, Notes(made_from, LICENCE, arguments.made_by), test, training))
 
@@ -162,13 +170,6 @@ def _model_card(arguments: argparse.Namespace, settings: Settings) -> None:
     weights = arguments.model or settings.weights
     write_model_card(weights, arguments.data, arguments.out, arguments.figures and read_figures(arguments.figures))
     print(arguments.out)
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
 
 
 def quiet_tensorflow() -> None:

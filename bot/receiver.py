@@ -94,7 +94,9 @@ MOST_AT_ONCE = 16
 """Frames of a source that are decoded together: half a second of a fast camera."""
 
 MOST_PIXELS = 4096 * 2304
-"""Of one picture: a few bytes of a keyframe claim up to 16383x16383, of which one alone would take 400 MB."""
+"""Of one picture: a few bytes of a keyframe claim up to 16383x16383, of which one alone would take 400 MB.
+
+It holds for direct receivers; aiortc's own way knows no such bound."""
 
 LARGEST_BYTES = 1500
 """Of one datagram; pylibsrtp takes no larger one, and what aiortc does not expect ends its connection."""
@@ -208,11 +210,6 @@ class Feedback:
         missing: set[int] = self._arrived.missing
         return missing
 
-    @property
-    def senders(self) -> set[int]:
-        """The SSRCs that a sender's report has come of."""
-        return set(self._sender_reports)
-
     def count(self, packet: RtpPacket | RtpHeader, clock_rate: int) -> None:
         """Take a packet into what is reported of its source."""
         statistics = self._statistics.get(packet.ssrc)
@@ -258,7 +255,7 @@ class Feedback:
                 await self._ask(time.monotonic())
 
     def reports(self) -> list[Any]:
-        """What has arrived of each source (RFC 3550, section 6.4.2)."""
+        """What has arrived of each source since the last time (RFC 3550, section 6.4.2)."""
         return [self._reception(ssrc, each) for ssrc, each in self._statistics.items()]
 
     def _until_a_report(self) -> float:

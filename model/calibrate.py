@@ -4,6 +4,7 @@ import json
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -67,17 +68,32 @@ def _lead(right: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
 
 def held_out(checkpoint: Path) -> tuple[float, int]:
     """Share and seed of the faces that the checkpoint's training held out; a share of 0 if nothing beside it tells of any."""
-    path = checkpoint.with_name(TRAINING_FILE)
-    if not path.exists():
+    told, path = _told(checkpoint), checkpoint.with_name(TRAINING_FILE)
+    if not told:
         return 0.0, 0
     try:
-        told = json.loads(path.read_bytes())
         share, seed = float(told.get("held_out", 0.0)), int(told["seed"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise ModelUnusable(f"{path} does not say what a training says of its held-out faces: {error!r}") from error
     if not 0 <= share < 1:
         raise ModelUnusable(f"{path} says that a share of {share} was held out")
     return share, seed
+
+
+def had_teachers(checkpoint: Path) -> bool:
+    """Whether the checkpoint's training learnt from other networks, as far as something beside it tells."""
+    return bool(_told(checkpoint).get("taught_by"))
+
+
+def _told(checkpoint: Path) -> dict[str, Any]:
+    """What the training wrote down of itself; nothing if there is no such file."""
+    path = checkpoint.with_name(TRAINING_FILE)
+    try:
+        told: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+        told.get("seed")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelUnusable(f"{path} does not say what a training says of its held-out faces: {error!r}") from error
+    return told
 
 
 def tempered(network: keras.Model, temperature: float) -> keras.Model:

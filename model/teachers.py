@@ -24,21 +24,30 @@ def seen_by(teacher: Path, faces: Image) -> Scores:
 
     A teacher is a .keras checkpoint, a folder with a card.json, or a network of somebody else that takes square grey
     faces as float32 of -1 to 1 and has our order of emotions: a .tflite file, or the .json of TensorFlow.js.
-    Raises ModelUnusable for a file that is none of these.
+    Raises ModelUnusable for a file that is none of these, and for one whose answers are no probabilities.
     """
     candidate = _candidate(teacher)
     answer: Scores = np.mean([_scores(candidate, each) for each in (faces, faces[..., ::-1])], axis=0)
+    if not _are_probabilities(answer):
+        raise ModelUnusable(f"{teacher} answers with numbers that are no probabilities")
     return answer
+
+
+def _are_probabilities(scores: Scores) -> bool:
+    return bool(np.allclose(scores.sum(axis=1), 1, atol=0.01) and scores.min() >= 0)
 
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write down probabilities (n, 7): a line of CSV for each face, below the names of the emotions."""
     draft = path.with_name(f"draft-{path.name}")
-    with draft.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(EMOTIONS)
-        writer.writerows([f"{score:.4f}" for score in row] for row in scores)
-    draft.replace(path)
+    try:
+        with draft.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(EMOTIONS)
+            writer.writerows([f"{score:.4f}" for score in row] for row in scores)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def read_scores(paths: Sequence[Path], faces: int) -> Scores:
@@ -59,7 +68,7 @@ def _read_scores(path: Path, faces: int) -> Scores:
     if len(rows) != faces:
         raise DataUnusable(f"{path} has lines for {len(rows)} faces, not for the {faces} that are trained on")
     scores = np.array(rows, np.float32)
-    if not np.allclose(scores.sum(axis=1), 1, atol=0.01) or scores.min() < 0:
+    if not _are_probabilities(scores):
         raise DataUnusable(f"{path} has lines that are no probabilities: they are negative, or do not add up to 1")
     return scores
 
@@ -84,7 +93,9 @@ def _foreign_tflite(path: Path) -> Candidate:
     except OSError as error:
         raise ModelUnusable(f"{path} cannot be read: {error.strerror}") from error
     graph = Graph(content, what=str(path))
-    size = _size(path, graph.input.shape[1:], [answer.shape[-1] for answer in graph.run().values()])
+    if graph.input.dtype != np.float32:
+        raise ModelUnusable(f"{path} takes {graph.input.dtype}, not float32 of -1 to 1; of weights with a card, name the folder")
+    size = _size(path, graph.input.shape, [answer.shape for answer in graph.run().values()])
 
     def predict(faces: Image) -> Scores:
         rows = []
@@ -101,7 +112,7 @@ def _foreign_tfjs(path: Path) -> Candidate:
     from model.tfjs import read_tfjs
 
     network = read_tfjs(path)
-    size = _size(path, network.input_shape[1:], [network.output_shape[-1]])
+    size = _size(path, network.input_shape, [network.output_shape])
 
     def predict(faces: Image) -> Scores:
         scores: Scores = network.predict(_standardised(faces)[..., None], batch_size=64, verbose=0)
@@ -110,10 +121,11 @@ def _foreign_tfjs(path: Path) -> Candidate:
     return Candidate(predict, size, network.count_params(), path.stat().st_size)
 
 
-def _size(path: Path, entry: Sequence[int], answers: Sequence[int]) -> int:
-    if len(entry) != 3 or entry[0] != entry[1] or entry[2] != 1 or list(answers) != [len(EMOTIONS)]:
-        raise ModelUnusable(f"{path} does not turn square grey faces into {len(EMOTIONS)} scores")
-    return entry[0]
+def _size(path: Path, entry: Sequence[int | None], answers: Sequence[Sequence[int | None]]) -> int:
+    match tuple(entry), [tuple(answer)[1:] for answer in answers]:
+        case (_, int(height), int(width), 1), [(count,)] if height == width and count == len(EMOTIONS):
+            return height
+    raise ModelUnusable(f"{path} does not turn square grey faces into {len(EMOTIONS)} scores")
 
 
 def _standardised(faces: Image) -> NDArray[np.float32]:

@@ -20,18 +20,22 @@ def read_tfjs(path: Path) -> keras.Model:
     """The convolutional network in a graph of TensorFlow.js with one input (n, height, width, channels) and one output.
 
     The format is that of https://github.com/tensorflow/tfjs/tree/master/tfjs-converter. Raises ModelUnusable for a file
-    that is none, and for operations beside those of plain convolutional networks.
+    that is none, for weights that are not there, and for operations beside those of plain convolutional networks.
     """
     try:
         described = json.loads(path.read_text())
-        nodes: list[Node] = described["modelTopology"]["node"]
-        known: dict[str, Tensor] = _weights(path, described["weightsManifest"])
-        (entry,) = [node for node in nodes if node["op"] == "Placeholder"]
-        pictures = keras.Input([int(each["size"]) for each in entry["attr"]["shape"]["shape"]["dim"][1:]])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ModelUnusable(f"{path} is no graph of TensorFlow.js: {error}") from error
+        return _network(described["modelTopology"]["node"], _weights(path, described["weightsManifest"]))
+    # whatever is odd in a file comes out as one of these: a graph is built from what it says, step by step
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelUnusable(f"{path} is no graph of TensorFlow.js that can be run here: {reason}") from error
+
+
+def _network(nodes: list[Node], known: dict[str, Tensor]) -> keras.Model:
+    (entry,) = [node for node in nodes if node["op"] == "Placeholder"]
     if unknown := {node["op"] for node in nodes} - {*_OPERATIONS, "Placeholder", "Const"}:
-        raise ModelUnusable(f"{path} has operations that are not known here: {', '.join(sorted(unknown))}")
+        raise ValueError(f"operations that are not known: {', '.join(sorted(unknown))}")
+    pictures = keras.Input([int(each["size"]) for each in entry["attr"]["shape"]["shape"]["dim"][1:]])
     result = known[entry["name"]] = pictures
     for node in nodes:  # they stand in an order in which they can be run
         if node["op"] in _OPERATIONS:
@@ -52,7 +56,13 @@ def _weights(path: Path, manifest: list[dict[str, Any]]) -> dict[str, NDArray[An
 
 def _convolution(attributes: Node, pictures: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     result = keras.ops.conv(pictures, kernel, **_steps(attributes)) + bias
-    return keras.ops.relu(result) if "Relu" in map(_text, attributes["fused_ops"]["list"]["s"]) else result
+    match [_text(each) for each in attributes["fused_ops"]["list"]["s"]]:
+        case ["BiasAdd"]:
+            return result
+        case ["BiasAdd", "Relu"]:
+            return keras.ops.relu(result)
+        case fused:
+            raise ValueError(f"a convolution with {' and '.join(fused)}")
 
 
 def _depthwise(attributes: Node, pictures: Tensor, kernel: Tensor) -> Tensor:
@@ -69,6 +79,10 @@ def _mean(attributes: Node, values: Tensor, axes: Tensor) -> Tensor:
 
 
 def _steps(attributes: Node) -> dict[str, Any]:
+    if _text(attributes["data_format"]["s"]) != "NHWC" or {*map(int, attributes.get("dilations", _UNDILATED)["list"]["i"])} != {
+        1
+    }:
+        raise ValueError("an operation on channels first, or on pixels that are apart")
     _, down, right, _ = map(int, attributes["strides"]["list"]["i"])
     return {"strides": (down, right), "padding": _text(attributes["padding"]["s"]).lower()}
 
@@ -76,6 +90,8 @@ def _steps(attributes: Node) -> dict[str, Any]:
 def _text(encoded: str) -> str:
     return base64.b64decode(encoded).decode()
 
+
+_UNDILATED: Node = {"list": {"i": ["1"]}}
 
 _OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "_FusedConv2D": _convolution,

@@ -122,12 +122,15 @@ def train(what: Training, data: Path, out: Path, start_from: Path | None = None)
     Raises DataUnusable for data that do not fit, and ModelUnusable for a checkpoint that does not, for an `out` that
     holds another training or cannot be written to, and if the loss stops being a number.
     """
-    _claim(out, what)
     keras.utils.set_random_seed(what.seed)
     training, test = read_splits(data, [Path(each) for each in what.taught_by])
+    if training.taught is not None:
+        agree = (training.taught.argmax(axis=1) == training.labels).mean()
+        logger.info("the teachers agree with the labels of %.1f %% of the training faces", 100 * agree)
     training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
-    accuracies = _accuracies(out / LOG_FILE)
     batches = _batches(training, what, data)
+    _claim(out, what)  # once nothing of what was asked for can turn out to be unusable
+    accuracies = _accuracies(out / LOG_FILE)
     network = _network(what, steps=len(batches) * what.epochs)
     if start_from is not None and start_from.suffix == ".tflite":
         recover(network, start_from, training.pixels)
@@ -212,9 +215,17 @@ def _claim(out: Path, what: Training) -> None:
     settings = out / TRAINING_FILE
     with disk_told(out):
         out.mkdir(parents=True, exist_ok=True)
-        if settings.exists() and settings.read_text() != wanted:
+        if settings.exists() and _settings_in(settings) != json.loads(wanted):
             raise ModelUnusable(f"{out} holds a training with other settings; see {settings}")
         settings.write_text(wanted)
+
+
+def _settings_in(path: Path) -> object:
+    """What a training was made with; what did not exist yet when it began is as it is unless set."""
+    try:
+        return json.loads(json.dumps(asdict(Training()))) | json.loads(path.read_bytes())
+    except (ValueError, TypeError):  # none of ours
+        return None
 
 
 def _accuracies(log: Path) -> list[float]:

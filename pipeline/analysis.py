@@ -89,7 +89,7 @@ def _scored(reading: Reading, scores: NDArray[np.float32]) -> Reading:
 
 
 async def analyse(
-    frames: LatestFrames, analyst: Analyst, thread: Executor, report: Callable[[Reading], None], *, batch: int = 8
+    frames: LatestFrames, analyst: Analyst, thread: Executor, report: Callable[[Reading], None], *, batch: int = 4
 ) -> None:
     """Read whoever has waited longest, forever."""
     loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
+import pylibsrtp  # noqa: F401  # before any test loads tensorflow: the other way round, their two OpenSSLs end the process
 import pytest
 from redis.asyncio import Redis
 

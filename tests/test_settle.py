@@ -42,6 +42,13 @@ def test_dropout_is_off_meanwhile_and_as_before_afterwards() -> None:
     assert settled.layers[0].rate == 0.9 and after_dropout.momentum == 0.5
 
 
+def test_a_network_within_the_network_is_settled_too() -> None:
+    training, inner = synthetic_split(2 * BATCH), network()
+    pictures = keras.Input((48, 48, 1))
+    settle(keras.Model(pictures, inner(pictures)), training, seed=1)
+    assert float(np.asarray(inner.get_layer("normalised").moving_mean)[0]) == pytest.approx(training.pixels.mean(), rel=1e-4)
+
+
 def test_no_weight_that_was_trained_is_touched() -> None:
     settled = network()
     before = [np.array(weight) for weight in settled.trainable_weights]

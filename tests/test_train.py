@@ -143,6 +143,21 @@ def test_a_folder_with_another_training_is_left_alone(data: Path, run: Path) -> 
     assert (run / CHECKPOINT_FILE).read_bytes() == before
 
 
+def test_a_start_that_fails_leaves_the_folder_to_the_next_one(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataUnusable, match=r"gone\.csv"):
+        train(replace(SHORT, taught_by=("gone.csv",)), data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_is_older_than_a_setting_goes_on(data: Path, run: Path) -> None:
+    settings = json.loads((run / "training.json").read_text())
+    del settings["mixup"], settings["taught_by"]
+    (run / "training.json").write_text(json.dumps(settings))
+    before = (run / LOG_FILE).read_text()
+    train(SHORT, data, run)
+    assert (run / LOG_FILE).read_text() == before
+
+
 def test_a_loss_that_is_no_number_ends_the_training_in_one_line(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match=r"the loss is not a number after batch \d+: .*smaller learning rate"):
         train(replace(SHORT, learning_rate=1e30), data, tmp_path / "run")
