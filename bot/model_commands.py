@@ -24,7 +24,7 @@ CHOICES: dict[str, Callable[[str], float]] = {
     "size": at_least_one,
     "learning_rate": positive,
     "weight_decay": not_negative,
-    "jitter": share,
+    "jitter": not_negative,
     "mixup": not_negative,
     "averaging": share,
     "crowd": share,

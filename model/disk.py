@@ -1,4 +1,4 @@
-"""What a disk that takes no more comes to."""
+"""What a disk that takes no more comes to, and files that are there as a whole or not at all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,3 +14,14 @@ def disk_told(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ModelUnusable(f"{out} cannot be written to: {error.strerror or error}") from error
+
+
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """A place beside the file to write it to; it is moved there once the block is done, and left out if the block fails."""
+    draft = path.with_name(f"draft-{path.name}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.confidence import CALIBRATION_BINS
+from model.disk import drafted
 from model.faces import EMOTIONS
 
 DOTS_PER_INCH = 120
@@ -98,9 +99,5 @@ def _figure(width_inches: float, height_inches: float) -> Any:
 def _save(figure: Any, picture: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format="png")
-    draft = picture.with_name(f"draft-{picture.name}")
-    try:
+    with drafted(picture) as draft:
         draft.write_bytes(content.getvalue())
-        draft.replace(picture)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.dataset import resized
+from model.disk import drafted
 from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import Candidate, load_candidate
 from model.faces import EMOTIONS, Image
@@ -39,15 +40,10 @@ def _are_probabilities(scores: Scores) -> bool:
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write down probabilities (n, 7): a line of CSV for each face, below the names of the emotions."""
-    draft = path.with_name(f"draft-{path.name}")
-    try:
-        with draft.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(EMOTIONS)
-            writer.writerows([f"{score:.4f}" for score in row] for row in scores)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with drafted(path) as draft, draft.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(EMOTIONS)
+        writer.writerows([f"{score:.4f}" for score in row] for row in scores)
 
 
 def read_scores(paths: Sequence[Path], faces: int) -> Scores:

@@ -79,9 +79,9 @@ def _mean(attributes: Node, values: Tensor, axes: Tensor) -> Tensor:
 
 
 def _steps(attributes: Node) -> dict[str, Any]:
-    if _text(attributes["data_format"]["s"]) != "NHWC" or {*map(int, attributes.get("dilations", _UNDILATED)["list"]["i"])} != {
-        1
-    }:
+    # a pooling has no dilations
+    dilations = attributes.get("dilations", {"list": {"i": ["1"]}})["list"]["i"]
+    if _text(attributes["data_format"]["s"]) != "NHWC" or set(map(int, dilations)) != {1}:
         raise ValueError("an operation on channels first, or on pixels that are apart")
     _, down, right, _ = map(int, attributes["strides"]["list"]["i"])
     return {"strides": (down, right), "padding": _text(attributes["padding"]["s"]).lower()}
@@ -90,8 +90,6 @@ def _steps(attributes: Node) -> dict[str, Any]:
 def _text(encoded: str) -> str:
     return base64.b64decode(encoded).decode()
 
-
-_UNDILATED: Node = {"list": {"i": ["1"]}}
 
 _OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "_FusedConv2D": _convolution,

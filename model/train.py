@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from model.batches import TrainingBatches, soft_labels
 from model.calibrate import TRAINING_FILE
 from model.dataset import FACE_SIZE, Split, resized
-from model.disk import disk_told
+from model.disk import disk_told, drafted
 from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import confusion
 from model.faces import EMOTIONS
@@ -174,12 +174,9 @@ def settled(best: Path, training: Split, test: Split, seed: int) -> Path:
 
 def save(network: keras.Model, path: Path) -> Path:
     """Save the network so that a kill or a full disk never leaves half a file, or none where there was one."""
-    draft = path.with_name(f"draft-{path.name}")
-    try:
+    with drafted(path) as draft:
         network.save(draft)
-        return draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    return path
 
 
 def _accuracy(network: keras.Model, test: Split) -> float:
