@@ -81,7 +81,7 @@ def attention_rules(settings: Settings) -> AttentionRules:
 def assemble(room: Room, redis: Redis, analyst: Analyst, settings: Settings, clock: Clock = now_ms) -> Bot:
     """Connect the parts; nothing runs yet."""
     room = room if settings.names else pseudonymous(room, clock)
-    frames = LatestFrames()
+    frames = LatestFrames(clock)
     publisher = Publisher(
         redis,
         Keys(settings.key_prefix, room.name),

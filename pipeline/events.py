@@ -221,7 +221,7 @@ class BotStatus(_Frozen):
     frames_received: Count = Field(description="since the start, as are all counts below")
     looks: Count = Field(description="frames that were looked at")
     frames_skipped: Count = Field(description="frames received between two looks")
-    frames_dropped: Count = Field(description="frames replaced by a newer one before they were looked at")
+    frames_dropped: Count = Field(description="frames replaced by a newer one, or grown too old, before they were looked at")
     events_dropped: Count = Field(description="events that fell out of the outbox while Redis was away")
     tracks_failed: Count = Field(description="tracks that ended in an unexpected error")
 

@@ -2,9 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass
-from itertools import islice
 
 import av
+
+from pipeline.clock import Clock
+
+MOST_LATE_MS = 600
+"""Age from which a frame is not looked at any more: a face of a second ago tells less than the next frame will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,31 +23,50 @@ class Frame:
 class LatestFrames:
     """A mailbox that holds at most one frame of each participant.
 
-    A newer frame replaces an unread older one and counts as a drop; who has waited longest is served first.
+    A newer frame replaces an unread older one, and one that has become too old is thrown away; both count as drops. Who has
+    waited longest is served first, and keeps that place when a frame is thrown away.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.dropped = 0
-        self._unread: dict[str, Frame] = {}
+        self._clock = clock
+        self._line: dict[str, Frame | None] = {}
         self._arrived = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._unread)
+        return sum(frame is not None for frame in self._line.values())
 
     def put(self, frame: Frame) -> None:
         """Leave a frame for whoever takes next."""
-        if frame.participant_id in self._unread:
+        if self._line.get(frame.participant_id) is not None:
             self.dropped += 1
-        self._unread[frame.participant_id] = frame  # an old key keeps its place in the line
+        self._line[frame.participant_id] = frame  # an old key keeps its place in the line
         self._arrived.set()
 
     def forget(self, participant_id: str) -> None:
         """Throw away what is unread of a participant who is gone."""
-        self._unread.pop(participant_id, None)
+        self._line.pop(participant_id, None)
 
     async def take(self, limit: int) -> list[Frame]:
         """The frames of up to `limit` participants, longest wait first; waits until there is one."""
-        while not self._unread:
+        while not (frames := self._fresh(limit)):
             self._arrived.clear()
             await self._arrived.wait()
-        return [self._unread.pop(participant_id) for participant_id in list(islice(self._unread, limit))]
+        for frame in frames:
+            del self._line[frame.participant_id]
+        return frames
+
+    def _fresh(self, limit: int) -> list[Frame]:
+        now = self._clock()
+        frames: list[Frame] = []
+        for participant_id, frame in self._line.items():
+            if frame is None:
+                continue
+            if now - frame.at_ms > MOST_LATE_MS:
+                self._line[participant_id] = None
+                self.dropped += 1
+                continue
+            frames.append(frame)
+            if len(frames) == limit:
+                break
+        return frames

@@ -15,6 +15,7 @@ from bot.rooms.janus import JanusRoom, join_janus
 from bot.rooms.janus_stay import RECONCILE_SECONDS
 from bot.settings import Settings, read_settings
 from bot.tasks import background
+from pipeline.clock import now_ms
 from pipeline.frames import Frame, LatestFrames
 from pipeline.mood import Moods
 from tests.fakes import Told
@@ -27,7 +28,7 @@ class CheckedFrames(LatestFrames):
     """Books each frame at once: by whom it is said to be, and whose mark it carries."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(now_ms)
         self.booked: Counter[tuple[str, int | None]] = Counter()
         self.newest: dict[str, float] = {}
         self.sizes: dict[str, tuple[int, int]] = {}

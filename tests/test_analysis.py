@@ -11,7 +11,7 @@ from model.faces import Emotion, Face
 from pipeline.analysis import Analyst, Limits, Reading, analyse
 from pipeline.coverage import Coverage
 from pipeline.frames import Frame, LatestFrames
-from tests.fakes import SOMEWHERE, AlwaysOf, FaceEverywhere
+from tests.fakes import SOMEWHERE, AlwaysOf, Clock, FaceEverywhere
 
 TINY = Face(0.5, 0.5, 0.02, 0.03, 0.9, ())
 
@@ -76,7 +76,7 @@ def test_pictures_of_any_size_are_read(size: tuple[int, int]) -> None:
 
 
 async def test_the_thinking_happens_off_the_event_loop_and_is_reported_on_it() -> None:
-    frames, readings = LatestFrames(), list[Reading]()
+    frames, readings = LatestFrames(Clock(0)), list[Reading]()
     frames.put(frame(noise()))
     with ThreadPoolExecutor(1, "model") as thread:
         async with background(analyse(frames, analyst(), thread, readings.append, batch=8)):
@@ -91,7 +91,7 @@ async def test_a_failure_of_the_analysis_stops_everything() -> None:
         def detect(self, image: NDArray[np.uint8]) -> list[Face]:
             raise ValueError("the weights are not what they were")
 
-    frames = LatestFrames()
+    frames = LatestFrames(Clock(0))
     frames.put(frame(noise()))
     with ThreadPoolExecutor(1, "model") as thread, pytest.raises(ExceptionGroup):
         broken = Analyst(Broken(), AlwaysOf(Emotion.HAPPY))

@@ -21,7 +21,7 @@ class Class:
 
     def __init__(self) -> None:
         self.room, self.told, self.clock = ScriptedRoom(), Told(), Clock()
-        self.frames = LatestFrames()
+        self.frames = LatestFrames(self.clock)
         moods = Moods(self.told, "test@0", show=self.room.show)
         self.attendance = Attendance(self.room, self.frames, moods, 2.0, 5_000, 30_000, self.clock)
 

@@ -1,7 +1,7 @@
 import asyncio
 
-from pipeline.frames import Frame, LatestFrames
-from tests.fakes import picture
+from pipeline.frames import MOST_LATE_MS, Frame, LatestFrames
+from tests.fakes import Clock, picture
 
 
 def frame(participant_id: str, at_ms: int = 0) -> Frame:
@@ -9,7 +9,7 @@ def frame(participant_id: str, at_ms: int = 0) -> Frame:
 
 
 async def test_a_newer_frame_replaces_an_unread_one_and_is_counted_as_a_drop() -> None:
-    frames = LatestFrames()
+    frames = LatestFrames(Clock(0))
     for at_ms in range(5):
         frames.put(frame("ada", at_ms))
     assert [taken.at_ms for taken in await frames.take(8)] == [4]
@@ -17,7 +17,7 @@ async def test_a_newer_frame_replaces_an_unread_one_and_is_counted_as_a_drop() -
 
 
 async def test_who_waited_longest_is_served_first_even_with_a_newer_frame() -> None:
-    frames = LatestFrames()
+    frames = LatestFrames(Clock(0))
     for participant_id in ("ada", "bob", "ada", "cid", "ada"):
         frames.put(frame(participant_id))
     assert [taken.participant_id for taken in await frames.take(2)] == ["ada", "bob"]
@@ -25,14 +25,14 @@ async def test_who_waited_longest_is_served_first_even_with_a_newer_frame() -> N
 
 
 async def test_the_mailbox_never_holds_more_than_one_frame_of_each() -> None:
-    frames = LatestFrames()
+    frames = LatestFrames(Clock(0))
     for number in range(1000):
         frames.put(frame(f"student {number % 7}", number))
     assert len(frames) == 7
 
 
 async def test_taking_waits_until_a_frame_comes() -> None:
-    frames = LatestFrames()
+    frames = LatestFrames(Clock(0))
     taking = asyncio.create_task(frames.take(8))
     await asyncio.sleep(0)
     assert not taking.done()
@@ -41,9 +41,57 @@ async def test_taking_waits_until_a_frame_comes() -> None:
 
 
 async def test_who_is_forgotten_is_not_served() -> None:
-    frames = LatestFrames()
+    frames = LatestFrames(Clock(0))
     frames.put(frame("ada"))
     frames.put(frame("bob"))
     frames.forget("ada")
     frames.forget("nobody")
     assert [taken.participant_id for taken in await frames.take(8)] == ["bob"]
+
+
+async def test_a_frame_that_grew_too_old_is_thrown_away_and_counted_as_a_drop() -> None:
+    clock = Clock(0)
+    frames = LatestFrames(clock)
+    frames.put(frame("ada", at_ms=0))
+    frames.put(frame("bob", at_ms=1))
+    clock.at_ms = MOST_LATE_MS + 1
+    assert [taken.participant_id for taken in await frames.take(8)] == ["bob"]
+    assert frames.dropped == 1 and len(frames) == 0
+
+
+async def test_where_all_frames_are_too_old_taking_waits_for_the_next() -> None:
+    clock = Clock(0)
+    frames = LatestFrames(clock)
+    frames.put(frame("ada"))
+    clock.at_ms = MOST_LATE_MS + 1
+    taking = asyncio.create_task(frames.take(8))
+    await asyncio.sleep(0)
+    assert not taking.done()
+    frames.put(frame("ada", at_ms=clock.at_ms))
+    assert [taken.at_ms for taken in await taking] == [clock.at_ms]
+    assert frames.dropped == 1
+
+
+async def test_whose_frame_was_thrown_away_keeps_the_place_in_the_line() -> None:
+    clock = Clock(0)
+    frames = LatestFrames(clock)
+    frames.put(frame("ada"))
+    for participant_id in ("bob", "cid"):
+        frames.put(frame(participant_id, at_ms=MOST_LATE_MS))
+    clock.at_ms = MOST_LATE_MS + 1
+    assert [taken.participant_id for taken in await frames.take(1)] == ["bob"]
+    frames.put(frame("ada", at_ms=clock.at_ms))
+    assert [taken.participant_id for taken in await frames.take(2)] == ["ada", "cid"]
+
+
+async def test_who_is_gone_keeps_no_place() -> None:
+    clock = Clock(0)
+    frames = LatestFrames(clock)
+    frames.put(frame("ada"))
+    frames.put(frame("bob", at_ms=MOST_LATE_MS))
+    clock.at_ms = MOST_LATE_MS + 1
+    await frames.take(8)
+    frames.forget("ada")
+    for participant_id in ("bob", "ada"):
+        frames.put(frame(participant_id, at_ms=clock.at_ms))
+    assert [taken.participant_id for taken in await frames.take(8)] == ["bob", "ada"]

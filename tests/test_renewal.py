@@ -7,6 +7,7 @@ from bot.attendance import Attendance
 from bot.bench.replayed_room import ROOM, replayed_room
 from bot.rooms import Arrival, Happening
 from bot.rooms.janus import JanusRoom, join_janus
+from pipeline.clock import now_ms
 from pipeline.frames import LatestFrames
 from pipeline.mood import Moods
 from tests.test_bench_room import SETTINGS, start_of
@@ -46,7 +47,7 @@ async def test_a_camera_that_is_subscribed_to_anew_is_so_once_and_is_watched_aga
         join_janus(f"janus://127.0.0.1:{port}/{ROOM}", SETTINGS) as joined,
     ):
         room = Noting(joined)
-        attendance = Attendance(room, LatestFrames(), Moods(lambda event: None, "none"), 2.0, 60_000, 90_000)
+        attendance = Attendance(room, LatestFrames(now_ms), Moods(lambda event: None, "none"), 2.0, 60_000, 90_000)
         attending = asyncio.create_task(attendance.run())
         await until_frames(attendance, 2)
         joined.stalled("1001")
