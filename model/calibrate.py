@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.card import Calibration
 from model.confidence import fitted_temperature
-from model.dataset import Split, resized
+from model.dataset import Split, repeats, resized
 from model.errors import ModelUnusable
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ TRAINING_FILE = "training.json"
 """What a training writes beside its checkpoints; it says which faces were held out."""
 
 FEWEST_FACES = 100
-"""Held-out faces below which a temperature would be a guess."""
+"""Held-out faces, repeats of others aside, below which a temperature would be a guess."""
 
 
 MOST_BETTER = 3.0
@@ -32,14 +32,16 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
     """The network with the temperature that suits the faces its training held out; as it is, and None, where there are none.
 
     `training` is the split that it was trained on, without what the test split repeats; `unseen` the test split without what
-    that repeats. The temperature is fitted on the original labels, which are what a test split is judged by, and not at all
-    if the network knows the held-out faces, for instance from an earlier training that it was started from. Raises
-    ModelUnusable where `training.json`, beside the checkpoint, is not what a training writes.
+    that repeats. The temperature is fitted on the original labels, which are what a test split is judged by, without the
+    faces whose repeats were trained on, and not at all if the network knows the held-out faces, for instance from an
+    earlier training that it was started from. Raises ModelUnusable where `training.json`, beside the checkpoint, is not
+    what a training writes.
     """
     share, seed = held_out(checkpoint)
-    _, faces = training.parted(share, seed)
+    learnt, faces = training.parted(share, seed)
+    faces = faces.only(~repeats(faces.pixels, learnt.pixels))
     if len(faces) < FEWEST_FACES:
-        logger.warning("not calibrated: %d faces were held out of the training", len(faces))
+        logger.warning("not calibrated: %d faces, none of them trained on, were held out of the training", len(faces))
         return network, None
     scores = _scores(network, faces)
     lead = _lead(scores.argmax(axis=1) == faces.labels, _scores(network, unseen).argmax(axis=1) == unseen.labels)

@@ -123,14 +123,14 @@ def repeats(faces: Image, among: Image, likeness: float = 0.98) -> NDArray[np.bo
     ours, theirs = _standardised(faces), _standardised(among)
     found = np.zeros(len(faces), bool)
     for start in range(0, len(faces), 4096):
-        found[start : start + 4096] = (ours[start : start + 4096] @ theirs.T).max(axis=1) >= likeness
+        found[start : start + 4096] = (ours[start : start + 4096] @ theirs.T).max(axis=1, initial=-1) >= likeness
     known = {face.tobytes() for face in among}
     found |= np.array([face.tobytes() in known for face in faces], bool)
     return found
 
 
 def _standardised(faces: Image) -> NDArray[np.float32]:
-    flat = resized(faces, 16).reshape(len(faces), -1).astype(np.float32)
+    flat = resized(faces, 16).reshape(len(faces), 16 * 16).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(flat, axis=1, keepdims=True)
     standardised: NDArray[np.float32] = (flat / np.maximum(norm, 1e-6)).astype(np.float32)

@@ -116,6 +116,11 @@ def test_a_mosaic_alone_gives_all_its_places(files: tuple[Path, Path]) -> None:
     assert read_mosaic(files[0]).shape == (256, 48, 48)
 
 
+def test_where_there_are_no_faces_none_is_repeated() -> None:
+    faces = synthetic_split(3).pixels
+    assert repeats(faces[:0], among=faces).tolist() == [] and repeats(faces, among=faces[:0]).tolist() == [False] * 3
+
+
 def test_repeats_are_found_even_if_they_are_a_little_changed() -> None:
     faces = np.random.default_rng(1).integers(0, 256, (40, 48, 48), dtype=np.uint8)
     faces = np.stack([cv2.GaussianBlur(face, (0, 0), 4) for face in faces]).astype(np.uint8)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model.card import read_card
@@ -153,6 +154,21 @@ def test_a_network_that_knows_the_held_out_faces_from_before_is_not_calibrated_o
     (tmp_path / "training.json").write_text(json.dumps({"held_out": 0.5, "seed": 7}))
     export(checkpoint, tmp_path / "weights", Notes("", "", ""), split, training)
     assert read_card(tmp_path / "weights").calibration is None
+
+
+def test_a_held_out_face_whose_repeat_was_trained_on_is_none_to_calibrate_with(tmp_path: Path) -> None:
+    tiny = pytest.importorskip("tests.tiny", reason="export needs tensorflow, extra `train`")
+    from model.calibrate import calibrated
+
+    once = synthetic_split(300, seed=4)
+    (tmp_path / "training.json").write_text(json.dumps({"held_out": 0.5, "seed": 7}))
+    counts = []
+    for faces in (once, once.only(np.repeat(np.arange(300), 2))):
+        _, calibration = calibrated(tiny.taught(), tiny.taught_checkpoint(tmp_path), faces, synthetic_split(70, seed=3))
+        assert calibration is not None
+        counts.append(calibration.faces)
+    # of 300 held out of 600, both of a pair are in about 75 pairs, and no other face is new
+    assert 130 <= counts[0] <= 150 and 110 <= counts[1] <= 190
 
 
 NONSENSE = {"[]": "does not say what", "{": "does not say what", '{"held_out": 2, "seed": 1}': "a share of 2.0"}
