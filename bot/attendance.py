@@ -5,11 +5,12 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from aiortc import MediaStreamTrack
 from av import VideoFrame
 
 from bot.rooms import Arrival, ConsentChanged, Departure, Happening, Participant, Room, Unseen
 from bot.tasks import contained
-from bot.tracks import Arrived, Looks, Shown, watch
+from bot.tracks import Arrived, Looks, ReceivedTrack, Shown, watch
 from pipeline.analysis import Reading
 from pipeline.clock import Clock, now_ms
 from pipeline.coverage import Coverage
@@ -28,6 +29,9 @@ class Seat:
     looks_due: Looks
     last_frame_ms: int
     mend_after_ms: float
+    last_packet_ms: int = 0
+    packets: int = 0
+    track: MediaStreamTrack | None = None
     read_since_ms: int | None = None
     watcher: asyncio.Task[None] | None = None
     frames_received: int = 0
@@ -86,23 +90,34 @@ class Attendance:
             self.find_silent(self.clock())
 
     def find_silent(self, now: int) -> None:
-        """Mark who has sent no frame for long as stalled, and let go of who has sent none for longer."""
+        """Mark who has sent no frame for long as stalled, and let go of who has sent nothing at all for longer."""
         watched = [seat for seat in self.seats.values() if seat.watcher is not None]
         for seat in watched:
-            silent_ms = now - seat.last_frame_ms
-            if silent_ms >= self.left_ms:
+            dead_ms = now - self._last_sign_ms(seat, now)
+            if dead_ms >= self.left_ms:
                 self.room.drop(seat.participant.id, "stalled")
-            elif silent_ms >= self.stalled_ms:
+            elif now - seat.last_frame_ms >= self.stalled_ms:
                 self.moods.unseen(seat.participant.id, now, Coverage.STALLED)
-            if silent_ms >= seat.mend_after_ms:
+            if dead_ms >= seat.mend_after_ms:
                 seat.mend_after_ms *= 2  # each attempt costs the student's encoder a keyframe
                 self.room.stalled(seat.participant.id)
+
+    def _last_sign_ms(self, seat: Seat, now: int) -> int:
+        """When something last came of a participant's media: packets do, too, where there is no time to decode them.
+
+        To subscribe anew would then take more of that time, and mend nothing.
+        """
+        packets = seat.track.packets if isinstance(seat.track, ReceivedTrack) else 0
+        if packets != seat.packets:
+            seat.packets, seat.last_packet_ms = packets, now
+        return max(seat.last_frame_ms, seat.last_packet_ms)
 
     def _take(self, happening: Happening, watchers: asyncio.TaskGroup) -> None:
         match happening:
             case Arrival() if happening.participant.consent:
                 seat = self._seat(happening.participant)
                 seat.read_since_ms = self.clock()
+                seat.track = happening.track
                 seat.watcher = watchers.create_task(self._watched(seat, happening))
             case Arrival():  # no room should tell of one
                 self._seat(happening.participant)

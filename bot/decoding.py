@@ -1,16 +1,14 @@
 """Decoding for many sources on a few threads: a thread per source would spend more on waking up than on decoding."""
 
 import asyncio
-import os
-import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
 
 import av
 from av import VideoFrame
+
+from bot.decoder_threads import better_thread, join_a_thread, leave_the_thread
 
 MOST_LATE_SECONDS = 0.25
 """How long a frame may wait to be decoded. Beyond that, decoding does not keep up with all of the sources."""
@@ -34,7 +32,7 @@ class Decoding:
         self._submitted = self._done = 0  # each is written by one thread alone
         self._closed = False
         self._loop = asyncio.get_running_loop()
-        self._thread = _join_a_thread()
+        self._thread = join_a_thread()
 
     @property
     def behind(self) -> bool:
@@ -44,6 +42,8 @@ class Decoding:
     def submit(self, decode: Decode, wanted_ms: int | None) -> None:
         """Have frames decoded, and the picture shown with the time `wanted_ms` unless that is None."""
         if not self._closed:
+            if self._submitted == self._done:  # only then: what is undone must be done first
+                self._thread = better_thread(self._thread)
             self._submitted += 1
             self._thread.put(partial(self._decode, decode, wanted_ms))
 
@@ -54,7 +54,7 @@ class Decoding:
         self._closed = True
         over = asyncio.Event()
         self._thread.put(partial(self._on_the_loop, over.set))
-        _leave_the_thread(self._thread)
+        leave_the_thread(self._thread)
         await over.wait()
 
     def _decode(self, decode: Decode, wanted_ms: int | None) -> None:
@@ -77,55 +77,3 @@ class Decoding:
     def _show(self, picture: VideoFrame, at_ms: int) -> None:
         if not self._closed:
             self._shown(picture, at_ms)
-
-
-class _DecoderThread:
-    """A thread that does jobs in their order until it is told to end; `late_seconds` is how long the latest one waited."""
-
-    def __init__(self) -> None:
-        self.sources = 0
-        self.late_seconds = 0.0
-        self._jobs: SimpleQueue[tuple[float, Callable[[], object]] | None] = SimpleQueue()
-        threading.Thread(target=self._run, name="decoder", daemon=True).start()
-
-    def put(self, job: Callable[[], object]) -> None:
-        self._jobs.put((time.monotonic(), job))
-
-    def end(self) -> None:
-        self._jobs.put(None)
-
-    def _run(self) -> None:
-        while (given := self._jobs.get()) is not None:
-            put_at, job = given
-            self.late_seconds = time.monotonic() - put_at
-            job()
-            if self._jobs.empty():
-                self.late_seconds = 0.0
-
-
-_threads: list[_DecoderThread] = []
-_membership = threading.Lock()
-
-
-def _join_a_thread() -> _DecoderThread:
-    """The thread with the fewest sources, a new one as long as there are fewer than cores."""
-    with _membership:
-        idle = min(_threads, key=lambda thread: thread.sources, default=None)
-        if idle is None or (idle.sources and len(_threads) < _cores()):
-            idle = _DecoderThread()
-            _threads.append(idle)
-        idle.sources += 1
-        return idle
-
-
-def _leave_the_thread(thread: _DecoderThread) -> None:
-    """Count one source less; the thread ends behind the last one's last job."""
-    with _membership:
-        thread.sources -= 1
-        if not thread.sources:
-            _threads.remove(thread)
-            thread.end()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -117,8 +117,10 @@ class BoundReceiver(RTCRtpReceiver):
     Once `shut` is set, it takes none at all.
     """
 
+    _AS_OF = "video"
+
     def __init__(self, transport: RTCDtlsTransport, *, strict: bool = True) -> None:
-        super().__init__("video", transport)
+        super().__init__(self._AS_OF, transport)
         self._strict = strict
         self._track = RemoteStreamTrack("video")
         self.bound = asyncio.Event()
@@ -315,6 +317,10 @@ class DirectReceiver(BoundReceiver):
     with the next one's first; after a loss that is not made up for, a keyframe is asked for and waited for.
     """
 
+    # for video aiortc would build an estimator of a thousand parts and a jitter buffer, which take most of the time in
+    # which a large class joins
+    _AS_OF = "audio"
+
     def __init__(self, transport: RTCDtlsTransport, *, strict: bool = True, steering: bool = False) -> None:
         super().__init__(transport, strict=strict)
         self._track: ReceivedTrack = ReceivedTrack()  # type: ignore[assignment]  # aiortc's own hold what it decodes
@@ -410,6 +416,7 @@ class DirectReceiver(BoundReceiver):
         """Take a packet of the source's own stream: assemble, decode, and note what is to be asked for."""
         if codec.name not in KEYFRAMES:  # a retransmission in the place of what it would be of
             return
+        self._track.packets += 1
         self.feedback.note(packet)
         try:
             begins, data = _depayloaded(codec, packet.payload) if packet.payload else (False, b"")
@@ -426,7 +433,8 @@ class DirectReceiver(BoundReceiver):
         piece = Piece(packet.sequence_number, packet.timestamp, begins, bool(packet.marker), data)
         for frame in self._assembler.add(piece, time.monotonic()):
             self._decode(frame, codec)
-        if self._assembler.broken and self._assembler.lost > lost:
+        # a keyframe that comes while others cannot be decoded in time would be left out, too
+        if self._assembler.broken and self._assembler.lost > lost and not self._decoding.behind:
             self.feedback.want_keyframe(packet.ssrc)
 
     def _switch_to(self, codec: RTCRtpCodecParameters) -> None:
@@ -550,7 +558,7 @@ class HeldReceiver(RTCRtpReceiver):
     """A receiver that takes nothing: no packet is routed to it, and it has no decoder. It keeps what was negotiated."""
 
     def __init__(self, transport: RTCDtlsTransport, parameters: RTCRtpReceiveParameters | None = None) -> None:
-        super().__init__("video", transport)
+        super().__init__("audio", transport)  # of which aiortc builds less, for what is not used
         self._track = RemoteStreamTrack("video")
         self.parameters = parameters
 

@@ -6,6 +6,7 @@ import pytest
 
 from bot.attendance import Attendance
 from bot.rooms import Arrival, ConsentChanged, Departure, Participant, Unseen
+from bot.tracks import ReceivedTrack
 from pipeline.analysis import Reading
 from pipeline.coverage import Coverage
 from pipeline.events import ConsentGranted, ConsentWithdrawn, CoverageChanged, EmotionChanged, ParticipantJoined, ParticipantLeft
@@ -80,6 +81,23 @@ async def test_who_sends_nothing_is_stalled_and_then_has_left() -> None:
         assert these.coverage() == ["stalled"]
         assert these.room.dropped == [("ada", "stalled")]
         assert [data.reason for data in these.told.of(ParticipantLeft)] == ["stalled"]
+
+
+async def test_whose_packets_come_without_a_picture_is_stalled_but_neither_subscribed_to_anew_nor_gone() -> None:
+    async with watched() as these:
+        track = ReceivedTrack()
+        these.room.happen(Arrival(ADA, track))
+        await settle()
+        for _ in range(40):
+            track.packets += 1
+            these.clock.pass_seconds(1)
+            these.attendance.find_silent(these.clock())
+        assert these.coverage() == ["stalled"]
+        assert not these.room.mended and not these.room.dropped
+        for _ in range(30):
+            these.clock.pass_seconds(1)
+            these.attendance.find_silent(these.clock())
+        assert these.room.mended and these.room.dropped == [("ada", "stalled")]
 
 
 async def test_a_stalled_participant_whose_frames_come_back_is_read_again() -> None:

@@ -6,8 +6,10 @@ import threading
 import time
 
 import av
+import pytest
 from av import VideoFrame
 
+from bot.decoder_threads import HELP_AFTER_SECONDS
 from bot.decoding import MOST_LATE_SECONDS, MOST_UNDECODED, Decoding
 from tests.fakes import picture
 
@@ -56,6 +58,53 @@ async def test_many_sources_share_no_more_threads_than_there_are_cores_and_the_l
     for each in sources:
         await each.close()
     await until_threads(0)
+
+
+async def test_one_thread_decodes_for_all_as_long_as_it_keeps_up() -> None:
+    await until_threads(0)
+    shown = Shown()
+    sources = [Decoding(shown) for _ in range(10)]
+    for number in range(20):
+        for each in sources:
+            each.submit(one_picture, number)
+        await asyncio.sleep(0.005)
+        assert decoder_threads() == 1
+    async with asyncio.timeout(5):
+        while len(shown.times) < 200:
+            await asyncio.sleep(0.01)
+    for each in sources:
+        await each.close()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="on one core a second thread helps nobody")
+async def test_while_one_thread_does_not_keep_up_another_one_helps_until_the_first_is_enough_again() -> None:
+    await until_threads(0)
+    shown, go_on = Shown(), threading.Event()
+    slow, quick = Decoding(lambda picture, at_ms: None), Decoding(shown)
+
+    def held() -> list[VideoFrame]:
+        go_on.wait(5)
+        return []
+
+    slow.submit(lambda: time.sleep(HELP_AFTER_SECONDS + 0.05) or [], None)
+    slow.submit(held, None)
+    await asyncio.sleep(HELP_AFTER_SECONDS + 0.1)
+    quick.submit(one_picture, 1)
+    async with asyncio.timeout(2):
+        while not shown.times:
+            await asyncio.sleep(0.01)
+    assert decoder_threads() == 2
+    go_on.set()
+    submitted = 1
+    async with asyncio.timeout(8):
+        while decoder_threads() > 1 or len(shown.times) < submitted:
+            slow.submit(one_picture, None)
+            submitted += 1
+            quick.submit(one_picture, submitted)
+            await asyncio.sleep(0.05)
+    await quick.close()
+    await slow.close()
+    assert shown.times == list(range(1, submitted + 1))
 
 
 async def test_a_frame_that_cannot_be_decoded_is_told_and_the_next_one_decoded() -> None:
