@@ -16,6 +16,7 @@ from aiortc.rtp import RTCP_PSFB_PLI, AnyRtcpPacket, RtcpPsfbPacket, RtcpRrPacke
 from av import Packet, VideoFrame
 
 from bot.clips import Clip, portrait_pictures
+from bot.decoding import MOST_UNDECODED
 from bot.frame_assembly import PATIENCE_SECONDS
 from bot.receiver import MAX_SOURCES, MOST_AT_ONCE, BoundReceiver, DirectReceiver, can_rebind, can_receive_directly, receiver_for
 from bot.tracks import watch
@@ -174,6 +175,30 @@ async def test_a_loss_is_answered_by_one_request_for_a_keyframe_and_no_broken_pi
             await asyncio.sleep(0.01)
         assert asked.count(RTCP_PSFB_PLI) == 1
         assert shown == 3 and await frames_of(receiver, keyframe) == len(clip.packets)
+
+
+async def test_while_decoding_does_not_keep_up_no_keyframe_is_asked_for_and_afterwards_one(clip: Clip) -> None:
+    packets, go_on = list(Sent(SSRC).frames(clip, padding=False)), threading.Event()
+    async with asked_of() as (receiver, asked), asyncio.timeout(10):
+        decoding = receiver._decoding
+        assert decoding is not None
+
+        def held() -> list[VideoFrame]:
+            go_on.wait(5)
+            return []
+
+        for _ in range(MOST_UNDECODED):
+            decoding.submit(held, None)
+        take_all(receiver, packets)
+        await asyncio.sleep(0.05)
+        assert decoding.behind and receiver._assembler.lost and asked == []
+        go_on.set()
+        while decoding.behind:
+            await asyncio.sleep(0.01)
+        differences = [packet for packet in packets if packet.timestamp != packets[0].timestamp]
+        take_all(receiver, renumbered(differences, 1000))
+        await asyncio.sleep(0.05)
+        assert asked == [RTCP_PSFB_PLI]
 
 
 @asynccontextmanager
