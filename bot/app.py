@@ -22,7 +22,7 @@ from pipeline.analysis import Analyst, Limits, analyse
 from pipeline.attention import Attention, AttentionRules
 from pipeline.clock import Clock, now_ms
 from pipeline.events import BotState, BotStatus
-from pipeline.frames import LatestFrames
+from pipeline.frames import MOST_LATE_MS, LatestFrames
 from pipeline.keys import Keys
 from pipeline.mood import MoodRules, Moods
 from pipeline.publish import Publisher
@@ -81,7 +81,7 @@ def attention_rules(settings: Settings) -> AttentionRules:
 def assemble(room: Room, redis: Redis, analyst: Analyst, settings: Settings, clock: Clock = now_ms) -> Bot:
     """Connect the parts; nothing runs yet."""
     room = room if settings.names else pseudonymous(room, clock)
-    frames = LatestFrames(clock)
+    frames = LatestFrames(clock, max(MOST_LATE_MS, 1000 / settings.looks_per_second))
     publisher = Publisher(
         redis,
         Keys(settings.key_prefix, room.name),

@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from aiortc import MediaStreamTrack
 from av import VideoFrame
 
 from bot.rooms import Arrival, ConsentChanged, Departure, Happening, Participant, Room, Unseen
@@ -29,9 +28,9 @@ class Seat:
     looks_due: Looks
     last_frame_ms: int
     mend_after_ms: float
-    last_packet_ms: int = 0
-    packets: int = 0
-    track: MediaStreamTrack | None = None
+    track: ReceivedTrack | None = None
+    left_out: int = 0
+    left_out_ms: int = 0
     read_since_ms: int | None = None
     watcher: asyncio.Task[None] | None = None
     frames_received: int = 0
@@ -90,7 +89,7 @@ class Attendance:
             self.find_silent(self.clock())
 
     def find_silent(self, now: int) -> None:
-        """Mark who has sent no frame for long as stalled, and let go of who has sent nothing at all for longer."""
+        """Mark who has sent no frame for long as stalled, and let go of who has sent none for longer."""
         watched = [seat for seat in self.seats.values() if seat.watcher is not None]
         for seat in watched:
             dead_ms = now - self._last_sign_ms(seat, now)
@@ -103,21 +102,20 @@ class Attendance:
                 self.room.stalled(seat.participant.id)
 
     def _last_sign_ms(self, seat: Seat, now: int) -> int:
-        """When something last came of a participant's media: packets do, too, where there is no time to decode them.
+        """When a frame last came of a participant, or packets that were left out because decoding did not keep up.
 
-        To subscribe anew would then take more of that time, and mend nothing.
+        To subscribe anew would then take more of the time that is too short, and mend nothing.
         """
-        packets = seat.track.packets if isinstance(seat.track, ReceivedTrack) else 0
-        if packets != seat.packets:
-            seat.packets, seat.last_packet_ms = packets, now
-        return max(seat.last_frame_ms, seat.last_packet_ms)
+        if seat.track is not None and seat.track.left_out != seat.left_out:
+            seat.left_out, seat.left_out_ms = seat.track.left_out, now
+        return max(seat.last_frame_ms, seat.left_out_ms)
 
     def _take(self, happening: Happening, watchers: asyncio.TaskGroup) -> None:
         match happening:
             case Arrival() if happening.participant.consent:
                 seat = self._seat(happening.participant)
                 seat.read_since_ms = self.clock()
-                seat.track = happening.track
+                seat.track = happening.track if isinstance(happening.track, ReceivedTrack) else None
                 seat.watcher = watchers.create_task(self._watched(seat, happening))
             case Arrival():  # no room should tell of one
                 self._seat(happening.participant)
@@ -159,7 +157,7 @@ class Attendance:
             self.moods.left(participant_id, reason)
 
     def _stop_watching(self, seat: Seat) -> None:
-        seat.read_since_ms = None
+        seat.read_since_ms = seat.track = None
         self.frames.forget(seat.participant.id)
         if seat.watcher is not None:
             seat.watcher.cancel()
@@ -168,7 +166,7 @@ class Attendance:
     async def _watched(self, seat: Seat, arrival: Arrival) -> None:
         work = watch(arrival.track, self._arrived(seat), self._shown(seat), self.clock)
         await contained(work, seat.participant.id, self._failed)
-        seat.watcher = None
+        seat.watcher = seat.track = None
         self.moods.unseen(seat.participant.id, self.clock(), Coverage.CAMERA_OFF)
         self.room.stalled(seat.participant.id)
 

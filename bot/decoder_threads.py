@@ -23,13 +23,14 @@ WINDOW_SECONDS = 1.0
 class DecoderThread:
     """A thread that does jobs in their order until it is told to end.
 
-    `late_seconds` is how long the latest job waited, `busy_share` the share of a core that the thread was last seen to take.
+    `late_seconds` is how long the latest job waited, if others wait behind it, and `busy_share` the share of a core that
+    the thread was last seen to take, all of it at first.
     """
 
     def __init__(self) -> None:
         self.sources = 0
         self.late_seconds = 0.0
-        self.busy_share = 0.0
+        self.busy_share = 1.0
         self._window_began, self._spent_seconds = time.monotonic(), 0.0
         self._jobs: SimpleQueue[tuple[float, Callable[[], object]] | None] = SimpleQueue()
         threading.Thread(target=self._run, name="decoder", daemon=True).start()
@@ -50,6 +51,7 @@ class DecoderThread:
             if began - self._window_began >= WINDOW_SECONDS:
                 self._count(began)
             job()
+            del given, job  # which would keep a decoder and its pictures for as long as nothing else is put
             if self._jobs.empty():
                 self.late_seconds = 0.0
 
@@ -75,11 +77,13 @@ def better_thread(current: DecoderThread) -> DecoderThread:
 
     That is another one, if need be a new one, while the current one does not keep up, and the first one when that is enough.
     """
-    if current.late_seconds > HELP_AFTER_SECONDS:
-        return _helper_of(current)
-    if current is not _threads[0] and sum(each.busy_share for each in _threads) < EASY_SHARE:
+    if (late_seconds := current.late_seconds) > HELP_AFTER_SECONDS:
+        return _helper_of(current, late_seconds)
+    first = _threads[0]
+    is_easy = first.late_seconds <= HELP_AFTER_SECONDS and sum(each.busy_share for each in _threads) < EASY_SHARE
+    if current is not first and is_easy:
         with _membership:
-            return _moved(current, _threads[0])
+            return _moved(current, first)
     return current
 
 
@@ -89,12 +93,12 @@ def leave_the_thread(thread: DecoderThread) -> None:
         _leave(thread)
 
 
-def _helper_of(late: DecoderThread) -> DecoderThread:
+def _helper_of(late: DecoderThread, late_seconds: float) -> DecoderThread:
     with _membership:
-        other = min(_threads, key=lambda each: each.late_seconds)
-        if other.late_seconds < late.late_seconds / 2:
+        other = min((each for each in _threads if each is not late), key=lambda each: each.late_seconds, default=None)
+        if other is not None and other.late_seconds < late_seconds / 2:
             return _moved(late, other)
-        return _moved(late, None) if len(_threads) < _cores() else late
+        return _moved(late, None) if len(_threads) < cores() else late
 
 
 def _moved(current: DecoderThread, other: DecoderThread | None) -> DecoderThread:
@@ -118,5 +122,6 @@ def _leave(thread: DecoderThread) -> None:
         thread.end()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -29,7 +29,7 @@ class Decoding:
     def __init__(self, shown: Callable[[VideoFrame, int], None]) -> None:
         self.failed = False
         self._shown = shown
-        self._submitted = self._done = 0  # each is written by one thread alone
+        self._submitted = self._done = 0  # each is written by one thread at a time
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._thread = join_a_thread()

@@ -416,7 +416,6 @@ class DirectReceiver(BoundReceiver):
         """Take a packet of the source's own stream: assemble, decode, and note what is to be asked for."""
         if codec.name not in KEYFRAMES:  # a retransmission in the place of what it would be of
             return
-        self._track.packets += 1
         self.feedback.note(packet)
         try:
             begins, data = _depayloaded(codec, packet.payload) if packet.payload else (False, b"")
@@ -425,7 +424,9 @@ class DirectReceiver(BoundReceiver):
         assert self._decoding is not None
         if data and codec.name != self._codec_name:
             self._switch_to(codec)
-        if self._decoding.failed or self._decoding.behind:
+        behind = self._decoding.behind
+        self._track.left_out += behind
+        if self._decoding.failed or behind:
             self._decoding.failed = False
             self._assembler.lose()
             self._undecoded = []
@@ -433,8 +434,8 @@ class DirectReceiver(BoundReceiver):
         piece = Piece(packet.sequence_number, packet.timestamp, begins, bool(packet.marker), data)
         for frame in self._assembler.add(piece, time.monotonic()):
             self._decode(frame, codec)
-        # a keyframe that comes while others cannot be decoded in time would be left out, too
-        if self._assembler.broken and self._assembler.lost > lost and not self._decoding.behind:
+        # while decoding does not keep up, a keyframe would be but one more frame to decode, and a large one
+        if self._assembler.broken and self._assembler.lost > lost and not behind:
             self.feedback.want_keyframe(packet.ssrc)
 
     def _switch_to(self, codec: RTCRtpCodecParameters) -> None:

@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     attention_most: int = Field(5, ge=1, le=100, description="people for whom attention is raised at a time")
     heartbeat_seconds: float = Field(5.0, ge=0.1, le=3600, description="time between `bot.status` events")
     stalled_seconds: float = Field(5.0, gt=0, le=3600, description="time without a frame after which a participant is `stalled`")
-    left_seconds: float = Field(30.0, gt=0, le=86400, description="time without any media after which a participant has left")
+    left_seconds: float = Field(30.0, gt=0, le=86400, description="time without a frame after which a participant has left")
 
     dashboard_host: str = Field(
         "127.0.0.1", description="address the dashboard listens on; any but this machine's needs a password"

@@ -52,15 +52,15 @@ class _Watcher:
 class ReceivedTrack(MediaStreamTrack):
     """A track that is told of its frames when they are complete, so that only wanted pictures come back from a decoder.
 
-    Pictures that nobody watches are kept for `recv`, but none once a watcher has left, or the track has ended. `packets`
-    counts what has come of the source, whether a picture could be made of it or not.
+    Pictures that nobody watches are kept for `recv`, but none once a watcher has left, or the track has ended. `left_out`
+    counts the packets that came while decoding did not keep up.
     """
 
     kind = "video"
 
     def __init__(self) -> None:
         super().__init__()
-        self.packets = self.dropped = 0
+        self.dropped = self.left_out = 0
         self._over = asyncio.Event()
         self._watcher: _Watcher | None = None
         self._left = False

@@ -102,7 +102,7 @@ def jittered(face: Image, random: np.random.Generator, strength: float = 1.0) ->
     """
     size = face.shape[0]
     centre = (size - 1) / 2
-    # down to a crop a quarter too wide: a live one is seldom too tight, and often shows a face that turned or bent
+    # crops of 0.83 to 1.28 of the square, as live ones of turned and bent heads are
     scale = 1 + strength * random.uniform(-0.22, 0.2)
     turn = cv2.getRotationMatrix2D((centre, centre), strength * random.uniform(-12, 12), scale)
     turn[:, 2] += strength * random.uniform(-0.08, 0.08, 2) * size

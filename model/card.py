@@ -48,7 +48,7 @@ class WeightsCard(BaseModel):
 class Calibration(BaseModel):
     """The temperature that the graph's probabilities have, and the training's held-out faces that it was fitted on.
 
-    These are a `share` of the training split, drawn by the `seed`.
+    These are of a `share` of the training split, drawn by the `seed`, without those whose repeats were trained on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -8,7 +8,7 @@ import av
 from pipeline.clock import Clock
 
 MOST_LATE_MS = 600
-"""Age from which a frame is not looked at any more: a face of a second ago tells less than the next frame will."""
+"""Age from which a frame is not looked at if there is a newer one: a face of a second ago tells less than the next frame will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,14 @@ class Frame:
 class LatestFrames:
     """A mailbox that holds at most one frame of each participant.
 
-    A newer frame replaces an unread older one, and one that has become too old is thrown away; both count as drops. Who has
-    waited longest is served first, and keeps that place when a frame is thrown away.
+    A newer frame replaces an unread older one, and one that is older than `most_late_ms` is thrown away where others are
+    not; both count as drops. Who has waited longest is served first, and keeps that place when a frame is thrown away.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, most_late_ms: float = MOST_LATE_MS) -> None:
         self.dropped = 0
         self._clock = clock
+        self._most_late_ms = most_late_ms
         self._line: dict[str, Frame | None] = {}
         self._arrived = asyncio.Event()
 
@@ -49,24 +50,25 @@ class LatestFrames:
 
     async def take(self, limit: int) -> list[Frame]:
         """The frames of up to `limit` participants, longest wait first; waits until there is one."""
-        while not (frames := self._fresh(limit)):
+        while not len(self):
             self._arrived.clear()
             await self._arrived.wait()
+        # where all of them are late, a late look is better than none
+        frames = self._fresh(limit) or [frame for frame in self._line.values() if frame is not None][:limit]
         for frame in frames:
             del self._line[frame.participant_id]
         return frames
 
     def _fresh(self, limit: int) -> list[Frame]:
-        now = self._clock()
-        frames: list[Frame] = []
-        for participant_id, frame in self._line.items():
-            if frame is None:
-                continue
-            if now - frame.at_ms > MOST_LATE_MS:
-                self._line[participant_id] = None
-                self.dropped += 1
-                continue
-            frames.append(frame)
-            if len(frames) == limit:
+        """The first frames that are not too old; those before them that are, are thrown away."""
+        oldest_ms = self._clock() - self._most_late_ms
+        late, fresh = list[Frame](), list[Frame]()
+        for frame in self._line.values():
+            if frame is not None:
+                (fresh if frame.at_ms >= oldest_ms else late).append(frame)
+            if len(fresh) == limit:
                 break
-        return frames
+        if fresh:
+            self._line |= dict.fromkeys([frame.participant_id for frame in late])
+            self.dropped += len(late)
+        return fresh

@@ -83,13 +83,13 @@ async def test_who_sends_nothing_is_stalled_and_then_has_left() -> None:
         assert [data.reason for data in these.told.of(ParticipantLeft)] == ["stalled"]
 
 
-async def test_whose_packets_come_without_a_picture_is_stalled_but_neither_subscribed_to_anew_nor_gone() -> None:
+async def test_whom_there_is_no_time_to_decode_is_stalled_but_neither_subscribed_to_anew_nor_gone() -> None:
     async with watched() as these:
         track = ReceivedTrack()
         these.room.happen(Arrival(ADA, track))
         await settle()
         for _ in range(40):
-            track.packets += 1
+            track.left_out += 1
             these.clock.pass_seconds(1)
             these.attendance.find_silent(these.clock())
         assert these.coverage() == ["stalled"]

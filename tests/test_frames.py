@@ -59,17 +59,37 @@ async def test_a_frame_that_grew_too_old_is_thrown_away_and_counted_as_a_drop() 
     assert frames.dropped == 1 and len(frames) == 0
 
 
-async def test_where_all_frames_are_too_old_taking_waits_for_the_next() -> None:
+async def test_where_all_frames_are_too_old_they_are_taken_all_the_same() -> None:
+    clock = Clock(0)
+    frames = LatestFrames(clock)
+    for participant_id in ("ada", "bob", "cid"):
+        frames.put(frame(participant_id))
+    clock.at_ms = MOST_LATE_MS + 1
+    assert [taken.participant_id for taken in await frames.take(2)] == ["ada", "bob"]
+    assert frames.dropped == 0 and len(frames) == 1
+
+
+async def test_how_old_a_frame_may_become_is_a_setting() -> None:
+    clock = Clock(0)
+    frames = LatestFrames(clock, most_late_ms=5000)
+    frames.put(frame("ada"))
+    frames.put(frame("bob", at_ms=5000))
+    clock.at_ms = 5000
+    assert [taken.participant_id for taken in await frames.take(8)] == ["ada", "bob"]
+
+
+async def test_while_only_thrown_away_frames_are_left_taking_waits() -> None:
     clock = Clock(0)
     frames = LatestFrames(clock)
     frames.put(frame("ada"))
+    frames.put(frame("bob", at_ms=MOST_LATE_MS))
     clock.at_ms = MOST_LATE_MS + 1
+    await frames.take(8)
     taking = asyncio.create_task(frames.take(8))
     await asyncio.sleep(0)
     assert not taking.done()
     frames.put(frame("ada", at_ms=clock.at_ms))
     assert [taken.at_ms for taken in await taking] == [clock.at_ms]
-    assert frames.dropped == 1
 
 
 async def test_whose_frame_was_thrown_away_keeps_the_place_in_the_line() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from fractions import Fraction
 from itertools import islice
 
@@ -179,7 +179,8 @@ async def test_a_loss_is_answered_by_one_request_for_a_keyframe_and_no_broken_pi
 
 async def test_while_decoding_does_not_keep_up_no_keyframe_is_asked_for_and_afterwards_one(clip: Clip) -> None:
     packets, go_on = list(Sent(SSRC).frames(clip, padding=False)), threading.Event()
-    async with asked_of() as (receiver, asked), asyncio.timeout(10):
+    async with asked_of() as (receiver, asked), asyncio.timeout(10), AsyncExitStack() as at_the_end:
+        at_the_end.callback(go_on.set)
         decoding = receiver._decoding
         assert decoding is not None
 
@@ -192,13 +193,15 @@ async def test_while_decoding_does_not_keep_up_no_keyframe_is_asked_for_and_afte
         take_all(receiver, packets)
         await asyncio.sleep(0.05)
         assert decoding.behind and receiver._assembler.lost and asked == []
+        left_out = receiver._track.left_out
+        assert left_out == len(packets)
         go_on.set()
         while decoding.behind:
             await asyncio.sleep(0.01)
         differences = [packet for packet in packets if packet.timestamp != packets[0].timestamp]
         take_all(receiver, renumbered(differences, 1000))
         await asyncio.sleep(0.05)
-        assert asked == [RTCP_PSFB_PLI]
+        assert asked == [RTCP_PSFB_PLI] and receiver._track.left_out == left_out
 
 
 @asynccontextmanager
@@ -216,9 +219,11 @@ async def asked_of() -> AsyncIterator[tuple[DirectReceiver, list[int]]]:
     receiver._set_rtcp_ssrc(1)
     encodings = [RTCRtpDecodingParameters(ssrc=SSRC, payloadType=VP8.payloadType)]
     await receiver.receive(RTCRtpReceiveParameters(codecs=[VP8], encodings=encodings))
-    yield receiver, asked
-    await receiver.stop()
-    await peer.close()
+    try:
+        yield receiver, asked
+    finally:
+        await receiver.stop()
+        await peer.close()
 
 
 @pytest.mark.parametrize("owner", [RTCDtlsTransport, rtcrtpreceiver], ids=["transport", "module"])
