@@ -11,6 +11,14 @@ def at_least_one(text: str) -> int:
     return number
 
 
+def seed(text: str) -> int:
+    """A whole number of 0 to 2^32 - 1; raises ArgumentTypeError for any other."""
+    number = int(text)
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to {2**32 - 1}")
+    return number
+
+
 def positive(text: str) -> float:
     """A finite number above 0; raises ArgumentTypeError for any other."""
     number = float(text)

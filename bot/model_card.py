@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
 
 from bot.judging import judge
 from bot.settings import Settings
 from model.card import Card
 from model.classifier import LiteRtClassifier
 from model.dataset import read_split, repeats
-from model.disk import disk_told
+from model.disk import disk_told, drafted
 from model.errors import DataUnusable
 from model.faces import EMOTIONS
 from model.plots import draw_evaluation
@@ -45,9 +45,14 @@ def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict
     test, training = (data / f"{name}.png" for name in ("public-test", "training"))
     result = figures or judge(weights, test, test.with_suffix(".csv"), training, robust_on=ALL_FACES)
     _check(result, card)
+    try:
+        text = render(card, result, _sizes(training, test))
+    except UndefinedError as error:
+        raise DataUnusable(f"the figures are not whole: {error}") from error
     with disk_told(page.parent):
         draw_evaluation(result, page.parent / PICTURES)
-        page.write_text(render(card, result, _sizes(training, test)))
+        with drafted(page) as draft:
+            draft.write_text(text)
 
 
 def read_figures(path: Path) -> dict[str, Any]:

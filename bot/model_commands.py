@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bot.arguments import at_least_one, not_negative, positive, share
+from bot.arguments import at_least_one, not_negative, positive, seed, share
 from bot.errors import SettingsWrong, Trouble
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
@@ -29,7 +29,7 @@ CHOICES: dict[str, Callable[[str], float]] = {
     "averaging": share,
     "crowd": share,
     "trust": share,
-    "seed": int,
+    "seed": seed,
 }
 """What of a training can be set on the command line."""
 
@@ -147,21 +147,22 @@ def _evaluate(arguments: argparse.Namespace, settings: Settings) -> None:
         raise SettingsWrong("--groups-file needs --groups, the column in it")
     if arguments.faces and not arguments.robustness:
         raise SettingsWrong("--faces needs --robustness: everything else is measured on all of them")
-    result = judge(
-        arguments.model or settings.weights,
-        arguments.pixels,
-        arguments.labels,
-        arguments.training,
-        groups=arguments.groups,
-        groups_file=arguments.groups_file,
-        robust_on=(arguments.faces or sys.maxsize) if arguments.robustness else 0,
-    )
+    with needing_keras():  # for a checkpoint
+        result = judge(
+            arguments.model or settings.weights,
+            arguments.pixels,
+            arguments.labels,
+            arguments.training,
+            groups=arguments.groups,
+            groups_file=arguments.groups_file,
+            robust_on=(arguments.faces or sys.maxsize) if arguments.robustness else 0,
+        )
+    print(json.dumps(result) if arguments.json else readable(result), flush=True)
     if arguments.plots:
         from model.plots import draw_evaluation
 
         with disk_told(arguments.plots):
             draw_evaluation(result, arguments.plots)
-    print(json.dumps(result) if arguments.json else readable(result))
 
 
 def _model_card(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -16,6 +16,7 @@ FACE_SIZE = 48
 """Width and height of a FER-2013 face in pixels."""
 
 FACES_PER_ROW = 128
+MOST_VOTES = 1000
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "not_face")
 """The columns of the FER+ crowd's votes (Barsoum et al., arXiv 1608.01041)."""
 
@@ -73,6 +74,8 @@ def read_split(pixels: Path, labels: Path) -> Split:
     faces = read_mosaic(pixels)
     if -(-len(rows) // FACES_PER_ROW) != len(faces) // FACES_PER_ROW:
         raise DataUnusable(f"{pixels} has room for {len(faces)} faces, which does not fit the {len(rows)} lines of {labels}")
+    if faces[len(rows) :].any():
+        raise DataUnusable(f"{pixels} has more faces than {labels} has lines, {len(rows)}")
     return Split(np.ascontiguousarray(faces[: len(rows)]), rows[:, 0], rows[:, 1:].astype(np.float32))
 
 
@@ -82,7 +85,10 @@ def read_mosaic(path: Path) -> Image:
         content = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise DataUnusable(f"{path} cannot be read: {error.strerror}") from error
-    mosaic = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if content.size else None
+    try:
+        mosaic = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if content.size else None
+    except cv2.error:  # it claims to be larger than a picture may be
+        mosaic = None
     if mosaic is None:
         raise DataUnusable(f"{path} cannot be read as a picture")
     height, width = mosaic.shape
@@ -112,6 +118,8 @@ def _row(line: dict[str, str], where: str) -> list[int]:
         raise DataUnusable(f"{where}: a label and the ten votes are wanted as whole numbers") from error
     if not 0 <= row[0] < len(EMOTIONS):
         raise DataUnusable(f"{where}: label {row[0]} is not one of 0 to {len(EMOTIONS) - 1}")
+    if not all(0 <= votes <= MOST_VOTES for votes in row[1:]):
+        raise DataUnusable(f"{where}: votes are numbers of 0 to {MOST_VOTES}")
     return row
 
 

@@ -57,7 +57,7 @@ def _keras_candidate(checkpoint: Path) -> Candidate:
 def check_shape(network: Any, checkpoint: Path) -> None:
     """Raise ModelUnusable unless the Keras network turns square grey faces into the scores of the emotions."""
     entry, scores = network.input_shape, network.output_shape
-    if len(entry) != 4 or entry[1] != entry[2] or entry[3] != 1 or scores != (None, len(EMOTIONS)):
+    if len(entry) != 4 or not entry[1] or entry[1] != entry[2] or entry[3] != 1 or scores != (None, len(EMOTIONS)):
         raise ModelUnusable(f"{checkpoint} turns {entry} into {scores}, not square grey faces into {len(EMOTIONS)} scores")
 
 

@@ -47,7 +47,7 @@ def _face(line: dict[str, str], where: str) -> tuple[str, int, Image]:
         raise DataUnusable(f"{where}: {usage!r} is none of {', '.join(USAGES)}")
     try:
         label, values = int(line["emotion"]), np.array(line["pixels"].split(), np.int64)
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise DataUnusable(f"{where}: an emotion and pixels are wanted as whole numbers") from error
     if not 0 <= label < len(EMOTIONS):
         raise DataUnusable(f"{where}: emotion {label} is not one of 0 to {len(EMOTIONS) - 1}")

@@ -141,6 +141,7 @@ def load_network(checkpoint: Path) -> keras.Model:
     """The trained network in a .keras file; raises ModelUnusable if there is none."""
     try:
         return keras.models.load_model(checkpoint, compile=False)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    # a network with layers of somebody's own is a TypeError
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelUnusable(f"{checkpoint} is not a trained network: {reason}") from error

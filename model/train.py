@@ -1,6 +1,5 @@
 """Training a network on FER-2013, with a log, checkpoints and a way back after a kill."""
 
-import csv
 import json
 import logging
 import math
@@ -21,12 +20,12 @@ from model.faces import EMOTIONS
 from model.networks import NETWORKS, PRETRAINED, load_network
 from model.plots import draw_confusion, draw_curves
 from model.recover import recover
+from model.resume import BACKUP_FILE, LOG_FILE, Backup, Log, Patience, Row, logged, ran_out, restored
 from model.settle import SwapAveragedWeights, settle
 from model.splits import read_splits
 
 logger = logging.getLogger(__name__)
 
-LOG_FILE = "log.csv"
 CHECKPOINT_FILE = "best.keras"
 SETTLED_FILE = "settled.keras"
 CURVES_FILE = "curves.png"
@@ -78,39 +77,36 @@ class BestSoFar(keras.callbacks.Callback):  # type: ignore[misc]  # keras is unt
         save(self.model, self._path)
 
 
-class Log(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Adds a line of CSV for each epoch; unlike Keras' own logger it holds no file open that a failure would leave so."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        first = not self._path.exists()
-        with self._path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, ["epoch", *sorted(logs)])
-            if first:
-                writer.writeheader()
-            writer.writerow({"epoch": epoch, **logs})
-
-
 class EachEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Tells the batches which epoch begins: after a kill it is not the first."""
+    """Tells the batches and the dropouts which epoch begins: after a kill it is not the first.
 
-    def __init__(self, batches: TrainingBatches) -> None:
+    What is dropped is drawn by the seed, the layer and the epoch; Keras saves no state of it.
+    """
+
+    def __init__(self, batches: TrainingBatches, seed: int) -> None:
         super().__init__()
         self._batches = batches
+        self._seed = seed
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
         self._batches.begin(epoch)
+        dropouts = [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
+        for number, layer in enumerate(dropouts):
+            state = np.random.default_rng((self._seed, number, epoch)).integers(0, 2**31, 2, np.int64)
+            layer.seed_generator.state.assign(state.astype(np.uint32))
 
 
 class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
     """Ends a training whose loss is no longer a number, before the broken weights reach a checkpoint."""
 
+    def __init__(self, out: Path) -> None:
+        super().__init__()
+        self._out = out
+
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         if not math.isfinite(logs["loss"]):
-            raise ModelUnusable(f"the loss is not a number after batch {batch}: train with a smaller learning rate")
+            advice = "train with a smaller learning rate, into another folder"
+            raise ModelUnusable(f"{self._out}: the loss is not a number after batch {batch}: {advice}")
 
 
 def train(what: Training, data: Path, out: Path, start_from: Path | None = None) -> Path:
@@ -129,24 +125,26 @@ def train(what: Training, data: Path, out: Path, start_from: Path | None = None)
         logger.info("the teachers agree with the labels of %.1f %% of the training faces", 100 * agree)
     training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
     batches = _batches(training, what, data)
-    _claim(out, what)  # once nothing of what was asked for can turn out to be unusable
-    accuracies = _accuracies(out / LOG_FILE)
     network = _network(what, steps=len(batches) * what.epochs)
     if start_from is not None and start_from.suffix == ".tflite":
         recover(network, start_from, training.pixels)
     elif start_from is not None:
         take_over(network, start_from)
-    best = out / CHECKPOINT_FILE
+    _claim(out, what)  # once nothing of what was asked for can turn out to be unusable
+    begun = restored(network, out / BACKUP_FILE, len(batches))
+    rows = logged(out / LOG_FILE, begun)
     with disk_told(out):
-        network.fit(
-            batches,
-            shuffle=False,  # they are, in an order of their own, which a training that goes on finds again
-            epochs=what.epochs,
-            validation_data=_checked(test, what.size),
-            callbacks=[EachEpoch(batches), *_callbacks(what, out, training, BestSoFar(best, max(accuracies, default=-1.0)))],
-            verbose="auto",
-        )
-        result = settled(best, training, test, what.seed)
+        if begun < what.epochs and not ran_out(rows, what.patience):
+            network.fit(
+                batches,
+                shuffle=False,  # they are, in an order of their own, which a training that goes on finds again
+                initial_epoch=begun,
+                epochs=what.epochs,
+                validation_data=_checked(test, what.size),
+                callbacks=[EachEpoch(batches, what.seed), *_callbacks(what, out, training, rows)],
+                verbose="auto",
+            )
+        result = settled(out / CHECKPOINT_FILE, training, test, what.seed)
         _draw(out, result, test)
     return result
 
@@ -192,18 +190,23 @@ def _scores(network: keras.Model, test: Split) -> NDArray[np.float32]:
 def take_over(network: keras.Model, start_from: Path) -> int:
     """Copy the weights of every layer that has the same name and shapes in the checkpoint; return how many.
 
-    Raises ModelUnusable if the file is no checkpoint or has no such layer.
+    Raises ModelUnusable if the file is no checkpoint, or one of a network with which fewer than half of them are shared.
     """
     known = {layer.name: layer.get_weights() for layer in load_network(start_from).layers}
-    taken = 0
-    for layer in network.layers:
-        mine, theirs = layer.get_weights(), known.get(layer.name, [])
-        if mine and [weight.shape for weight in mine] == [weight.shape for weight in theirs]:
-            layer.set_weights(theirs)
-            taken += 1
-    if not taken:
-        raise ModelUnusable(f"{start_from} has no layer in common with {network.name}")
-    return taken
+    wanted = [layer for layer in network.layers if layer.weights]
+    same = [layer for layer in wanted if _shapes(layer.get_weights()) == _shapes(known.get(layer.name, []))]
+    if 2 * len(same) < len(wanted):
+        raise ModelUnusable(
+            f"{start_from} is of another network: {len(same)} of the {len(wanted)} layers of {network.name} are in it"
+        )
+    for layer in same:
+        layer.set_weights(known[layer.name])
+    logger.info("%d of %d layers are taken over from %s", len(same), len(wanted), start_from)
+    return len(same)
+
+
+def _shapes(weights: list[NDArray[np.float32]]) -> list[tuple[int, ...]]:
+    return [weight.shape for weight in weights]
 
 
 def _claim(out: Path, what: Training) -> None:
@@ -212,9 +215,11 @@ def _claim(out: Path, what: Training) -> None:
     settings = out / TRAINING_FILE
     with disk_told(out):
         out.mkdir(parents=True, exist_ok=True)
-        if settings.exists() and _settings_in(settings) != json.loads(wanted):
+        if not settings.exists():
+            with drafted(settings) as draft:
+                draft.write_text(wanted)
+        elif _settings_in(settings) != json.loads(wanted):
             raise ModelUnusable(f"{out} holds a training with other settings; see {settings}")
-        settings.write_text(wanted)
 
 
 def _settings_in(path: Path) -> object:
@@ -223,14 +228,6 @@ def _settings_in(path: Path) -> object:
         return json.loads(json.dumps(asdict(Training()))) | json.loads(path.read_bytes())
     except (ValueError, TypeError):  # none of ours
         return None
-
-
-def _accuracies(log: Path) -> list[float]:
-    """The validation accuracy of each epoch that an earlier run finished."""
-    if not log.exists():
-        return []
-    with log.open(newline="") as file:
-        return [float(row["val_accuracy"]) for row in csv.DictReader(file)]
 
 
 def _batches(training: Split, what: Training, data: Path) -> TrainingBatches:
@@ -281,15 +278,14 @@ def _checked(test: Split, size: int) -> tuple[NDArray[np.float32], NDArray[np.fl
     return resized(test.pixels, size)[..., None].astype(np.float32), np.eye(len(EMOTIONS), dtype=np.float32)[test.labels]
 
 
-def _callbacks(what: Training, out: Path, training: Split, best: BestSoFar) -> list[keras.callbacks.Callback]:
+def _callbacks(what: Training, out: Path, training: Split, rows: list[Row]) -> list[keras.callbacks.Callback]:
     return [
-        FiniteLoss(),
-        best,
+        FiniteLoss(out),
+        BestSoFar(out / CHECKPOINT_FILE, max((row["val_accuracy"] for row in rows), default=-1.0)),
         # averaged weights, where there are any, are what is validated and kept; it swaps them in before and out after
         # a validation, so it stands behind the callback that saves in between
         *([SwapAveragedWeights(training, what.seed)] if what.averaging else []),
-        Log(out / LOG_FILE),
-        keras.callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=what.patience),
-        # two copies, as a kill may leave one half written; kept, so that a finished training is found finished
-        keras.callbacks.BackupAndRestore(str(out / "backup"), double_checkpoint=True, delete_checkpoint=False),
+        Patience(what.patience, rows),
+        Log(out / LOG_FILE, rows),
+        Backup(out / BACKUP_FILE),  # at the end: what it tells as done is done
     ]

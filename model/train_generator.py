@@ -20,8 +20,9 @@ from model.errors import DataUnusable, ModelUnusable
 from model.face_generator import IDENTITY, discriminator, encoder, generator
 from model.faces import EMOTIONS
 from model.networks import load_network
+from model.resume import LOG_FILE
 from model.splits import read_splits
-from model.train import LOG_FILE, save
+from model.train import save
 
 logger = logging.getLogger(__name__)
 

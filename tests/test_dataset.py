@@ -1,5 +1,7 @@
 """Reading FER-2013's layout, and finding the pictures that stand in two splits."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -87,6 +89,24 @@ def test_a_picture_of_another_shape_is_no_mosaic(files: tuple[Path, Path]) -> No
 def test_a_mosaic_and_labels_of_different_length_do_not_fit(files: tuple[Path, Path]) -> None:
     files[1].write_text("\n".join(files[1].read_text().splitlines()[:50]) + "\n")
     assert refusal(*files) == f"{files[0]} has room for 256 faces, which does not fit the 49 lines of {files[1]}"
+
+
+def test_labels_that_lack_their_last_line_do_not_fit(files: tuple[Path, Path]) -> None:
+    files[1].write_text("\n".join(files[1].read_text().splitlines()[:-1]) + "\n")
+    assert refusal(*files) == f"{files[0]} has more faces than {files[1]} has lines, 199"
+
+
+def test_a_picture_that_claims_to_be_larger_than_any_is_refused(files: tuple[Path, Path]) -> None:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    files[0].write_bytes(content + files[0].read_bytes()[33:])
+    assert refusal(*files) == f"{files[0]} cannot be read as a picture"
+
+
+@pytest.mark.parametrize("votes", ["-1", "1001", "1" + 30 * "0"])
+def test_votes_that_no_crowd_gives_are_named(files: tuple[Path, Path], votes: str) -> None:
+    change_line(files[1], 5, f"3,{votes}" + 9 * ",0")
+    assert refusal(*files) == f"{files[1]} line 5: votes are numbers of 0 to 1000"
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def test_each_face_goes_to_its_split(tmp_path: Path) -> None:
         ("3,1 2 3,Training", "line 2: 2304 pixels of 0 to 255 are wanted, 3 stand there"),
         (f"3,{GREY} 300,Training", "line 2: 2304 pixels of 0 to 255 are wanted, 2305 stand there"),
         (f"3,{GREY[:-1]}300,Training", "line 2: 2304 pixels of 0 to 255 are wanted"),
+        (f"3,{GREY[:-1]}{30 * '9'},Training", "line 2: an emotion and pixels are wanted as whole numbers"),
         (f"3,{GREY},Test", "line 2: 'Test' is none of Training, PublicTest, PrivateTest"),
         ("3", "line 2: None is none of Training"),
     ],

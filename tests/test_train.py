@@ -23,7 +23,8 @@ pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `trai
 import keras
 
 from model.networks import custom_cnn, load_network  # they import keras
-from model.train import CHECKPOINT_FILE, CONFUSION_FILE, CURVES_FILE, LOG_FILE, Training, take_over, train
+from model.resume import BACKUP_FILE, LOG_FILE, logged
+from model.train import CHECKPOINT_FILE, CONFUSION_FILE, CURVES_FILE, Training, take_over, train
 from tests.tiny import SIZE, taught_checkpoint, tiny
 
 # keras asks tensorflow's arrays for a copy in the way of numpy 1
@@ -109,24 +110,60 @@ def test_the_well_known_csv_trains_as_the_mosaics_do(data: Path, tmp_path: Path)
 def test_a_network_without_such_weights_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match="tiny has no imagenet weights: vgg16 and resnet50 have"):
         train(replace(SHORT, weights="imagenet"), data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
-def test_a_training_that_was_killed_goes_on_where_it_was(data: Path, run: Path) -> None:
-    # killed in the second epoch, when the first was saved
-    (run / "backup" / "training_metadata.json").write_text('{"epoch": 1, "batch": 0}')
-    log = (run / LOG_FILE).read_text().splitlines()
-    (run / LOG_FILE).write_text("\n".join(log[:2]) + "\n")
-    train(SHORT, data, run)
-    assert epochs(run) == ["0", "1"]
+LONGER = replace(SHORT, epochs=12)
 
 
-def test_a_training_that_goes_on_keeps_a_better_checkpoint(data: Path, run: Path) -> None:
-    (run / "backup" / "training_metadata.json").write_text('{"epoch": 1, "batch": 0}')
-    header, *_ = (run / LOG_FILE).read_text().splitlines()
-    (run / LOG_FILE).write_text(f"{header}\n0,1.0,0.1,1.0,0.1\n")
-    before = (run / CHECKPOINT_FILE).read_bytes()
-    train(SHORT, data, run)
-    assert (run / CHECKPOINT_FILE).read_bytes() == before
+@pytest.fixture
+def killed(data: Path, tmp_path: Path) -> Path:
+    """The folder of a training that was killed after its first epoch."""
+    killed_after_an_epoch(LONGER, data, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_training_that_was_killed_goes_on_where_it_was(data: Path, killed: Path) -> None:
+    train(LONGER, data, killed)
+    assert epochs(killed) == [str(epoch) for epoch in range(12)]
+
+
+def test_a_training_that_goes_on_keeps_a_better_checkpoint(data: Path, killed: Path) -> None:
+    header, *_ = (killed / LOG_FILE).read_text().splitlines()
+    (killed / LOG_FILE).write_text(f"{header}\n0,1.0,0.1,1.0,0.1\n")
+    before = (killed / CHECKPOINT_FILE).read_bytes()
+    train(LONGER, data, killed)
+    assert (killed / CHECKPOINT_FILE).read_bytes() == before
+
+
+def test_a_training_that_ran_out_of_patience_is_found_finished(data: Path, tmp_path: Path) -> None:
+    what = replace(SHORT, epochs=30, patience=2, learning_rate=1e-12)
+    for _ in range(2):
+        train(what, data, tmp_path / "run")
+        assert epochs(tmp_path / "run") == ["0", "1", "2"]
+
+
+def test_a_backup_that_is_none_is_named(data: Path, run: Path) -> None:
+    (run / BACKUP_FILE).write_bytes(b"half of a file")
+    with pytest.raises(ModelUnusable, match=rf"{BACKUP_FILE} cannot be gone on from: "):
+        train(SHORT, data, run)
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import tests.test_train as here
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # no file may be larger, as on a disk that is full
+here.train(here.SHORT, Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_disk_that_is_full_ends_a_training_in_one_line(data: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(data), str(tmp_path / "run")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].endswith("run cannot be written to: File too large")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["training.json"]
 
 
 def test_a_finished_training_is_not_begun_again(data: Path, run: Path) -> None:
@@ -159,9 +196,9 @@ def test_a_training_that_is_older_than_a_setting_goes_on(data: Path, run: Path) 
 
 
 def test_a_loss_that_is_no_number_ends_the_training_in_one_line(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelUnusable, match=r"the loss is not a number after batch \d+: .*smaller learning rate"):
+    with pytest.raises(ModelUnusable, match=r"run: the loss is not a number after batch \d+: .*smaller learning rate"):
         train(replace(SHORT, learning_rate=1e30), data, tmp_path / "run")
-    assert not (tmp_path / "run" / "backup" / "training_metadata.json").exists()
+    assert not (tmp_path / "run" / BACKUP_FILE).exists()
 
 
 def test_too_few_faces_for_a_batch_are_refused(data: Path, tmp_path: Path) -> None:
@@ -185,7 +222,7 @@ def test_layers_of_equal_name_and_shape_are_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_a_stranger_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnusable, match="has no layer in common with custom_cnn"):
+    with pytest.raises(ModelUnusable, match=r"is of another network: 0 of the \d+ layers of custom_cnn are in it"):
         take_over(custom_cnn(24), taught_checkpoint(tmp_path))
 
 
@@ -195,7 +232,7 @@ def test_the_same_seed_trains_the_same_network(data: Path, finished: Path, tmp_p
     assert all(np.allclose(one, other, atol=1e-5) for one, other in weights)
 
 
-AVERAGED = replace(SHORT, epochs=12, averaging=0.9)
+AVERAGED = replace(SHORT, network="forgetful", epochs=12, averaging=0.9)
 
 ALONE = """
 import json, sys
@@ -210,7 +247,7 @@ def killed_after_an_epoch(what: Training, data: Path, out: Path) -> None:
     """Train in a process of its own, and end it in the middle once the first epoch is safe."""
     command = [sys.executable, "-c", ALONE, json.dumps(asdict(what)), str(data), str(out)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while not (out / "backup" / "training_metadata.json").exists():
+        while not (out / BACKUP_FILE).exists():
             assert process.poll() is None
             time.sleep(0.01)
         process.kill()
@@ -228,15 +265,14 @@ def averaged(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_training_with_averaging_goes_on_after_a_kill_to_the_same_network(data: Path, averaged: Path, tmp_path: Path) -> None:
     killed_after_an_epoch(AVERAGED, data, tmp_path / "run")
     train(AVERAGED, data, tmp_path / "run")
-    # the log may tell of an epoch twice, whose end the kill came upon
-    assert {int(epoch) for epoch in epochs(tmp_path / "run")} == set(range(AVERAGED.epochs))
+    assert epochs(tmp_path / "run") == [str(epoch) for epoch in range(AVERAGED.epochs)]
     weights = [load_network(out / CHECKPOINT_FILE).get_weights() for out in (averaged, tmp_path / "run")]
     assert all(np.allclose(one, other, atol=1e-4) for one, other in zip(*weights, strict=True))
 
 
 def test_a_training_with_averaging_keeps_the_averaged_weights(data: Path, tmp_path: Path) -> None:
     # an average that hardly moves from where the training began, while the weights themselves do
-    what = replace(AVERAGED, epochs=4, averaging=0.9999, learning_rate=3e-2)
+    what = replace(AVERAGED, network="tiny", epochs=4, averaging=0.9999, learning_rate=3e-2)
     kept = load_network(train(what, data, tmp_path / "averaged")).get_weights()
     plain = load_network(train(replace(what, averaging=0.0), data, tmp_path / "plain")).get_weights()
     keras.utils.set_random_seed(what.seed)
@@ -260,3 +296,15 @@ def test_held_out_faces_are_not_trained_on(data: Path, tmp_path: Path) -> None:
     write_split(test, tmp_path, "public-test")
     weights = [load_network(train(what, each, tmp_path / each.name / "run")).get_weights() for each in (data, tmp_path)]
     assert all(np.allclose(one, other, atol=1e-6) for one, other in zip(*weights, strict=True))
+
+
+def test_a_log_that_was_cut_short_tells_of_the_epochs_before(tmp_path: Path) -> None:
+    log = tmp_path / LOG_FILE
+    assert logged(log, 9) == []
+    for text, told in (
+        ("", []),
+        ("epoch,loss,val_accuracy\n0,1.5,0.2\n1,1.2,0.3\n2,1.", [0.2, 0.3]),
+        ("epoch,loss,val_accuracy\n0,1.5,0.2\n1,1.2,0.3\n1,1.1,0.4\n2,1.0,0.5\n", [0.2, 0.4]),
+    ):
+        log.write_text(text)
+        assert [row["val_accuracy"] for row in logged(log, 2)] == told

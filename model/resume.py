@@ -1,0 +1,105 @@
+"""The way back into a training after a kill: its state at the end of an epoch, and the log up to there."""
+
+import csv
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from model.disk import drafted
+from model.errors import ModelUnusable
+
+Row = dict[str, float]
+
+BACKUP_FILE = "backup.keras"
+LOG_FILE = "log.csv"
+
+
+class Backup(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
+    """Saves the network and its optimizer at the end of each epoch, in one file that is there as a whole or not at all.
+
+    Keras' own way writes HDF5 to the disk, where a full one ends the process with a segmentation fault (HDF5 1.14), and tells
+    the epoch in a second file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def on_epoch_end(self, epoch: int, logs: Row) -> None:
+        with drafted(self._path) as draft:
+            self.model.save(draft)
+
+
+class Log(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
+    """Writes a line of CSV for each epoch, behind those of the epochs before a kill."""
+
+    def __init__(self, path: Path, rows: Sequence[Row]) -> None:
+        super().__init__()
+        self._path = path
+        self._rows = list(rows)
+
+    def on_epoch_end(self, epoch: int, logs: Row) -> None:
+        self._rows.append({"epoch": epoch, **logs})
+        with drafted(self._path) as draft, draft.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *sorted(logs)])
+            writer.writeheader()
+            writer.writerows(self._rows)
+
+
+class Patience(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
+    """Ends a training that has not improved for so many epochs, those before a kill among them."""
+
+    def __init__(self, patience: int, rows: Sequence[Row]) -> None:
+        super().__init__()
+        self._patience = patience
+        self._rows = list(rows)
+
+    def on_epoch_end(self, epoch: int, logs: Row) -> None:
+        self._rows.append(logs)
+        if ran_out(self._rows, self._patience):
+            self.model.stop_training = True
+
+
+def ran_out(rows: Sequence[Row], patience: int) -> bool:
+    """Whether the best validation accuracy is as many epochs old as that."""
+    accuracies = [row["val_accuracy"] for row in rows]
+    return bool(accuracies) and len(accuracies) - 1 - int(np.argmax(accuracies)) >= patience
+
+
+def restored(network: keras.Model, backup: Path, steps: int) -> int:
+    """Put a compiled network and its optimizer where the backup was; returns how many epochs of `steps` batches that is.
+
+    Without a backup nothing changes. Raises ModelUnusable for a file that is none of this network.
+    """
+    if not backup.exists():
+        return 0
+    network.optimizer.build(network.trainable_variables)
+    try:
+        network.load_weights(backup)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelUnusable(f"{backup} cannot be gone on from: {reason}") from error
+    return int(keras.ops.convert_to_numpy(network.optimizer.iterations)) // steps
+
+
+def logged(path: Path, epochs: int) -> list[Row]:
+    """The log's rows of the first so many epochs; what a kill or a full disk left of others is not there any more."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        rows = filter(None, map(_row, csv.DictReader(file)))
+        # an epoch that was trained again counts as it was the last time
+        known = {int(row["epoch"]): row | {"epoch": int(row["epoch"])} for row in rows}
+    return [row for epoch, row in sorted(known.items()) if epoch < epochs]
+
+
+def _row(line: dict[str, str | None]) -> Row | None:
+    """The figures of an epoch; None for a line that was not written to its end."""
+    try:
+        row = {name: float(value or "") for name, value in line.items()}
+    except ValueError:
+        return None
+    return row if {"epoch", "val_accuracy"} <= row.keys() else None
