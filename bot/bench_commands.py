@@ -5,11 +5,16 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot.arguments import at_least_one, positive
+from bot.errors import SettingsWrong
 from bot.settings import Settings
 
+if TYPE_CHECKING:
+    from model.dataset import Split
+
+PICTURES = (".png", ".svg")
 STUDENTS = (10, 25, 50, 100, 200)
 
 
@@ -22,6 +27,9 @@ def add_bench_command(commands: Any, command: Callable[..., argparse.ArgumentPar
     )
     bench.add_argument("what", choices=("model", "pipeline", "receiving", "room"), help=what)
     bench.add_argument("--json", action="store_true", help="machine-readable: an object, of `room` a list of them")
+    model = bench.add_argument_group("model", "with both, the accuracy on these faces is told, too")
+    model.add_argument("--pixels", type=Path, metavar="PNG", help="mosaic of labelled faces, as for evaluate")
+    model.add_argument("--labels", type=Path, metavar="CSV", help="their labels")
     room = bench.add_argument_group("room and receiving")
     room.add_argument(
         "--students", type=_numbers, default=STUDENTS, metavar="N,…", help="how many (default 10,25,50,100,200; 50 for receiving)"
@@ -47,15 +55,30 @@ async def _bench(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.bench.pipeline import bench_pipeline
     from model.classifier import LiteRtClassifier
 
+    split = _split(arguments)
     analyst = load_analyst(settings)  # sets the threads as the bot has them
-    result = bench_model(LiteRtClassifier(settings.weights)) if arguments.what == "model" else bench_pipeline(analyst)
+    result = bench_model(LiteRtClassifier(settings.weights), split) if arguments.what == "model" else bench_pipeline(analyst)
     print(json.dumps(result)) if arguments.json else _show(result)
+
+
+def _split(arguments: argparse.Namespace) -> "Split | None":
+    from model.dataset import read_split
+
+    match arguments.pixels, arguments.labels:
+        case None, None:
+            return None
+        case Path(), Path():
+            return read_split(arguments.pixels, arguments.labels)
+    raise SettingsWrong("--pixels and --labels belong together")
 
 
 async def _bench_room(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.bench.plot import plot_growth
     from bot.bench.room import Plan, bench_room
 
+    if arguments.plot and (arguments.plot.suffix not in PICTURES or not arguments.plot.parent.is_dir()):
+        # after all of the measurements it would be told too late
+        raise SettingsWrong(f"--plot {arguments.plot}: a file of {' or '.join(PICTURES)} in a folder that exists is wanted")
     plan = Plan(arguments.students, arguments.layer, arguments.seconds, arguments.runs, arguments.overload)
     rows = await bench_room(settings, plan, lambda line: print(line, file=sys.stderr, flush=True))
     print(json.dumps(rows)) if arguments.json else _show_rooms(rows)
@@ -101,6 +124,12 @@ def _show_rooms(rows: list[dict[str, Any]]) -> None:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+    for row in rows:
+        if "resident_growth_percent" in row:
+            minutes = ", ".join(f"{megabytes:.1f}" for megabytes in row["resident_mb_by_minute"])
+            print(
+                f"{row['students']} students: MB by the minute {minutes}; {row['resident_growth_percent']:+.2f} % after minute 5"
+            )
 
 
 def _show(result: dict[str, Any], indent: str = "") -> None:

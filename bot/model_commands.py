@@ -126,6 +126,7 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:
     quiet_tensorflow()
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # which alone writes such files, whatever the network was trained on
     with needing_keras():
         from model.calibrate import had_teachers
         from model.export import Notes, export

@@ -1,12 +1,18 @@
 """Measuring what a look and a face cost."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from bot.bench.packets import recorded
 from bot.bench.stopwatch import compare
 from bot.cli import main
+from model.faces import Emotion
+from tests.synthetic import synthetic_split, write_split
 
 
 def test_every_work_is_done_in_every_round_and_the_dearer_one_costs_more() -> None:
@@ -41,6 +47,58 @@ def test_a_face_is_measured_alone_and_in_a_batch_beside_the_detector(capsys: pyt
     assert main(["bench", "model"]) == 0
     said = capsys.readouterr().out
     assert "ms_per_face:\n  1: " in said and "\n  8: " in said and "blazeface_ms: " in said
+
+
+FER = """
+class FER:
+    def __init__(self, offsets):
+        assert offsets == (0, 0)
+
+    def detect_emotions(self, image, face_rectangles):
+        assert image.shape == (48, 48, 3) and face_rectangles == [(0, 0, 48, 48)]
+        names = ("neutral", "happy", "sad", "angry", "fear", "surprise", "disgust")
+        return [{"emotions": {name: float(name == "happy") for name in names}}]
+"""
+
+DEEPFACE = """
+class DeepFace:
+    @staticmethod
+    def analyze(picture, **how):
+        raise ValueError("the weights cannot be fetched\\nfrom there")
+"""
+
+
+@pytest.mark.slow
+def test_peers_are_read_on_the_same_faces_and_one_that_cannot_read_costs_no_figure(tmp_path: Path) -> None:
+    """Packages of their names stand for the real ones, which bring tensorflow along."""
+    for name, text in {"fer/fer.py": FER, "fer/__init__.py": "", "deepface/__init__.py": DEEPFACE}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    split = synthetic_split(70)
+    pixels, labels = write_split(split, tmp_path, "split")
+    command = [sys.executable, "-m", "bot", "bench", "model", "--json", "--pixels", str(pixels), "--labels", str(labels)]
+    ended = subprocess.run(
+        command,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    result = json.loads(ended.stdout)
+    assert result["faces"] == 70 and set(result["accuracy"]) == {result["model"], "fer"}
+    assert result["accuracy"]["fer"] == (split.labels == list(Emotion).index(Emotion.HAPPY)).mean()
+    assert "fer" in result["peers"] and "deepface" not in result["peers"]
+    assert "deepface is installed and cannot be measured: the weights cannot be fetched\n" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong", [["model", "--pixels", "p.png"], ["room", "--plot", "nowhere/x.png"], ["room", "--plot", "x.xyz"]]
+)
+def test_what_would_fail_after_the_measurement_is_refused_before(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", *wrong]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Other ways to look at a picture, for comparison: only where they are installed, never a dependency."""
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,13 +9,21 @@ import cv2
 import numpy as np
 
 from model.crop import square
+from model.dataset import FACE_SIZE
 from model.detector import BlazeFace
-from model.faces import Image
+from model.faces import EMOTIONS, Image
+
+logger = logging.getLogger(__name__)
 
 Look = Callable[[Image], object]
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels."""
 Find = Callable[[Image], Iterable[Box]]
+Read = Callable[[Image], list[float]]
+"""Scores a face in the order of `EMOTIONS`."""
+
+UNTAUGHT = "keras.predict of custom_cnn"
+"""The peer whose answers are worth nothing: what it costs does not depend on what it has learnt."""
 
 
 def look_peers() -> dict[str, Look]:
@@ -28,14 +37,42 @@ def look_peers() -> dict[str, Look]:
     return peers
 
 
-def face_peers() -> dict[str, Look]:
-    """Ways to read a face that is already cut out, grey (48, 48) uint8, by name."""
-    peers: dict[str, Look] = {}
-    if find_spec("keras"):
-        peers["keras.predict of custom_cnn"] = _keras()
-    if find_spec("deepface"):
-        peers["deepface"] = _deepface()
+def face_peers() -> dict[str, Read]:
+    """Ways to read a face that is already cut out, grey (48, 48) uint8, by name.
+
+    One that is installed and cannot read, for instance because its weights cannot be fetched, is left out with one line.
+    """
+    ways = {"fer": ("fer", _fer_of_squares), UNTAUGHT: ("keras", _keras), "deepface": ("deepface", _deepface)}
+    peers: dict[str, Read] = {}
+    for name, (package, make) in ways.items():
+        if not find_spec(package):
+            continue
+        try:
+            read = make()
+            read(np.zeros((FACE_SIZE, FACE_SIZE), np.uint8))
+        # what is missing of a package, or of the network it would fetch its weights through
+        except (ImportError, OSError, ValueError) as error:
+            logger.warning("%s is installed and cannot be measured: %s", name, (str(error).splitlines() or ["no reason"])[0])
+        else:
+            peers[name] = read
     return peers
+
+
+def _fer_of_squares() -> Read:
+    from fer.fer import FER
+
+    reader = FER(offsets=(0, 0))  # it would look 10 pixels beyond the face
+
+    def read(face: Image) -> list[float]:
+        height, width = face.shape
+        (found,) = reader.detect_emotions(cv2.cvtColor(face, cv2.COLOR_GRAY2BGR), [(0, 0, width, height)])
+        return _in_our_order(found["emotions"])
+
+    return read
+
+
+def _in_our_order(scores: Mapping[str, float]) -> list[float]:
+    return [float(scores[emotion]) for emotion in EMOTIONS]
 
 
 def _fer() -> Look:
@@ -45,7 +82,7 @@ def _fer() -> Look:
     return lambda image: reader.detect_emotions(image)
 
 
-def _found_and_read(find: Find, read: Look) -> Look:
+def _found_and_read(find: Find, read: Read) -> Look:
     """The way of the project that this one grew from: find faces, cut them out grey, and predict each with keras."""
 
     def look(image: Image) -> None:
@@ -76,14 +113,24 @@ def _blazeface() -> Find:
     return find
 
 
-def _keras() -> Look:
+def _keras() -> Read:
     from model.networks import custom_cnn
 
-    network = custom_cnn()  # what it costs does not depend on what it has learnt
-    return lambda face: network.predict(face[None, ..., None].astype(np.float32), verbose=0)
+    network = custom_cnn()
+
+    def read(face: Image) -> list[float]:
+        scores: list[float] = network.predict(face[None, ..., None].astype(np.float32), verbose=0)[0].tolist()
+        return scores
+
+    return read
 
 
-def _deepface() -> Look:
+def _deepface() -> Read:
     from deepface import DeepFace
 
-    return lambda face: DeepFace.analyze(cv2.cvtColor(face, cv2.COLOR_GRAY2BGR), actions=["emotion"], detector_backend="skip")
+    def read(face: Image) -> list[float]:
+        picture = cv2.cvtColor(face, cv2.COLOR_GRAY2BGR)
+        (found,) = DeepFace.analyze(picture, actions=["emotion"], detector_backend="skip")
+        return _in_our_order(found["emotion"])
+
+    return read
