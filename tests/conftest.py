@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ from redis.asyncio import Redis
 
 from bot.settings import PREFIX
 from tests.redis_servers import SERVER, RedisServer, running_redis
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell's background jobs ignore Ctrl-C, and so would all the processes that tests start and interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WITH_TENSORFLOW = {
     f"test_{name}.py"
