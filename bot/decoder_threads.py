@@ -80,11 +80,10 @@ def better_thread(current: DecoderThread) -> DecoderThread:
     if (late_seconds := current.late_seconds) > HELP_AFTER_SECONDS:
         return _helper_of(current, late_seconds)
     first = _threads[0]
-    is_easy = first.late_seconds <= HELP_AFTER_SECONDS and sum(each.busy_share for each in _threads) < EASY_SHARE
-    if current is not first and is_easy:
-        with _membership:
-            return _moved(current, first)
-    return current
+    if current is first or first.late_seconds > HELP_AFTER_SECONDS or sum(each.busy_share for each in _threads) >= EASY_SHARE:
+        return current
+    with _membership:
+        return _moved(current, first)
 
 
 def leave_the_thread(thread: DecoderThread) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bot.arguments import seed
 from bot.model_commands import LICENCE, needing_keras, quiet_tensorflow
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
 
 DATA = "FER-2013 (Goodfellow et al. 2013), Training split: pictures that the FER+ crowd agrees on, frontal and aligned"
-CHOICES = {
+CHOICES: dict[str, Callable[[str], float]] = {
     "steps": int,
     "batch_size": int,
     "learning_rate": float,
@@ -18,7 +19,7 @@ CHOICES = {
     "judged": int,
     "adversary": float,
     "emotion": float,
-    "seed": int,
+    "seed": seed,
 }
 """What of a training can be set on the command line."""
 

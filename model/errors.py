@@ -7,3 +7,8 @@ class ModelUnusable(Exception):
 
 class DataUnusable(Exception):
     """Training or test data that do not fit together."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says; its type where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

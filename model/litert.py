@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from model.errors import ModelUnusable
+from model.errors import ModelUnusable, first_line
 
 
 class Graph:
@@ -27,7 +27,7 @@ class Graph:
                 self._interpreter.resize_tensor_input(self._entry, shape, strict=strict)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, IndexError) as error:
-            raise ModelUnusable(f"{what} is not a graph that LiteRT can run: {_first_line(error)}") from error
+            raise ModelUnusable(f"{what} is not a graph that LiteRT can run: {first_line(error)}") from error
         self._input = self._interpreter.tensor(self._entry)
         self._outputs = {each["name"]: each["index"] for each in self._interpreter.get_output_details()}
 
@@ -41,7 +41,3 @@ class Graph:
         """Compute the outputs from `input`; they are copies, by name."""
         self._interpreter.invoke()
         return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,7 +8,8 @@ import keras
 from keras import layers
 
 from model.dataset import FACE_SIZE
-from model.errors import ModelUnusable
+from model.disk import drafted
+from model.errors import ModelUnusable, first_line
 from model.faces import EMOTIONS
 from model.pretrained import can_be_had
 
@@ -143,5 +144,11 @@ def load_network(checkpoint: Path) -> keras.Model:
         return keras.models.load_model(checkpoint, compile=False)
     # a network with layers of somebody's own is a TypeError
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelUnusable(f"{checkpoint} is not a trained network: {reason}") from error
+        raise ModelUnusable(f"{checkpoint} is not a trained network: {first_line(error)}") from error
+
+
+def save(network: keras.Model, path: Path) -> Path:
+    """Save the network so that a kill or a full disk never leaves half a file, or none where there was one."""
+    with drafted(path) as draft:
+        network.save(draft)
+    return path

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from model.disk import drafted
-from model.errors import ModelUnusable
+from model.errors import ModelUnusable, first_line
+from model.networks import save
 
 Row = dict[str, float]
 
@@ -29,37 +30,35 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untype
         self._path = path
 
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
-        with drafted(self._path) as draft:
-            self.model.save(draft)
+        save(self.model, self._path)
 
 
 class Log(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Writes a line of CSV for each epoch, behind those of the epochs before a kill."""
+    """Writes a line of CSV for each epoch, behind those of the epochs before a kill; `rows` are all of them."""
 
     def __init__(self, path: Path, rows: Sequence[Row]) -> None:
         super().__init__()
+        self.rows = list(rows)
         self._path = path
-        self._rows = list(rows)
 
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
-        self._rows.append({"epoch": epoch, **logs})
+        self.rows.append({"epoch": epoch, **logs})
         with drafted(self._path) as draft, draft.open("w", newline="") as file:
             writer = csv.DictWriter(file, ["epoch", *sorted(logs)])
             writer.writeheader()
-            writer.writerows(self._rows)
+            writer.writerows(self.rows)
 
 
 class Patience(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Ends a training that has not improved for so many epochs, those before a kill among them."""
+    """Ends a training that has not improved for so many epochs by its log, behind which it stands."""
 
-    def __init__(self, patience: int, rows: Sequence[Row]) -> None:
+    def __init__(self, patience: int, log: Log) -> None:
         super().__init__()
         self._patience = patience
-        self._rows = list(rows)
+        self._log = log
 
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
-        self._rows.append(logs)
-        if ran_out(self._rows, self._patience):
+        if ran_out(self._log.rows, self._patience):
             self.model.stop_training = True
 
 
@@ -80,8 +79,7 @@ def restored(network: keras.Model, backup: Path, steps: int) -> int:
     try:
         network.load_weights(backup)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelUnusable(f"{backup} cannot be gone on from: {reason}") from error
+        raise ModelUnusable(f"{backup} cannot be gone on from: {first_line(error)}") from error
     return int(keras.ops.convert_to_numpy(network.optimizer.iterations)) // steps
 
 

@@ -22,7 +22,7 @@ CHECKED_FACES = 2048
 
 def settle(network: keras.Model, training: Split, seed: int, most: int = FACES) -> None:
     """Replace the normalisation's statistics by those of up to `most` training faces, without jitter or dropout."""
-    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in _layers(network)):
+    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in every_layer(network)):
         return
     rows = np.random.default_rng(seed).permutation(len(training))[:most]
     faces = resized(training.pixels[rows], network.input_shape[1])[..., None].astype(np.float32)
@@ -61,8 +61,8 @@ class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):  # type: ignore[misc]
 @contextmanager
 def _measuring(network: keras.Model) -> Iterator[list[keras.layers.BatchNormalization]]:
     """The network's normalisations, with dropout switched off meanwhile, and all as before afterwards."""
-    dropouts = [layer for layer in _layers(network) if isinstance(layer, keras.layers.Dropout)]
-    normalisations = [layer for layer in _layers(network) if isinstance(layer, keras.layers.BatchNormalization)]
+    dropouts = [layer for layer in every_layer(network) if isinstance(layer, keras.layers.Dropout)]
+    normalisations = [layer for layer in every_layer(network) if isinstance(layer, keras.layers.BatchNormalization)]
     rates, momenta = [layer.rate for layer in dropouts], [layer.momentum for layer in normalisations]
     for layer in dropouts:
         layer.rate = 0.0
@@ -73,10 +73,10 @@ def _measuring(network: keras.Model) -> Iterator[list[keras.layers.BatchNormaliz
         layer.momentum = momentum
 
 
-def _layers(network: keras.Model) -> Iterator[keras.Layer]:
+def every_layer(network: keras.Model) -> Iterator[keras.Layer]:
     """The layers, and those of the networks among them: a backbone of Keras is one."""
     for layer in network.layers:
         if isinstance(layer, keras.Model):
-            yield from _layers(layer)
+            yield from every_layer(layer)
         else:
             yield layer

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import ModelUnusable
+from model.errors import ModelUnusable, first_line
 
 Node = dict[str, Any]
 Tensor = Any
@@ -27,8 +27,7 @@ def read_tfjs(path: Path) -> keras.Model:
         return _network(described["modelTopology"]["node"], _weights(path, described["weightsManifest"]))
     # whatever is odd in a file comes out as one of these: a graph is built from what it says, step by step
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelUnusable(f"{path} is no graph of TensorFlow.js that can be run here: {reason}") from error
+        raise ModelUnusable(f"{path} is no graph of TensorFlow.js that can be run here: {first_line(error)}") from error
 
 
 def _network(nodes: list[Node], known: dict[str, Tensor]) -> keras.Model:

@@ -17,11 +17,11 @@ from model.disk import disk_told, drafted
 from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import confusion
 from model.faces import EMOTIONS
-from model.networks import NETWORKS, PRETRAINED, load_network
+from model.networks import NETWORKS, PRETRAINED, load_network, save
 from model.plots import draw_confusion, draw_curves
 from model.recover import recover
 from model.resume import BACKUP_FILE, LOG_FILE, Backup, Log, Patience, Row, logged, ran_out, restored
-from model.settle import SwapAveragedWeights, settle
+from model.settle import SwapAveragedWeights, every_layer, settle
 from model.splits import read_splits
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class EachEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is unt
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
         self._batches.begin(epoch)
-        dropouts = [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
+        dropouts = [layer for layer in every_layer(self.model) if isinstance(layer, keras.layers.Dropout)]
         for number, layer in enumerate(dropouts):
             state = np.random.default_rng((self._seed, number, epoch)).integers(0, 2**31, 2, np.int64)
             layer.seed_generator.state.assign(state.astype(np.uint32))
@@ -168,13 +168,6 @@ def settled(best: Path, training: Split, test: Split, seed: int) -> Path:
     if after <= before:
         return best
     return save(network, best.with_name(SETTLED_FILE))
-
-
-def save(network: keras.Model, path: Path) -> Path:
-    """Save the network so that a kill or a full disk never leaves half a file, or none where there was one."""
-    with drafted(path) as draft:
-        network.save(draft)
-    return path
 
 
 def _accuracy(network: keras.Model, test: Split) -> float:
@@ -279,13 +272,14 @@ def _checked(test: Split, size: int) -> tuple[NDArray[np.float32], NDArray[np.fl
 
 
 def _callbacks(what: Training, out: Path, training: Split, rows: list[Row]) -> list[keras.callbacks.Callback]:
+    log = Log(out / LOG_FILE, rows)
     return [
         FiniteLoss(out),
         BestSoFar(out / CHECKPOINT_FILE, max((row["val_accuracy"] for row in rows), default=-1.0)),
         # averaged weights, where there are any, are what is validated and kept; it swaps them in before and out after
         # a validation, so it stands behind the callback that saves in between
         *([SwapAveragedWeights(training, what.seed)] if what.averaging else []),
-        Patience(what.patience, rows),
-        Log(out / LOG_FILE, rows),
+        log,
+        Patience(what.patience, log),
         Backup(out / BACKUP_FILE),  # at the end: what it tells as done is done
     ]

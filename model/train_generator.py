@@ -19,10 +19,9 @@ from model.detector import BlazeFace
 from model.errors import DataUnusable, ModelUnusable
 from model.face_generator import IDENTITY, discriminator, encoder, generator
 from model.faces import EMOTIONS
-from model.networks import load_network
+from model.networks import load_network, save
 from model.resume import LOG_FILE
 from model.splits import read_splits
-from model.train import save
 
 logger = logging.getLogger(__name__)
 

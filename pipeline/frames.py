@@ -53,14 +53,17 @@ class LatestFrames:
         while not len(self):
             self._arrived.clear()
             await self._arrived.wait()
-        # where all of them are late, a late look is better than none
-        frames = self._fresh(limit) or [frame for frame in self._line.values() if frame is not None][:limit]
+        late, fresh = self._first(limit)
+        if fresh:
+            self._line |= dict.fromkeys([frame.participant_id for frame in late])
+            self.dropped += len(late)
+        frames = fresh or late[:limit]  # where all of them are late, a late look is better than none
         for frame in frames:
             del self._line[frame.participant_id]
         return frames
 
-    def _fresh(self, limit: int) -> list[Frame]:
-        """The first frames that are not too old; those before them that are, are thrown away."""
+    def _first(self, limit: int) -> tuple[list[Frame], list[Frame]]:
+        """The frames up to the `limit`-th one that is not too old: those that are, and those that are not."""
         oldest_ms = self._clock() - self._most_late_ms
         late, fresh = list[Frame](), list[Frame]()
         for frame in self._line.values():
@@ -68,7 +71,4 @@ class LatestFrames:
                 (fresh if frame.at_ms >= oldest_ms else late).append(frame)
             if len(fresh) == limit:
                 break
-        if fresh:
-            self._line |= dict.fromkeys([frame.participant_id for frame in late])
-            self.dropped += len(late)
-        return fresh
+        return late, fresh

@@ -8,6 +8,17 @@ def frame(participant_id: str, at_ms: int = 0) -> Frame:
     return Frame(participant_id, at_ms, picture())
 
 
+def ada_is_late(*others: str) -> tuple[Clock, LatestFrames]:
+    """Ada's frame has grown too old; those of the others, behind it, have not."""
+    clock = Clock(0)
+    frames = LatestFrames(clock)
+    frames.put(frame("ada"))
+    for participant_id in others:
+        frames.put(frame(participant_id, at_ms=MOST_LATE_MS))
+    clock.at_ms = MOST_LATE_MS + 1
+    return clock, frames
+
+
 async def test_a_newer_frame_replaces_an_unread_one_and_is_counted_as_a_drop() -> None:
     frames = LatestFrames(Clock(0))
     for at_ms in range(5):
@@ -79,11 +90,7 @@ async def test_how_old_a_frame_may_become_is_a_setting() -> None:
 
 
 async def test_while_only_thrown_away_frames_are_left_taking_waits() -> None:
-    clock = Clock(0)
-    frames = LatestFrames(clock)
-    frames.put(frame("ada"))
-    frames.put(frame("bob", at_ms=MOST_LATE_MS))
-    clock.at_ms = MOST_LATE_MS + 1
+    clock, frames = ada_is_late("bob")
     await frames.take(8)
     taking = asyncio.create_task(frames.take(8))
     await asyncio.sleep(0)
@@ -93,23 +100,14 @@ async def test_while_only_thrown_away_frames_are_left_taking_waits() -> None:
 
 
 async def test_whose_frame_was_thrown_away_keeps_the_place_in_the_line() -> None:
-    clock = Clock(0)
-    frames = LatestFrames(clock)
-    frames.put(frame("ada"))
-    for participant_id in ("bob", "cid"):
-        frames.put(frame(participant_id, at_ms=MOST_LATE_MS))
-    clock.at_ms = MOST_LATE_MS + 1
+    clock, frames = ada_is_late("bob", "cid")
     assert [taken.participant_id for taken in await frames.take(1)] == ["bob"]
     frames.put(frame("ada", at_ms=clock.at_ms))
     assert [taken.participant_id for taken in await frames.take(2)] == ["ada", "cid"]
 
 
 async def test_who_is_gone_keeps_no_place() -> None:
-    clock = Clock(0)
-    frames = LatestFrames(clock)
-    frames.put(frame("ada"))
-    frames.put(frame("bob", at_ms=MOST_LATE_MS))
-    clock.at_ms = MOST_LATE_MS + 1
+    clock, frames = ada_is_late("bob")
     await frames.take(8)
     frames.forget("ada")
     for participant_id in ("bob", "ada"):

@@ -11,6 +11,7 @@ import numpy as np
 from model.crop import square
 from model.dataset import FACE_SIZE
 from model.detector import BlazeFace
+from model.errors import first_line
 from model.faces import EMOTIONS, Image
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def face_peers() -> dict[str, Read]:
             read(np.zeros((FACE_SIZE, FACE_SIZE), np.uint8))
         # what is missing of a package, or of the network it would fetch its weights through
         except (ImportError, OSError, ValueError) as error:
-            logger.warning("%s is installed and cannot be measured: %s", name, (str(error).splitlines() or ["no reason"])[0])
+            logger.warning("%s is installed and cannot be measured: %s", name, first_line(error))
         else:
             peers[name] = read
     return peers
