@@ -49,6 +49,9 @@ def _robustness(found: dict[str, Any]) -> Iterator[str]:
     for row in found["crops"]:
         where = f"crop {row['crop']:.1f}, {row['right']:+.2f} right, {row['down']:+.2f} down"
         yield f"{where}: accuracy {row['accuracy']:.3f}, lost {row['lost']:+.3f}"
+    for row in found["tilts"]:
+        read = f", accuracy {row['levelled']:.3f}, not levelled {row['as_it_is']:.3f}" if row["found"] else ""
+        yield f"heads tilted by {row['tilt']:+.0f} degrees: {row['found']:.3f} of them found{read}"
     for name, path in (("found and cut", squares), ("through VP8", video)):
         lost = f", accuracy {path['accuracy']:.3f}, lost {path['lost']:+.3f}" if path["found"] else ""
         yield f"{name}: {path['found']:.3f} of them{lost}"

@@ -11,7 +11,7 @@ from model.detector import BlazeFace
 from model.evaluate import Candidate, evaluate, load_candidate
 from model.faces import FaceDetector
 from model.fairness import read_groups
-from model.robustness import crop_table, detected
+from model.robustness import crop_table, detected, tilt_table
 
 
 def judge(
@@ -47,10 +47,11 @@ def evenly(split: Split, most: int) -> Split:
 
 
 def robustness(candidate: Candidate, split: Split, detector: FaceDetector) -> dict[str, Any]:
-    """Where the detector's boxes lie in the split's squares, and what is lost by other crops and by a poor connection."""
+    """Where the detector's boxes lie in the split's squares, and what other crops, tilted heads and a poor connection cost."""
     return {
         "faces": len(split),
         "squares": detected(candidate, split, detector),
         "crops": crop_table(candidate, split),
+        "tilts": tilt_table(candidate, split, detector),
         "video": on_video(candidate, split, detector),
     }

@@ -92,7 +92,7 @@ def _side() -> int:
     """Width of the square that holds a face of `FACE_PIXELS`, as the live crop has it."""
     width, height = PICTURE
     face = Face(0.4, 0.4, FACE_PIXELS / width, FACE_PIXELS / height, 1.0, ())
-    return round(square(face, width, height)[2])
+    return round(square(face, width, height).side)
 
 
 def _room() -> Image:

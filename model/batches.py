@@ -97,13 +97,13 @@ def evened(labels: NDArray[np.int64], rarest: float) -> NDArray[np.int64]:
 def jittered(face: Image, random: np.random.Generator, strength: float = 1.0) -> NDArray[np.float32]:
     """The face (h, w) as a live crop might show it: float32 of 0 to 255.
 
-    Turned, shifted, scaled, mirrored and relit a little; some with a part hidden, some as blurred as a small or
-    heavily compressed face is. A `strength` of 0 leaves the mirroring alone.
+    Turned, shifted, scaled, mirrored and relit a little; some with a part hidden, some as blurred as a small face is, some
+    in the noise of a dark room, some with the blocks of a thin stream. A `strength` of 0 leaves the mirroring alone.
     """
     size = face.shape[0]
     centre = (size - 1) / 2
-    # crops of 0.83 to 1.28 of the square, as live ones of turned and bent heads are
-    scale = 1 + strength * random.uniform(-0.22, 0.2)
+    # crops of 0.83 to 1.33 of the square, as live ones of turned and bent heads are
+    scale = 1 + strength * random.uniform(-0.25, 0.2)
     turn = cv2.getRotationMatrix2D((centre, centre), strength * random.uniform(-12, 12), scale)
     turn[:, 2] += strength * random.uniform(-0.08, 0.08, 2) * size
     if random.random() < 0.5:
@@ -113,6 +113,10 @@ def jittered(face: Image, random: np.random.Generator, strength: float = 1.0) ->
         moved = _coarsened(moved.astype(np.uint8, copy=False), random)
     brighter, lighter = strength * random.uniform(-0.3, 0.3), strength * random.uniform(-25, 25)
     relit = moved.astype(np.float32) * (1 + brighter) + lighter
+    if random.random() < 0.1 * strength:
+        relit = _darkened(relit, random)
+    if random.random() < 0.25 * strength:
+        relit = _compressed(relit, random)
     if random.random() < 0.25 * strength:
         _hide_a_part(relit, random)
     lit: NDArray[np.float32] = np.clip(relit, 0, 255)
@@ -124,6 +128,26 @@ def _coarsened(face: Image, random: np.random.Generator) -> Image:
     size = face.shape[0]
     small = int(size * random.uniform(0.4, 0.8))
     return cv2.resize(cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA), (size, size)).astype(np.uint8, copy=False)
+
+
+def _darkened(face: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """The face in low light: little of it reaches the camera, which adds noise of its own."""
+    noise = random.standard_normal(face.shape, np.float32) * np.float32(random.uniform(2, 8))
+    dark: NDArray[np.float32] = face * np.float32(random.uniform(0.2, 0.6)) + noise
+    return dark
+
+
+def _compressed(face: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """The face as it comes out of a thin stream of 320x180, where it is some 40 to 80 pixels wide.
+
+    JPEG stands for VP8: both cut the picture into blocks and round what each is made of.
+    """
+    size = face.shape[0]
+    there = int(random.uniform(40, 80))
+    sent = cv2.resize(np.clip(face, 0, 255).astype(np.uint8), (there, there), interpolation=cv2.INTER_AREA)
+    _, packed = cv2.imencode(".jpg", sent, (cv2.IMWRITE_JPEG_QUALITY, int(random.uniform(10, 60))))
+    got = np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE), np.uint8)
+    return cv2.resize(got, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def _hide_a_part(face: NDArray[np.float32], random: np.random.Generator) -> None:

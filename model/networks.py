@@ -11,6 +11,7 @@ from model.dataset import FACE_SIZE
 from model.disk import drafted
 from model.errors import ModelUnusable, first_line
 from model.faces import EMOTIONS
+from model.normalisation import Normalisation
 from model.pretrained import can_be_had
 
 IMAGENET_MEANS = (-103.939, -116.779, -123.68)
@@ -48,7 +49,7 @@ def custom_cnn(size: int = FACE_SIZE) -> keras.Model:
 def _convolution_block(number: int, filters: int, kernel: int) -> list[keras.Layer]:
     return [
         layers.Conv2D(filters, kernel, padding="same", activation="relu", name=f"convolution_{number}"),
-        layers.BatchNormalization(momentum=MOMENTUM, name=f"convolution_{number}_normalised"),
+        Normalisation(momentum=MOMENTUM, name=f"convolution_{number}_normalised"),
         layers.MaxPooling2D(),
         layers.Dropout(0.25),
     ]
@@ -57,7 +58,7 @@ def _convolution_block(number: int, filters: int, kernel: int) -> list[keras.Lay
 def _dense_block(number: int, units: int) -> list[keras.Layer]:
     return [
         layers.Dense(units, activation="relu", name=f"dense_{number}"),
-        layers.BatchNormalization(momentum=MOMENTUM, name=f"dense_{number}_normalised"),
+        Normalisation(momentum=MOMENTUM, name=f"dense_{number}_normalised"),
         layers.Dropout(0.25),
     ]
 
@@ -123,7 +124,7 @@ def _normalised_convolution(
     features: keras.KerasTensor, filters: int, kernel: int, name: str, stride: int = 1, activated: bool = True
 ) -> keras.KerasTensor:
     convolution = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)
-    normalised = layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_normalised")(convolution(features))
+    normalised = Normalisation(momentum=MOMENTUM, name=f"{name}_normalised")(convolution(features))
     return layers.ReLU()(normalised) if activated else normalised
 
 

@@ -1,11 +1,15 @@
 """The square that is cut around a face."""
 
+import math
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from model.crop import BOX_BELOW_SQUARE, BOX_PER_SQUARE, crop_face, square
 from model.faces import Face, Image
+from model.robustness import tilted
 
 
 def face_at(x: float, y: float, width: float, height: float) -> Face:
@@ -25,9 +29,10 @@ def noise(width: int, height: int) -> Image:
 
 
 def test_the_square_is_wider_than_the_box_and_reaches_higher() -> None:
-    left, top, side = square(face_at(0.4, 0.4, 0.17, 0.34), width=1000, height=500)
-    assert side == pytest.approx(200)
-    assert (left + side / 2, top + side / 2) == pytest.approx((485, 285 - 16))
+    found = square(face_at(0.4, 0.4, 0.17, 0.34), width=1000, height=500)
+    assert found.side == pytest.approx(200)
+    assert (found.middle_x, found.middle_y) == pytest.approx((485, 285 - 16))
+    assert found.turn == 0
 
 
 def test_a_square_of_the_wanted_size_is_cut_out_pixel_for_pixel() -> None:
@@ -74,6 +79,36 @@ def test_the_edge_is_repeated_where_the_square_reaches_over_it() -> None:
 def test_a_square_beside_the_picture_is_the_edge() -> None:
     image = np.full((60, 60, 3), 33, np.uint8)
     assert (crop_face(image, face_around(500, -900, 50, image), 48) == 33).all()
+
+
+def tilted_face(degrees: float, side: float, width: int, height: int) -> Face:
+    """A face in the middle of the picture whose head is tilted clockwise, with its two eyes."""
+    box = side * BOX_PER_SQUARE
+    turn = math.radians(degrees)
+    across, down = 0.18 * side * math.cos(turn) / width, 0.18 * side * math.sin(turn) / height
+    eyes = ((0.5 - across, 0.5 - down), (0.5 + across, 0.5 + down))
+    return Face(0.5 - box / width / 2, 0.5 - box / height / 2, box / width, box / height, 0.9, eyes)
+
+
+@pytest.mark.parametrize("degrees", [-40, -10, 0, 25])
+def test_a_tilted_head_is_cut_as_an_upright_one(degrees: float) -> None:
+    rows, columns = np.mgrid[:180, :320]
+    room = np.stack([columns * 0.8, rows * 1.4, 255 - columns * 0.5 - rows * 0.3], axis=-1).astype(np.uint8)
+    upright = crop_face(room, tilted_face(0, 70, 320, 180), 48)
+    crop = crop_face(tilted(room, degrees), tilted_face(degrees, 70, 320, 180), 48)
+    assert np.abs(crop.astype(int) - upright).max() <= 3
+
+
+def test_a_head_tilted_clockwise_has_its_square_to_the_right_of_its_box() -> None:
+    found = square(tilted_face(90, 100, 320, 180), 320, 180)
+    assert (found.middle_x, found.middle_y) == pytest.approx((160 + 8, 90))
+    assert found.turn == pytest.approx(math.pi / 2)
+
+
+def test_a_square_that_is_not_to_be_levelled_is_upright() -> None:
+    face = tilted_face(30, 100, 320, 180)
+    assert square(face, 320, 180, level=False) == square(replace(face, keypoints=()), 320, 180)
+    assert square(face, 320, 180, level=False).turn == 0
 
 
 @pytest.mark.parametrize("size", [24, 32, 48, 64])

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from model.crop import square
+from model.crop import Square, square
 from model.dataset import FACE_SIZE
 from model.detector import BlazeFace
 from model.errors import first_line
@@ -108,10 +108,14 @@ def _blazeface() -> Find:
 
     def find(image: Image) -> list[Box]:
         height, width = image.shape[:2]
-        squares = [square(face, width, height) for face in detector.detect(image)]
-        return [(max(int(left), 0), max(int(top), 0), int(side), int(side)) for left, top, side in squares]
+        return [_box(square(face, width, height, level=False)) for face in detector.detect(image)]
 
     return find
+
+
+def _box(found: Square) -> Box:
+    left, top = (max(int(middle - found.side / 2), 0) for middle in (found.middle_x, found.middle_y))
+    return left, top, int(found.side), int(found.side)
 
 
 def _keras() -> Read:
