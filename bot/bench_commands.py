@@ -47,6 +47,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 async def _bench(arguments: argparse.Namespace, settings: Settings) -> None:
+    if arguments.what != "model" and (arguments.pixels or arguments.labels):
+        raise SettingsWrong("--pixels and --labels are for bench model: only there is accuracy measured")
     if arguments.what in _OF_A_CLASS:
         await _OF_A_CLASS[arguments.what](arguments, settings)
         return

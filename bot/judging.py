@@ -9,8 +9,8 @@ from bot.on_video import on_video
 from model.dataset import Split, read_mosaic, read_split
 from model.detector import BlazeFace
 from model.evaluate import Candidate, evaluate, load_candidate
-from model.faces import FaceDetector
-from model.fairness import read_groups
+from model.faces import FaceDetector, Image
+from model.fairness import Groups, read_groups
 from model.robustness import crop_table, detected, tilt_table
 
 
@@ -33,8 +33,15 @@ def judge(
     split = read_split(pixels, labels)
     people = None if groups is None else read_groups(groups_file or labels, groups, len(split))
     known = None if training is None else read_mosaic(training)
+    return judge_on(split, weights, known, people, robust_on)
+
+
+def judge_on(
+    split: Split, weights: Path | None, training: Image | None = None, people: Groups | None = None, robust_on: int = 0
+) -> dict[str, Any]:
+    """As `judge`, on a split, with the pixels (n, 48, 48) that were trained on."""
     candidate = load_candidate(weights)
-    result = evaluate(candidate, split, known, people)
+    result = evaluate(candidate, split, training, people)
     if robust_on:
         result["robustness"] = robustness(candidate, evenly(split, robust_on), BlazeFace())
     return result

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
 
-from bot.judging import judge
+from bot.judging import judge_on
 from bot.settings import Settings
 from model.card import Card
 from model.classifier import LiteRtClassifier
-from model.dataset import read_split, repeats
+from model.dataset import Split, repeats
 from model.disk import disk_told, drafted
 from model.errors import DataUnusable
 from model.faces import EMOTIONS
 from model.plots import draw_evaluation
+from model.splits import read_both
 
 TEMPLATE = Path(__file__).with_name("model-card.md.jinja")
 PICTURES = "model"
@@ -37,13 +38,14 @@ PLACES = {
 def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict[str, Any] | None = None) -> None:
     """Write the page about the weights in a folder with a card, and its pictures into the folder `model` beside it.
 
-    `figures` are those of an earlier `judge` with `robust_on`; without them everything is measured on the splits in `data`.
+    `figures` are those of an earlier `judge` with `robust_on`; without them everything is measured on `data`, a folder of
+    mosaics or fer2013.csv.
     Raises ModelUnusable and DataUnusable for weights, data and figures that are not what they should be, and where
     nothing can be written.
     """
     card = LiteRtClassifier(weights).card
-    test, training = (data / f"{name}.png" for name in ("public-test", "training"))
-    result = figures or judge(weights, test, test.with_suffix(".csv"), training, robust_on=ALL_FACES)
+    training, test = read_both(data)
+    result = figures or judge_on(test, weights, training.pixels, robust_on=ALL_FACES)
     _check(result, card)
     try:
         text = render(card, result, _sizes(training, test))
@@ -78,10 +80,9 @@ def _check(result: dict[str, Any], card: Card) -> None:
         raise DataUnusable("the figures were measured without --training, or on nothing else")
 
 
-def _sizes(training: Path, test: Path) -> dict[str, int]:
+def _sizes(training: Split, test: Split) -> dict[str, int]:
     """How many faces there are to train on, and how many of them the test split repeats."""
-    learnt, judged = (read_split(path, path.with_suffix(".csv")).pixels for path in (training, test))
-    return {"training": len(learnt), "training_repeats": int(repeats(learnt, judged).sum())}
+    return {"training": len(training), "training_repeats": int(repeats(training.pixels, test.pixels).sum())}
 
 
 def render(card: Card, result: dict[str, Any], data: dict[str, int]) -> str:

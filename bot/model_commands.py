@@ -16,7 +16,6 @@ from model.card import SHIPPED_WEIGHTS
 from model.disk import disk_told
 
 FER_2013 = "FER-2013 (Goodfellow et al. 2013), Training split, labels softened by the FER+ votes (Barsoum et al. 2016)"
-SPLITS = ("training", "public-test")
 LICENCE = "For research and education, as FER-2013 itself."
 CHOICES: dict[str, Callable[[str], float]] = {
     "epochs": at_least_one,
@@ -29,6 +28,10 @@ CHOICES: dict[str, Callable[[str], float]] = {
     "averaging": share,
     "crowd": share,
     "trust": share,
+    "smoothing": share,
+    "rarest": share,
+    "held_out": share,
+    "patience": at_least_one,
     "seed": seed,
 }
 """What of a training can be set on the command line."""
@@ -43,10 +46,11 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     )
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
     start = "a .keras checkpoint whose layers of equal shape are taken over, or the .tflite of a residual_cnn"
-    train.add_argument("--start-from", type=Path, help=start)
+    train.add_argument("--start-from", metavar="FILE", help=start)
     train.add_argument(
         "--taught-by", nargs="+", default=[], metavar="CSV", help="what teachers see in the training faces, as `teach` writes it"
     )
+    train.add_argument("--finish", action="store_true", help="train no further: settle and draw what there is, and name it")
     for name, kind in CHOICES.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind)
 
@@ -60,7 +64,7 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
 
     export = command(commands, "export", _export, "turn a .keras checkpoint into a .tflite file and its card")
     export.add_argument("checkpoint", type=Path)
-    export.add_argument("--data", type=Path, required=True, help="folder with the splits it is judged on for the card")
+    export.add_argument("--data", type=Path, required=True, help="as for train: what it is judged on for the card")
     export.add_argument("--out", type=Path, default=SHIPPED_WEIGHTS / "emotion", help="folder for the file and its card")
     export.add_argument("--made-by", default="", metavar="COMMAND", help="the command that trained it, for the card")
     export.add_argument("--teachers", default="", metavar="TEXT", help="who taught it, with their licences, for the card")
@@ -70,7 +74,9 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     evaluate.add_argument("--labels", type=Path, required=True, help="CSV with a line per face: label and ten FER+ votes")
     evaluate.add_argument("--training", type=Path, help="mosaic that was trained on, to report accuracy without its repeats")
     evaluate.add_argument(
-        "--model", type=Path, help="folder with a card.json, or a .keras checkpoint; the shipped one if not set"
+        "--model",
+        type=Path,
+        help="a .keras checkpoint, a folder with a card.json, or the .tflite in it; if not set, the shipped one",
     )
     evaluate.add_argument("--groups", metavar="COLUMN", help="column that names a group of people for each face, to compare them")
     evaluate.add_argument("--groups-file", type=Path, metavar="CSV", help="where that column stands, if not in the labels' file")
@@ -82,7 +88,7 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
 
     page = command(commands, "model-card", _model_card, "measure a classifier and write the page that describes it (minutes)")
-    page.add_argument("--data", type=Path, required=True, help="folder with the splits it is judged on")
+    page.add_argument("--data", type=Path, required=True, help="as for train: what it is judged on")
     page.add_argument("--model", type=Path, help="folder with a card.json; the shipped one if not set")
     page.add_argument(
         "--out", type=Path, required=True, help="the page (Markdown); its pictures go into a folder `model` beside it"
@@ -99,14 +105,14 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
         from model.train import Training, train
     if arguments.network not in NETWORKS:
         raise Trouble(f"{arguments.network} is none of the networks: {', '.join(NETWORKS)}")
-    given = {name: getattr(arguments, name) for name in ("network", *CHOICES)}
+    given = {name: getattr(arguments, name) for name in ("network", "start_from", *CHOICES)}
     # every command has the flag of the setting; here it names what a backbone starts from, such as `imagenet`
     given["weights"] = arguments.setting_weights
     if arguments.trust is not None and not arguments.taught_by:
         raise SettingsWrong("--trust needs --taught-by, whom to trust")
     given["taught_by"] = tuple(arguments.taught_by)
     what = Training(**{name: value for name, value in given.items() if value is not None})
-    print(train(what, arguments.data, arguments.out, arguments.start_from))
+    print(train(what, arguments.data, arguments.out, arguments.finish))
 
 
 def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -130,9 +136,9 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> None:
     with needing_keras():
         from model.calibrate import had_teachers
         from model.export import Notes, export
-    from model.dataset import read_split
+    from model.splits import read_both
 
-    training, test = (read_split(arguments.data / f"{name}.png", arguments.data / f"{name}.csv") for name in SPLITS)
+    training, test = read_both(arguments.data)
     if had_teachers(arguments.checkpoint) and not arguments.teachers:
         raise SettingsWrong(f"--teachers is needed: {arguments.checkpoint} learnt from other networks, and its card names them")
     made_from = f"{FER_2013}; taught by {arguments.teachers}" if arguments.teachers else FER_2013

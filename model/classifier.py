@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.card import SHIPPED_WEIGHTS, Card, read_card, read_weights
+from model.card import CARD_FILE, SHIPPED_WEIGHTS, Card, read_card, read_weights
 from model.errors import ModelUnusable
 from model.faces import EMOTIONS, Image
 from model.litert import Graph
@@ -14,12 +14,17 @@ from model.litert import Graph
 class LiteRtClassifier:
     """An emotion classifier from a folder with weights and their card. One thread may use it at a time.
 
+    The weights may be named instead of their folder.
     Raises ModelUnusable at construction if the weights are missing or not what their card says.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder = folder or SHIPPED_WEIGHTS / "emotion"
+    def __init__(self, weights: Path | None = None) -> None:
+        weights = weights or SHIPPED_WEIGHTS / "emotion"
+        named = weights.suffix == ".tflite"
+        self.folder = folder = weights.parent if named else weights
         self.card = read_card(folder)
+        if named and weights.name != self.card.file:
+            raise ModelUnusable(f"{weights} is not what {folder / CARD_FILE} describes: that is {self.card.file}")
         self.name = self.card.name
         self.size = self.card.input.size
         what = str(folder / self.card.file)

@@ -31,7 +31,10 @@ class Candidate:
 
 
 def load_candidate(weights: Path | None) -> Candidate:
-    """A folder with a card, a .keras checkpoint, or, for None, the shipped weights; raises ModelUnusable for others."""
+    """A folder with a card, the .tflite in one, a .keras checkpoint, or, for None, the shipped weights.
+
+    Raises ModelUnusable for others.
+    """
     if weights is not None and weights.suffix == ".keras":
         return _keras_candidate(weights)
     classifier = LiteRtClassifier(weights)

@@ -14,13 +14,18 @@ def read_splits(data: Path, taught_by: Sequence[Path] = ()) -> tuple[Split, Spli
 
     `taught_by` are files of teachers' answers to the whole Training split. Raises DataUnusable for data that do not fit.
     """
-    if data.is_file():
-        training, test = read_fer2013_csv(data, "Training", "PublicTest")
-    else:
-        training, test = read_training(data), read_split(data / "public-test.png", data / "public-test.csv")
+    training, test = read_both(data)
     if taught_by:
         training = replace(training, taught=read_scores(taught_by, len(training)))
     return training.only(~repeats(training.pixels, test.pixels)), test
+
+
+def read_both(data: Path) -> tuple[Split, Split]:
+    """The whole Training split, and PublicTest; raises DataUnusable."""
+    if data.is_file():
+        training, test = read_fer2013_csv(data, "Training", "PublicTest")
+        return training, test
+    return read_training(data), read_split(data / "public-test.png", data / "public-test.csv")
 
 
 def read_training(data: Path) -> Split:

@@ -23,8 +23,9 @@ Scores = NDArray[np.float32]
 def seen_by(teacher: Path, faces: Image) -> Scores:
     """What a teacher sees in grey faces (n, h, w) uint8 and their mirror images, on the average: probabilities (n, 7).
 
-    A teacher is a .keras checkpoint, a folder with a card.json, or a network of somebody else that takes square grey
-    faces as float32 of -1 to 1 and has our order of emotions: a .tflite file, or the .json of TensorFlow.js.
+    A teacher is a .keras checkpoint, a folder with a card.json, the .tflite in one, or a network of somebody else that
+    takes square grey faces as float32 of -1 to 1 and has our order of emotions: a .tflite file, or the .json of
+    TensorFlow.js.
     Raises ModelUnusable for a file that is none of these, and for one whose answers are no probabilities.
     """
     candidate = _candidate(teacher)
@@ -89,8 +90,10 @@ def _foreign_tflite(path: Path) -> Candidate:
     except OSError as error:
         raise ModelUnusable(f"{path} cannot be read: {error.strerror}") from error
     graph = Graph(content, what=str(path))
+    if graph.input.dtype == np.uint8:  # one of ours, with a card beside it
+        return load_candidate(path)
     if graph.input.dtype != np.float32:
-        raise ModelUnusable(f"{path} takes {graph.input.dtype}, not float32 of -1 to 1; of weights with a card, name the folder")
+        raise ModelUnusable(f"{path} takes {graph.input.dtype}, not float32 of -1 to 1")
     size = _size(path, graph.input.shape, [answer.shape for answer in graph.run().values()])
 
     def predict(faces: Image) -> Scores:

@@ -37,6 +37,7 @@ class Training:
     """What one training is made with; written beside its result.
 
     `taught_by` are files of teachers' answers to the whole Training split, and `trust` is their share of the labels.
+    `start_from` names a checkpoint whose layers of equal shape are taken over, or an exported residual_cnn to go on from.
     """
 
     network: str = "custom_cnn"
@@ -55,6 +56,7 @@ class Training:
     taught_by: tuple[str, ...] = ()
     trust: float = 0.5
     weights: str | None = None
+    start_from: str | None = None
     patience: int = 20
     seed: int = 2013
 
@@ -109,15 +111,16 @@ class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
             raise ModelUnusable(f"{self._out}: the loss is not a number after batch {batch}: {advice}")
 
 
-def train(what: Training, data: Path, out: Path, start_from: Path | None = None) -> Path:
+def train(what: Training, data: Path, out: Path, finish: bool = False) -> Path:
     """Train on the Training split in `data` and return the best network's file, chosen by accuracy on PublicTest.
 
     Rows that repeat PublicTest stay out. Called again with the same `out` after a kill, it goes on
-    from the last finished epoch. `start_from` names a checkpoint whose layers of equal shape are taken over, or an
-    exported residual_cnn to go on from.
+    from the last finished epoch; with `finish` it is trained no further, and what is there is made the result.
     Raises DataUnusable for data that do not fit, and ModelUnusable for a checkpoint that does not, for an `out` that
-    holds another training or cannot be written to, and if the loss stops being a number.
+    holds another training, or none to finish, or cannot be written to, and if the loss stops being a number.
     """
+    if finish and not (out / BACKUP_FILE).exists():
+        raise ModelUnusable(f"{out} holds no epoch of a training that could be finished")
     keras.utils.set_random_seed(what.seed)
     training, test = read_splits(data, [Path(each) for each in what.taught_by])
     if training.taught is not None:
@@ -126,15 +129,13 @@ def train(what: Training, data: Path, out: Path, start_from: Path | None = None)
     training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
     batches = _batches(training, what, data)
     network = _network(what, steps=len(batches) * what.epochs)
-    if start_from is not None and start_from.suffix == ".tflite":
-        recover(network, start_from, training.pixels)
-    elif start_from is not None:
-        take_over(network, start_from)
+    if what.start_from is not None:
+        _start(network, Path(what.start_from), training)
     _claim(out, what)  # once nothing of what was asked for can turn out to be unusable
     begun = restored(network, out / BACKUP_FILE, len(batches))
     rows = logged(out / LOG_FILE, begun)
     with disk_told(out):
-        if begun < what.epochs and not ran_out(rows, what.patience):
+        if not finish and begun < what.epochs and not ran_out(rows, what.patience):
             network.fit(
                 batches,
                 shuffle=False,  # they are, in an order of their own, which a training that goes on finds again
@@ -147,6 +148,13 @@ def train(what: Training, data: Path, out: Path, start_from: Path | None = None)
         result = settled(out / CHECKPOINT_FILE, training, test, what.seed)
         _draw(out, result, test)
     return result
+
+
+def _start(network: keras.Model, start_from: Path, training: Split) -> None:
+    if start_from.suffix == ".tflite":
+        recover(network, start_from, training.pixels)
+    else:
+        take_over(network, start_from)
 
 
 def _draw(out: Path, result: Path, test: Split) -> None:

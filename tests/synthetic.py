@@ -1,5 +1,6 @@
 """Faces that nobody has: a pattern for each emotion, in noise; and a small network that learns them in seconds."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,14 @@ def write_split(split: Split, folder: Path, name: str) -> tuple[Path, Path]:
     rows = np.column_stack([split.labels, split.votes]).astype(int)
     labels.write_text("\n".join([",".join(["label", *VOTES]), *(",".join(map(str, row)) for row in rows)]) + "\n")
     return pixels, labels
+
+
+def write_fer2013_csv(path: Path, splits: dict[str, Split]) -> Path:
+    """Write splits, by their usage, as the well-known CSV has them: without votes."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["emotion", "pixels", "Usage"])
+        for usage, split in splits.items():
+            for pixels, label in zip(split.pixels, split.labels, strict=True):
+                writer.writerow([label, " ".join(map(str, pixels.ravel())), usage])
+    return path

@@ -93,7 +93,13 @@ def test_peers_are_read_on_the_same_faces_and_one_that_cannot_read_costs_no_figu
 
 
 @pytest.mark.parametrize(
-    "wrong", [["model", "--pixels", "p.png"], ["room", "--plot", "nowhere/x.png"], ["room", "--plot", "x.xyz"]]
+    "wrong",
+    [
+        ["model", "--pixels", "p.png"],
+        ["pipeline", "--pixels", "p.png", "--labels", "p.csv"],
+        ["room", "--plot", "nowhere/x.png"],
+        ["room", "--plot", "x.xyz"],
+    ],
 )
 def test_what_would_fail_after_the_measurement_is_refused_before(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", *wrong]) == 2

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bot.cli import main
+from model.card import SHIPPED_WEIGHTS, read_card
 from model.evaluate import Candidate, confusion, crowd_recall, evaluate, macro_f1, majority_agreement, per_class
 from model.faces import EMOTIONS, Image
 from tests.synthetic import synthetic_split, write_split
@@ -102,6 +103,9 @@ def test_people_are_judged_by_the_same_labels() -> None:
     assert set(crowd_recall(split).values()) == {None}
 
 
+SHIPPED = SHIPPED_WEIGHTS / "emotion"
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[str, ...]:
     """The arguments that name eighty faces."""
@@ -143,11 +147,25 @@ def test_a_place_for_pictures_that_takes_none_is_one_line(
     assert capsys.readouterr().err.endswith(f"classmood: {files[1]} cannot be written to: File exists\n")
 
 
+def test_weights_may_be_named_instead_of_their_folder(capsys: pytest.CaptureFixture[str], files: tuple[str, ...]) -> None:
+    found = []
+    for model in (SHIPPED, SHIPPED / read_card(SHIPPED).file):
+        assert main(["evaluate", *files, "--model", str(model), "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0]["model"] == found[1]["model"] == read_card(SHIPPED).name
+    assert found[0]["confusion"] == found[1]["confusion"]
+
+
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
         (("--faces", "10"), "--faces needs --robustness: everything else is measured on all of them"),
         (("--model", "nowhere"), "nowhere/card.json cannot be read: No such file or directory"),
+        (("--model", "nowhere/some.tflite"), "nowhere/card.json cannot be read: No such file or directory"),
+        (
+            ("--model", str(SHIPPED / "older.tflite")),
+            f"{SHIPPED / 'older.tflite'} is not what {SHIPPED / 'card.json'} describes: that is {read_card(SHIPPED).file}",
+        ),
     ],
 )
 def test_what_cannot_be_judged_is_one_line(

@@ -7,8 +7,9 @@ import pytest
 
 from bot.cli import main
 from model.card import SHIPPED_WEIGHTS, read_card
+from model.dataset import read_split
 from tests.squares import portrait_squares
-from tests.synthetic import synthetic_split, write_split
+from tests.synthetic import synthetic_split, write_fer2013_csv, write_split
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "model-card.md"
@@ -51,6 +52,15 @@ def test_the_page_tells_what_was_measured_and_draws_it(page: str, data: Path) ->
     assert sorted(path.name for path in (data / "model").iterdir()) == ["confusion.png", "reliability.png", "risk-coverage.png"]
     for blank in ("|\n#", "|\n```", "```\n|", "\n\n\n\n"):
         assert blank not in page
+
+
+def test_the_well_known_csv_is_described_as_the_mosaics_are(page: str, data: Path, tmp_path: Path) -> None:
+    names = {"Training": "training", "PublicTest": "public-test"}
+    splits = {usage: read_split(data / f"{name}.png", data / f"{name}.csv") for usage, name in names.items()}
+    path = write_fer2013_csv(tmp_path / "fer2013.csv", splits)
+    assert main(["model-card", "--data", str(path), "--out", str(tmp_path / "card.md")]) == 0
+    accuracy = next(line for line in page.splitlines() if line.startswith("| accuracy |"))
+    assert accuracy in (tmp_path / "card.md").read_text()
 
 
 def test_what_the_card_does_not_say_the_page_says_so(page: str) -> None:

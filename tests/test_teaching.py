@@ -160,9 +160,16 @@ def test_a_graph_with_other_answers_does_not_teach(tmp_path: Path) -> None:
         seen_by(as_tflite(other, tmp_path / "other.tflite"), synthetic_split(2).pixels)
 
 
-def test_a_file_with_a_card_is_taken_by_its_folder_alone(tmp_path: Path) -> None:
+def test_a_file_with_a_card_teaches_as_its_folder_does(tmp_path: Path) -> None:
     (weights,) = exported(tmp_path).glob("*.tflite")
-    with pytest.raises(ModelUnusable, match="takes uint8, not float32 of -1 to 1; of weights with a card, name the folder"):
+    faces = synthetic_split(9).pixels
+    assert np.array_equal(seen_by(weights, faces), seen_by(tmp_path, faces))
+
+
+def test_pixels_without_a_card_that_tells_what_they_are_do_not_teach(tmp_path: Path) -> None:
+    (weights,) = exported(tmp_path).glob("*.tflite")
+    (tmp_path / "card.json").unlink()
+    with pytest.raises(ModelUnusable, match=r"card\.json cannot be read: No such file"):
         seen_by(weights, synthetic_split(2).pixels)
 
 

@@ -16,7 +16,7 @@ import pytest
 from model.dataset import read_split
 from model.errors import DataUnusable, ModelUnusable
 from model.splits import read_splits
-from tests.synthetic import synthetic_split, write_split
+from tests.synthetic import synthetic_split, write_fer2013_csv, write_split
 
 pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `train`")
 
@@ -24,7 +24,7 @@ import keras
 
 from model.networks import custom_cnn, load_network  # they import keras
 from model.resume import BACKUP_FILE, LOG_FILE, logged
-from model.train import CHECKPOINT_FILE, CONFUSION_FILE, CURVES_FILE, Training, take_over, train
+from model.train import CHECKPOINT_FILE, CONFUSION_FILE, CURVES_FILE, TRAINING_FILE, Training, take_over, train
 from tests.tiny import SIZE, taught_checkpoint, tiny
 
 # keras asks tensorflow's arrays for a copy in the way of numpy 1
@@ -33,6 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
 
+NAMES = {"Training": "training", "PublicTest": "public-test"}
 SHORT = Training(network="tiny", size=SIZE, epochs=2, batch_size=32, learning_rate=3e-3)
 
 
@@ -95,14 +96,8 @@ def test_a_disk_that_takes_no_more_is_told_in_one_line_and_the_checkpoint_before
 
 
 def test_the_well_known_csv_trains_as_the_mosaics_do(data: Path, tmp_path: Path) -> None:
-    path = tmp_path / "fer2013.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["emotion", "pixels", "Usage"])
-        for usage, name in (("Training", "training"), ("PublicTest", "public-test")):
-            split = read_split(data / f"{name}.png", data / f"{name}.csv")
-            for pixels, label in zip(split.pixels, split.labels, strict=True):
-                writer.writerow([label, " ".join(map(str, pixels.ravel())), usage])
+    splits = {usage: read_split(data / f"{name}.png", data / f"{name}.csv") for usage, name in NAMES.items()}
+    path = write_fer2013_csv(tmp_path / "fer2013.csv", splits)
     for one, other in zip(read_splits(path), read_splits(data), strict=True):
         assert np.array_equal(one.pixels, other.pixels) and np.array_equal(one.labels, other.labels)
 
@@ -126,6 +121,27 @@ def killed(data: Path, tmp_path: Path) -> Path:
 def test_a_training_that_was_killed_goes_on_where_it_was(data: Path, killed: Path) -> None:
     train(LONGER, data, killed)
     assert epochs(killed) == [str(epoch) for epoch in range(12)]
+
+
+def test_a_training_that_was_ended_by_hand_is_finished_without_another_epoch(data: Path, killed: Path) -> None:
+    before = epochs(killed)
+    assert train(LONGER, data, killed, finish=True).parent == killed
+    assert epochs(killed) == before and len(before) < 12
+    assert (killed / CURVES_FILE).exists() and (killed / CONFUSION_FILE).exists()
+
+
+def test_there_is_nothing_to_finish_where_nothing_was_trained(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable, match=r"run holds no epoch of a training that could be finished$"):
+        train(LONGER, data, tmp_path / "run", finish=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_training_began_from_is_written_down_and_is_part_of_what_it_is(data: Path, finished: Path, tmp_path: Path) -> None:
+    begun = replace(SHORT, start_from=str(finished / CHECKPOINT_FILE))
+    train(begun, data, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / TRAINING_FILE).read_text())["start_from"] == begun.start_from
+    with pytest.raises(ModelUnusable, match="holds a training with other settings"):
+        train(SHORT, data, tmp_path / "run")
 
 
 def test_a_training_that_goes_on_keeps_a_better_checkpoint(data: Path, killed: Path) -> None:

@@ -23,10 +23,10 @@ def tiny(size: int = SIZE) -> keras.Model:
         [
             layers.Input((size, size, 1)),
             layers.Rescaling(1 / 64, offset=-2.0),
-            layers.Conv2D(8, 3, strides=2, padding="same", activation="relu"),
+            layers.Conv2D(8, 3, strides=2, padding="same", activation="relu", name="convolution"),
             layers.Flatten(),
-            layers.Dense(64, activation="relu"),
-            layers.Dense(len(EMOTIONS), activation="softmax"),
+            layers.Dense(64, activation="relu", name="hidden"),
+            layers.Dense(len(EMOTIONS), activation="softmax", name="probabilities"),
         ],
         name="tiny",
     )
