@@ -35,6 +35,22 @@ def not_negative(text: str) -> float:
     return number
 
 
+def part(text: str) -> float:
+    """A number from 0 to less than 1; raises ArgumentTypeError for any other."""
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to less than 1")
+    return number
+
+
+def part_of_seven(text: str) -> float:
+    """A number from 0 to a seventh; raises ArgumentTypeError for any other."""
+    number = float(text)
+    if not 0 <= number <= 1 / 7:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1/7, which would be as many of each emotion")
+    return number
+
+
 def share(text: str) -> float:
     """A number from 0 to 1; raises ArgumentTypeError for any other."""
     number = float(text)

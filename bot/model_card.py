@@ -36,7 +36,7 @@ PLACES = {
 
 
 def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict[str, Any] | None = None) -> None:
-    """Write the page about the weights in a folder with a card, and its pictures into the folder `model` beside it.
+    """Write the page about weights with a card, and its pictures into the folder `model` beside it.
 
     `figures` are those of an earlier `judge` with `robust_on`; without them everything is measured on `data`, a folder of
     mosaics or fer2013.csv.

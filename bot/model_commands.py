@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bot.arguments import at_least_one, not_negative, positive, seed, share
+from bot.arguments import at_least_one, not_negative, part, part_of_seven, positive, seed, share
 from bot.errors import SettingsWrong, Trouble
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
 from model.disk import disk_told
 
-FER_2013 = "FER-2013 (Goodfellow et al. 2013), Training split, labels softened by the FER+ votes (Barsoum et al. 2016)"
+FER_2013 = "FER-2013 (Goodfellow et al. 2013), Training split"
+VOTED = ", labels softened by the FER+ votes (Barsoum et al. 2016)"
 LICENCE = "For research and education, as FER-2013 itself."
 CHOICES: dict[str, Callable[[str], float]] = {
     "epochs": at_least_one,
@@ -28,9 +29,9 @@ CHOICES: dict[str, Callable[[str], float]] = {
     "averaging": share,
     "crowd": share,
     "trust": share,
-    "smoothing": share,
-    "rarest": share,
-    "held_out": share,
+    "smoothing": part,
+    "rarest": part_of_seven,
+    "held_out": part,
     "patience": at_least_one,
     "seed": seed,
 }
@@ -50,14 +51,16 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     train.add_argument(
         "--taught-by", nargs="+", default=[], metavar="CSV", help="what teachers see in the training faces, as `teach` writes it"
     )
-    train.add_argument("--finish", action="store_true", help="train no further: settle and draw what there is, and name it")
+    train.add_argument(
+        "--finish", action="store_true", help="train no further: settle and draw what a training with these flags left"
+    )
     for name, kind in CHOICES.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind)
 
     teach = command(
         commands, "teach", _teach, "write down what a network sees in the training faces, for another one to learn from"
     )
-    teacher = "a .keras checkpoint, a folder with a card.json, or a network of -1 to 1 as .tflite or .json of TensorFlow.js"
+    teacher = "a .keras checkpoint, weights with a card.json, or a network of -1 to 1 as .tflite or .json of TensorFlow.js"
     teach.add_argument("teacher", type=Path, help=teacher)
     teach.add_argument("--data", type=Path, required=True, help="as for train")
     teach.add_argument("--out", type=Path, required=True, help="the file (CSV)")
@@ -80,7 +83,7 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     )
     evaluate.add_argument("--groups", metavar="COLUMN", help="column that names a group of people for each face, to compare them")
     evaluate.add_argument("--groups-file", type=Path, metavar="CSV", help="where that column stands, if not in the labels' file")
-    evaluate.add_argument("--robustness", action="store_true", help="with other crops, and in a poor video, too (minutes)")
+    evaluate.add_argument("--robustness", action="store_true", help="other crops, tilted heads and a poor video, too (minutes)")
     evaluate.add_argument("--faces", type=at_least_one, metavar="N", help="with --robustness: on N of the faces only")
     evaluate.add_argument(
         "--plots", type=Path, metavar="FOLDER", help="draw confusion, calibration and risk-coverage there (PNG)"
@@ -89,7 +92,7 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
 
     page = command(commands, "model-card", _model_card, "measure a classifier and write the page that describes it (minutes)")
     page.add_argument("--data", type=Path, required=True, help="as for train: what it is judged on")
-    page.add_argument("--model", type=Path, help="folder with a card.json; the shipped one if not set")
+    page.add_argument("--model", type=Path, help="folder with a card.json, or the .tflite in it; the shipped one if not set")
     page.add_argument(
         "--out", type=Path, required=True, help="the page (Markdown); its pictures go into a folder `model` beside it"
     )
@@ -141,7 +144,9 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> None:
     training, test = read_both(arguments.data)
     if had_teachers(arguments.checkpoint) and not arguments.teachers:
         raise SettingsWrong(f"--teachers is needed: {arguments.checkpoint} learnt from other networks, and its card names them")
-    made_from = f"{FER_2013}; taught by {arguments.teachers}" if arguments.teachers else FER_2013
+    made_from = FER_2013 + (VOTED if training.votes.any() else "")
+    if arguments.teachers:
+        made_from += f"; taught by {arguments.teachers}"
     print(export(arguments.checkpoint, arguments.out, Notes(made_from, LICENCE, arguments.made_by), test, training))
 
 

@@ -164,7 +164,9 @@ class Settings(BaseSettings):
         description="marks in the lesson that the keys 1, 2, … make, comma-separated",
     )
 
-    weights: Path | None = Field(None, description="folder with the classifier's `card.json`; the shipped one if not set")
+    weights: Path | None = Field(
+        None, description="folder with the classifier's `card.json`, or the `.tflite` in it; the shipped one if not set"
+    )
     mqtt_username: str = Field("", description="user at the broker that `forward` publishes to")
     mqtt_password: SecretStr = Field(SecretStr(""), description="password of the MQTT user")
     webhook_secret: SecretStr = Field(SecretStr(""), description="`whsec_…` that signs the webhooks of `forward`")

@@ -114,11 +114,11 @@ def jittered(face: Image, random: np.random.Generator, strength: float = 1.0) ->
     brighter, lighter = strength * random.uniform(-0.3, 0.3), strength * random.uniform(-25, 25)
     relit = moved.astype(np.float32) * (1 + brighter) + lighter
     if random.random() < 0.1 * strength:
-        relit = _darkened(relit, random)
+        relit = darkened(relit, random)
     if random.random() < 0.25 * strength:
-        relit = _compressed(relit, random)
+        relit = compressed(relit, random)
     if random.random() < 0.25 * strength:
-        _hide_a_part(relit, random)
+        hide_a_part(relit, random)
     lit: NDArray[np.float32] = np.clip(relit, 0, 255)
     return lit
 
@@ -130,14 +130,14 @@ def _coarsened(face: Image, random: np.random.Generator) -> Image:
     return cv2.resize(cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA), (size, size)).astype(np.uint8, copy=False)
 
 
-def _darkened(face: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+def darkened(face: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
     """The face in low light: little of it reaches the camera, which adds noise of its own."""
     noise = random.standard_normal(face.shape, np.float32) * np.float32(random.uniform(2, 8))
     dark: NDArray[np.float32] = face * np.float32(random.uniform(0.2, 0.6)) + noise
     return dark
 
 
-def _compressed(face: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+def compressed(face: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
     """The face as it comes out of a thin stream of 320x180, where it is some 40 to 80 pixels wide.
 
     JPEG stands for VP8: both cut the picture into blocks and round what each is made of.
@@ -150,8 +150,8 @@ def _compressed(face: NDArray[np.float32], random: np.random.Generator) -> NDArr
     return cv2.resize(got, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
-def _hide_a_part(face: NDArray[np.float32], random: np.random.Generator) -> None:
-    """Grey out a rectangle, as a hand or hair would (Zhong et al., arXiv 1708.04896)."""
+def hide_a_part(face: NDArray[np.float32], random: np.random.Generator) -> None:
+    """Grey out a rectangle of the face, as a hand or hair would (Zhong et al., arXiv 1708.04896)."""
     size = face.shape[0]
     height, width = (random.uniform(0.15, 0.4, 2) * size).astype(int)
     top, left = random.integers(0, size - height), random.integers(0, size - width)

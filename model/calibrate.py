@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,10 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
     """The network with the temperature that suits the faces its training held out; as it is, and None, where there are none.
 
     `training` is the split that it was trained on, without what the test split repeats; `unseen` the test split without what
-    that repeats. The temperature is fitted on the original labels, which are what a test split is judged by, without the
-    faces whose repeats were trained on, and not at all if the network knows the held-out faces, for instance from an
-    earlier training that it was started from. Raises ModelUnusable where `training.json`, beside the checkpoint, is not
-    what a training writes.
+    that repeats. The temperature is fitted on the faces and their mirror images, with the original labels, which are
+    what a test split is judged by, without the faces whose repeats were trained on, and not at all if the network knows
+    the held-out faces, for instance from an earlier training that it was started from. Raises ModelUnusable where
+    `training.json`, beside the checkpoint, is not what a training writes.
     """
     share, seed = held_out(checkpoint)
     learnt, faces = training.parted(share, seed)
@@ -48,7 +49,9 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
     if lead > MOST_BETTER:
         logger.warning("not calibrated: the held-out faces are read %.1f standard errors better than unseen ones", lead)
         return network, None
-    temperature = fitted_temperature(scores, faces.labels)
+    # a face and its mirror image are two answers to the same question: there are few faces, and so they tell more
+    mirrored = _scores(network, replace(faces, pixels=np.ascontiguousarray(faces.pixels[..., ::-1])))
+    temperature = fitted_temperature(np.concatenate([scores, mirrored]), np.tile(faces.labels, 2))
     logger.info("temperature %.3f, fitted on %d faces that were held out", temperature, len(faces))
     return tempered(network, temperature), Calibration(temperature=temperature, faces=len(faces), share=share, seed=seed)
 

@@ -20,7 +20,7 @@ class LiteRtClassifier:
 
     def __init__(self, weights: Path | None = None) -> None:
         weights = weights or SHIPPED_WEIGHTS / "emotion"
-        named = weights.suffix == ".tflite"
+        named = weights.suffix == ".tflite" and not weights.is_dir()
         self.folder = folder = weights.parent if named else weights
         self.card = read_card(folder)
         if named and weights.name != self.card.file:

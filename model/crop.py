@@ -15,6 +15,12 @@ BOX_PER_SQUARE = 0.85
 BOX_BELOW_SQUARE = 0.08
 """How far the box's centre lies below the square's, in widths of the square, measured likewise."""
 
+LEAST_BETWEEN_EYES = 0.2
+"""In widths of the box: eyes that are closer together are those of a face from the side, and tell no tilt. The median is 0.44."""
+
+MOST_TILT = math.radians(60)
+"""Eyes that lie further from level are not believed: the detector knows upright heads."""
+
 MOST_SAMPLES = 8
 """Samples per output pixel and axis, at most: eight a side average out the noise of a face of any size."""
 
@@ -64,8 +70,8 @@ def _to_image(wanted: Square, pixels: int) -> NDArray[np.float64]:
 def square(face: Face, width: int, height: int, level: bool = True) -> Square:
     """The square that FER-2013 would cut around the face of a picture of `width` x `height`.
 
-    With `level`, it is turned so that the eyes lie level in it. That costs nothing on heads as FER-2013 has them, and
-    saves a turned head what the model card says.
+    With `level`, it is turned so that the eyes lie level in it, if they tell where level is: docs/model-card.md shows what
+    that saves a tilted head, and that it costs others nothing.
     """
     side = face.width * width / BOX_PER_SQUARE
     turn = _tilt(face, width, height) if level else 0.0
@@ -79,8 +85,12 @@ def square(face: Face, width: int, height: int, level: bool = True) -> Square:
 
 
 def _tilt(face: Face, width: int, height: int) -> float:
-    """How far the eyes are from level, in radians, clockwise; 0 for a face without keypoints."""
+    """How far the eyes are from level, in radians, clockwise; 0 where they do not tell."""
     if len(face.keypoints) < 2:
         return 0.0
     (right_x, right_y), (left_x, left_y) = face.keypoints[:2]
-    return math.atan2((left_y - right_y) * height, (left_x - right_x) * width)
+    across, down = (left_x - right_x) * width, (left_y - right_y) * height
+    tilt = math.atan2(down, across)
+    if math.hypot(across, down) < LEAST_BETWEEN_EYES * face.width * width or abs(tilt) > MOST_TILT:
+        return 0.0
+    return tilt

@@ -129,7 +129,7 @@ def train(what: Training, data: Path, out: Path, finish: bool = False) -> Path:
     training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
     batches = _batches(training, what, data)
     network = _network(what, steps=len(batches) * what.epochs)
-    if what.start_from is not None:
+    if what.start_from is not None and not (out / BACKUP_FILE).exists():
         _start(network, Path(what.start_from), training)
     _claim(out, what)  # once nothing of what was asked for can turn out to be unusable
     begun = restored(network, out / BACKUP_FILE, len(batches))
@@ -173,9 +173,11 @@ def settled(best: Path, training: Split, test: Split, seed: int) -> Path:
     settle(network, training, seed)
     after = _accuracy(network, test)
     logger.info("accuracy on PublicTest is %.4f, and %.4f with the normalisation settled", before, after)
+    settled_file = best.with_name(SETTLED_FILE)
     if after <= before:
+        settled_file.unlink(missing_ok=True)  # of an earlier end, after which it was trained on
         return best
-    return save(network, best.with_name(SETTLED_FILE))
+    return save(network, settled_file)
 
 
 def _accuracy(network: keras.Model, test: Split) -> float:

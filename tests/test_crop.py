@@ -100,9 +100,22 @@ def test_a_tilted_head_is_cut_as_an_upright_one(degrees: float) -> None:
 
 
 def test_a_head_tilted_clockwise_has_its_square_to_the_right_of_its_box() -> None:
-    found = square(tilted_face(90, 100, 320, 180), 320, 180)
-    assert (found.middle_x, found.middle_y) == pytest.approx((160 + 8, 90))
-    assert found.turn == pytest.approx(math.pi / 2)
+    found = square(tilted_face(30, 100, 320, 180), 320, 180)
+    assert (found.middle_x, found.middle_y) == pytest.approx((160 + 8 * 0.5, 90 - 8 * 0.75**0.5))
+    assert found.turn == pytest.approx(math.pi / 6)
+
+
+@pytest.mark.parametrize(
+    "eyes",
+    [
+        pytest.param(((0.5, 0.4), (0.51, 0.45)), id="of a face from the side"),
+        pytest.param(((0.5, 0.4), (0.5, 0.4)), id="in one place"),
+        pytest.param(((0.55, 0.4), (0.45, 0.42)), id="the wrong way round"),
+        pytest.param(((0.48, 0.35), (0.52, 0.55)), id="one below the other"),
+    ],
+)
+def test_eyes_that_tell_no_tilt_turn_nothing(eyes: tuple[tuple[float, float], ...]) -> None:
+    assert square(Face(0.4, 0.3, 0.2, 0.2, 0.9, eyes), 320, 180).turn == 0
 
 
 def test_a_square_that_is_not_to_be_levelled_is_upright() -> None:

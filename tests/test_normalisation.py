@@ -1,4 +1,7 @@
-"""The normalisation that networks are trained with is Keras' own, whatever the backend makes of it."""
+"""The normalisation that networks are trained with is Keras' own, whatever the backend makes of it.
+
+With KERAS_BACKEND=torch these compare torch's operation with Keras' steps.
+"""
 
 from typing import Any
 
@@ -56,6 +59,16 @@ def test_what_was_remembered_is_used_outside_of_training_and_left_as_it_is() -> 
     normalised = keras.ops.convert_to_numpy(layer(PICTURES, training=False))
     assert normalised == pytest.approx((PICTURES - mean) / np.sqrt(variance + layer.epsilon), abs=1e-4)
     assert all(np.array_equal(a, keras.ops.convert_to_numpy(b)) for a, b in zip(before, layer.weights, strict=True))
+
+
+def test_a_single_value_is_normalised_to_nothing() -> None:
+    normalised = keras.ops.convert_to_numpy(Normalisation()(np.ones((1, 3), np.float32), training=True))
+    assert normalised == pytest.approx(np.zeros((1, 3)))
+
+
+def test_without_a_scale_it_is_keras_own_too() -> None:
+    ours, theirs = (kind(scale=False)(PICTURES, training=True) for kind in (Normalisation, keras.layers.BatchNormalization))
+    assert keras.ops.convert_to_numpy(ours) == pytest.approx(keras.ops.convert_to_numpy(theirs), abs=1e-5)
 
 
 def test_a_network_learns_with_it_what_it_learns_with_keras_own() -> None:
