@@ -1,6 +1,7 @@
 """Numbers on the command line that have to be of some size."""
 
 import argparse
+from collections.abc import Callable
 
 
 def at_least_one(text: str) -> int:
@@ -21,39 +22,31 @@ def seed(text: str) -> int:
 
 def positive(text: str) -> float:
     """A finite number above 0; raises ArgumentTypeError for any other."""
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
+    return _number(text, lambda number: 0 < number < float("inf"), "a positive number")
 
 
 def not_negative(text: str) -> float:
     """A finite number from 0 on; raises ArgumentTypeError for any other."""
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 on")
-    return number
+    return _number(text, lambda number: 0 <= number < float("inf"), "a number from 0 on")
 
 
 def part(text: str) -> float:
     """A number from 0 to less than 1; raises ArgumentTypeError for any other."""
-    number = float(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to less than 1")
-    return number
+    return _number(text, lambda number: 0 <= number < 1, "a number from 0 to less than 1")
 
 
 def part_of_seven(text: str) -> float:
     """A number from 0 to a seventh; raises ArgumentTypeError for any other."""
-    number = float(text)
-    if not 0 <= number <= 1 / 7:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1/7, which would be as many of each emotion")
-    return number
+    return _number(text, lambda number: 0 <= number <= 1 / 7, "a number from 0 to 1/7, which would be as many of each emotion")
 
 
 def share(text: str) -> float:
     """A number from 0 to 1; raises ArgumentTypeError for any other."""
+    return _number(text, lambda number: 0 <= number <= 1, "a number from 0 to 1")
+
+
+def _number(text: str, right: Callable[[float], bool], wanted: str) -> float:
     number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
+    if not right(number):
+        raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
     return number

@@ -1,6 +1,6 @@
 """What a classifier loses where its crops are not FER-2013's own squares, and where those lie around a detected face."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -67,17 +67,27 @@ def detected(candidate: Candidate, split: Split, detector: FaceDetector) -> dict
     Lengths are in widths of the square, places from its middle, to the right and down; a tilt is in degrees, clockwise.
     Each is given as its median and the 10th and 90th of a hundred.
     """
-    pictures = [roomy(face) for face in split.pixels]
-    found = [(row, faces[0]) for row, picture in enumerate(pictures) if (faces := detector.detect(picture))]
-    rows = np.array([row for row, _ in found], np.int64)
-    result: dict[str, Any] = {"faces": len(split), "found": len(found) / len(split)}
-    if not found:
+    rows: list[int] = []
+    faces: list[Face] = []
+    cut: list[Image] = []
+    for row, picture, face in _found(map(roomy, split.pixels), detector):
+        rows.append(row)
+        faces.append(face)
+        cut.append(crop_face(picture, face, candidate.size))
+    result: dict[str, Any] = {"faces": len(split), "found": len(rows) / len(split)}
+    if not rows:
         return result
-    cut = np.stack([crop_face(pictures[row], face, candidate.size) for row, face in found])
-    of_found = split.only(rows)
-    accuracy, before = (_accuracy(candidate, faces, of_found) for faces in (cut, of_found.pixels))
+    of_found = split.only(np.array(rows))
+    accuracy, before = (_accuracy(candidate, each, of_found) for each in (np.stack(cut), of_found.pixels))
     result |= {"accuracy": accuracy, "accuracy_of_squares": before, "lost": before - accuracy}
-    return result | {"places": places([face for _, face in found])}
+    return result | {"places": places(faces)}
+
+
+def _found(pictures: Iterable[Image], detector: FaceDetector) -> Iterator[tuple[int, Image, Face]]:
+    """The largest face of each picture that has any: the picture's number, the picture, the face."""
+    for row, picture in enumerate(pictures):
+        if faces := detector.detect(picture):
+            yield row, picture, faces[0]
 
 
 def tilt_table(candidate: Candidate, split: Split, detector: FaceDetector) -> list[dict[str, float]]:
@@ -90,13 +100,12 @@ def tilt_table(candidate: Candidate, split: Split, detector: FaceDetector) -> li
 
 def _of_tilted(candidate: Candidate, split: Split, detector: FaceDetector, degrees: float) -> dict[str, float]:
     rows: list[int] = []
-    levelled, upright = [], []
-    for row, pixels in enumerate(split.pixels):
-        picture = tilted(roomy(pixels), degrees)
-        for face in detector.detect(picture)[:1]:
-            rows.append(row)
-            levelled.append(crop_face(picture, face, candidate.size))
-            upright.append(crop_face(picture, face, candidate.size, level=False))
+    levelled: list[Image] = []
+    upright: list[Image] = []
+    for row, picture, face in _found((tilted(roomy(pixels), degrees) for pixels in split.pixels), detector):
+        rows.append(row)
+        levelled.append(crop_face(picture, face, candidate.size))
+        upright.append(crop_face(picture, face, candidate.size, level=False))
     result = {"found": len(rows) / len(split)}
     if rows:
         found = split.only(np.array(rows))

@@ -119,7 +119,8 @@ def train(what: Training, data: Path, out: Path, finish: bool = False) -> Path:
     Raises DataUnusable for data that do not fit, and ModelUnusable for a checkpoint that does not, for an `out` that
     holds another training, or none to finish, or cannot be written to, and if the loss stops being a number.
     """
-    if finish and not (out / BACKUP_FILE).exists():
+    goes_on = (out / BACKUP_FILE).exists()
+    if finish and not goes_on:
         raise ModelUnusable(f"{out} holds no epoch of a training that could be finished")
     keras.utils.set_random_seed(what.seed)
     training, test = read_splits(data, [Path(each) for each in what.taught_by])
@@ -129,7 +130,7 @@ def train(what: Training, data: Path, out: Path, finish: bool = False) -> Path:
     training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
     batches = _batches(training, what, data)
     network = _network(what, steps=len(batches) * what.epochs)
-    if what.start_from is not None and not (out / BACKUP_FILE).exists():
+    if what.start_from is not None and not goes_on:
         _start(network, Path(what.start_from), training)
     _claim(out, what)  # once nothing of what was asked for can turn out to be unusable
     begun = restored(network, out / BACKUP_FILE, len(batches))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.dataset import FACE_SIZE, FACES_PER_ROW, VOTES, Split
+from model.dataset import FACE_SIZE, FACES_PER_ROW, VOTES, Split, read_split
 from model.faces import EMOTIONS, Image
 
 VOTED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -48,8 +48,10 @@ def write_split(split: Split, folder: Path, name: str) -> tuple[Path, Path]:
     return pixels, labels
 
 
-def write_fer2013_csv(path: Path, splits: dict[str, Split]) -> Path:
-    """Write splits, by their usage, as the well-known CSV has them: without votes."""
+def write_fer2013_csv(path: Path, data: Path) -> Path:
+    """Write the splits in a folder of mosaics as the well-known CSV has them: without votes."""
+    names = {"Training": "training", "PublicTest": "public-test"}
+    splits = {usage: read_split(data / f"{name}.png", data / f"{name}.csv") for usage, name in names.items()}
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["emotion", "pixels", "Usage"])

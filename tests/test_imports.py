@@ -10,21 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OWN = ("bot", "dashboard", "pipeline", "model")
 TRAINING = {
-    *(
-        "train",
-        "export",
-        "evaluate",
-        "batches",
-        "networks",
-        "normalisation",
-        "settle",
-        "calibrate",
-        "quantise",
-        "recover",
-        "resume",
-        "robustness",
-    ),
-    *("face_generator", "train_generator", "export_generator", "tfjs"),
+    *("train", "export", "evaluate", "batches", "networks", "settle", "calibrate", "quantise", "recover", "resume", "robustness"),
+    *("normalisation", "face_generator", "train_generator", "export_generator", "tfjs"),
 }
 
 

@@ -66,13 +66,16 @@ def test_a_jittered_face_keeps_its_shape_and_range() -> None:
     assert (moved != face).mean() > 0.5
 
 
-def test_the_same_seed_jitters_the_same_way() -> None:
+def test_the_same_seed_jitters_the_same_way_and_some_faces_lose_a_part_or_their_detail() -> None:
     face = synthetic_split(1).pixels[0]
     twice = [[jittered(face, random) for _ in range(40)] for random in (np.random.default_rng(1), np.random.default_rng(1))]
     assert np.array_equal(*twice)
+    # a rectangle of one grey, of at least 7 by 7 pixels, which no synthetic face has by itself
+    hidden = [np.unique(each, return_counts=True)[1].max() >= 49 for each in twice[0]]
+    assert 3 <= sum(hidden) <= 25
 
 
-def test_some_faces_lose_a_part_to_one_grey() -> None:
+def test_a_part_of_a_face_gives_way_to_one_grey() -> None:
     face, random = np.random.default_rng(2).uniform(0, 255, (48, 48)).astype(np.float32), np.random.default_rng(1)
     before = face.copy()
     hide_a_part(face, random)
