@@ -20,7 +20,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 WITH_TENSORFLOW = {
     f"test_{name}.py"
-    for name in ("classifier", "export", "networks", "recover", "settle", "teaching", "train", "train_generator")
+    for name in ("classifier", "export", "networks", "normalisation", "recover", "settle", "teaching", "train", "train_generator")
 }
 """All of their tests are slow; to merely look at them would load tensorflow, which takes seconds."""
 
