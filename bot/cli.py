@@ -143,10 +143,13 @@ async def _join(arguments: argparse.Namespace, settings: Settings) -> None:
     stated_basis(settings)  # before anything heavy is loaded, let alone a room joined
     from bot.app import attend, load_analyst
     from bot.redis_client import connect
+    from bot.rooms.local import LocalRoom
     from bot.rooms.opening import open_room
 
     analyst = load_analyst(settings)
     async with connect(settings) as redis, open_room(arguments.room_url, settings) as room:
+        if isinstance(room, LocalRoom):
+            say(f"students open {room.url}/ in a browser, or publish to {room.whip_url} by WHIP")
         await attend(room, redis, analyst, settings)
 
 
@@ -234,7 +237,9 @@ def _parser() -> argparse.ArgumentParser:
     join.add_argument("room_url", metavar="ROOM_URL", help="local://ROOM is hosted by the bot; janus://HOST:PORT/ROOM is joined")
 
     simulate = _command(commands, "simulate", _simulate, "students that publish video into a room")
-    simulate.add_argument("room_url", metavar="ROOM_URL", help="local://ROOM at --host and --port, or a WHIP URL")
+    simulate.add_argument(
+        "room_url", metavar="ROOM_URL", help="local://ROOM at --host and --port, janus://HOST:PORT/ROOM, or a WHIP URL"
+    )
     simulate.add_argument("--students", type=at_least_one, metavar="N", help="how many (default: the script's number, or 12)")
     shown = simulate.add_mutually_exclusive_group()
     shown.add_argument("--script", type=Path, metavar="FILE", help="the lesson they play (YAML); else one of three minutes")

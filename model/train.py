@@ -37,7 +37,8 @@ class Training:
     """What one training is made with; written beside its result.
 
     `taught_by` are files of teachers' answers to the whole Training split, and `trust` is their share of the labels.
-    `start_from` names a checkpoint whose layers of equal shape are taken over, or an exported residual_cnn or custom_cnn to go on from.
+    `start_from` names a checkpoint whose layers of equal shape are taken over, or an exported residual_cnn or custom_cnn
+    to go on from.
     """
 
     network: str = "custom_cnn"

@@ -27,7 +27,8 @@ from bot.mqtt import Broker, Mqtt
 from bot.tasks import background
 from bot.webhook import Webhook, message_id, signing_key
 from model.faces import Emotion
-from pipeline.events import Data, EmotionChanged, Event, ParticipantJoined, ParticipantLeft
+from pipeline.coverage import Coverage
+from pipeline.events import ConsentWithdrawn, CoverageChanged, Data, EmotionChanged, Event, ParticipantJoined, ParticipantLeft
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
 from tests.commands import started, until
@@ -389,6 +390,24 @@ async def test_a_broker_gets_each_event_on_its_topic_and_keeps_the_latest_until_
         "application/cloudevents+json"
     )
     assert sorted(topics(late)) == ["availability", person + "emotion.changed"] and topics(later) == ["availability"]
+
+
+@needs_mosquitto
+async def test_a_broker_forgets_what_was_read_of_whoever_withdraws(redis: Redis, sender: Publisher, broker_folder: Path) -> None:
+    port = free_port()
+    with mosquitto(broker_folder, port, "allow_anonymous true"):
+        async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600) as target:
+            bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
+            async with background(bridge.run()):
+                await publish(sender, changed("a"), changed("b"))
+                await eventually(lambda: bridge.counts.forwarded == 2)
+                await publish(sender, ConsentWithdrawn(participant="a", source="page"))
+                await publish(sender, CoverageChanged(participant="a", before=Coverage.OK, after=Coverage.NOT_CONSENTED))
+                await eventually(lambda: bridge.counts.forwarded == 4)
+                async with subscribed(port) as late:
+                    await eventually(lambda: len(late) == 3)
+                    await asyncio.sleep(0.05)
+    assert sorted(topics(late)) == ["availability", "participant/a/coverage.changed", "participant/b/emotion.changed"]
 
 
 @needs_mosquitto
