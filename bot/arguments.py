@@ -12,6 +12,14 @@ def at_least_one(text: str) -> int:
     return number
 
 
+def face_size(text: str) -> int:
+    """A whole number of 8 to 1024, as a card takes it; raises ArgumentTypeError for any other."""
+    number = int(text)
+    if not 8 <= number <= 1024:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of pixels from 8 to 1024")
+    return number
+
+
 def seed(text: str) -> int:
     """A whole number of 0 to 2^32 - 1; raises ArgumentTypeError for any other."""
     number = int(text)

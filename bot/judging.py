@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bot.on_video import on_video
-from model.dataset import Split, read_mosaic, read_split
+from model.dataset import Split, read_faces, read_split
 from model.detector import BlazeFace
 from model.evaluate import Candidate, evaluate, load_candidate
 from model.faces import FaceDetector, Image
@@ -32,7 +32,7 @@ def judge(
     """
     split = read_split(pixels, labels)
     people = None if groups is None else read_groups(groups_file or labels, groups, len(split))
-    known = None if training is None else read_mosaic(training)
+    known = None if training is None else read_faces(training)
     return judge_on(split, weights, known, people, robust_on)
 
 

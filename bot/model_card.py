@@ -46,15 +46,15 @@ def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict
     card = LiteRtClassifier(weights).card
     training, test = read_both(data)
     result = figures or judge_on(test, weights, training.pixels, robust_on=ALL_FACES)
-    _check(result, card)
     try:
+        _check(result, card)
         text = render(card, result, _sizes(training, test))
-    except UndefinedError as error:
-        raise DataUnusable(f"the figures are not whole: {error}") from error
-    with disk_told(page.parent):
-        draw_evaluation(result, page.parent / PICTURES)
-        with drafted(page) as draft:
-            draft.write_text(text)
+        with disk_told(page.parent):
+            draw_evaluation(result, page.parent / PICTURES)
+    except (UndefinedError, LookupError, TypeError) as error:
+        raise DataUnusable(f"the figures are not whole: {error!r}") from error
+    with disk_told(page.parent), drafted(page) as draft:
+        draft.write_text(text)
 
 
 def read_figures(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bot.arguments import at_least_one, not_negative, part, part_of_seven, positive, seed, share
+from bot.arguments import at_least_one, face_size, not_negative, part, part_of_seven, positive, seed, share
 from bot.errors import SettingsWrong, Trouble
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
@@ -21,7 +21,7 @@ LICENCE = "For research and education, as FER-2013 itself."
 CHOICES: dict[str, Callable[[str], float]] = {
     "epochs": at_least_one,
     "batch_size": at_least_one,
-    "size": at_least_one,
+    "size": face_size,
     "learning_rate": positive,
     "weight_decay": not_negative,
     "jitter": not_negative,
@@ -36,6 +36,9 @@ CHOICES: dict[str, Callable[[str], float]] = {
     "seed": seed,
 }
 """What of a training can be set on the command line."""
+
+BACKENDS = ("tensorflow", "torch", "jax")
+"""What Keras runs on here; the extra `train` brings the first, a machine of one's own may have the others."""
 
 
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -124,8 +127,11 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
     from model.teachers import seen_by, write_scores
 
     faces = read_training(arguments.data).pixels
-    if not arguments.out.parent.is_dir():  # minutes later, the answers would be lost
+    # minutes later, the answers would be lost
+    if not arguments.out.parent.is_dir():
         raise Trouble(f"{arguments.out} cannot be written to: {arguments.out.parent} is no folder")
+    if arguments.out.is_dir():
+        raise Trouble(f"{arguments.out} cannot be written to: it is a folder")
     with needing_keras():
         scores = seen_by(arguments.teacher, faces)
     with disk_told(arguments.out):
@@ -137,14 +143,14 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> None:
     quiet_tensorflow()
     os.environ["KERAS_BACKEND"] = "tensorflow"  # which alone writes such files, whatever the network was trained on
     with needing_keras():
-        from model.calibrate import had_teachers
+        from model.calibrate import had_teachers, heard_the_crowd
         from model.export import Notes, export
     from model.splits import read_both
 
     training, test = read_both(arguments.data)
     if had_teachers(arguments.checkpoint) and not arguments.teachers:
         raise SettingsWrong(f"--teachers is needed: {arguments.checkpoint} learnt from other networks, and its card names them")
-    made_from = FER_2013 + (VOTED if training.votes.any() else "")
+    made_from = FER_2013 + (VOTED if training.votes.any() and heard_the_crowd(arguments.checkpoint) else "")
     if arguments.teachers:
         made_from += f"; taught by {arguments.teachers}"
     print(export(arguments.checkpoint, arguments.out, Notes(made_from, LICENCE, arguments.made_by), test, training))
@@ -193,7 +199,11 @@ def quiet_tensorflow() -> None:
 @contextmanager
 def needing_keras() -> Iterator[None]:
     """Turn an import of keras that fails into one line that says how to get it."""
+    backend = os.environ.get("KERAS_BACKEND")
+    if backend and backend not in BACKENDS:
+        raise SettingsWrong(f"KERAS_BACKEND={backend} is none of {', '.join(BACKENDS)}")
     try:
         yield
     except ModuleNotFoundError as error:
-        raise Trouble(f"{error.name} is missing: pip install '.[train]' in a checkout") from None
+        how = f"pip install {error.name}" if error.name in BACKENDS[1:] else "pip install '.[train]' in a checkout"
+        raise Trouble(f"{error.name} is missing: {how}") from None

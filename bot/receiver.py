@@ -10,6 +10,7 @@ where this aiortc can be given one, and else aiortc's own, with a few mends.
 import asyncio
 import functools
 import logging
+import math
 import secrets
 import struct
 import time
@@ -44,6 +45,7 @@ from av import CodecContext, VideoFrame
 from bot.decoding import Decoding
 from bot.frame_assembly import (
     MOST_WAITING,
+    PATIENCE_SECONDS,
     EncodedFrame,
     FrameAssembler,
     Piece,
@@ -85,7 +87,7 @@ PLI_SECONDS = 1.0
 """Least time between two requests of a keyframe, each of which costs the student's encoder."""
 
 ASK_AGAIN_SECONDS = 0.1
-"""Time after which a packet that was asked for and did not come is asked for again, if another one is lost."""
+"""Time after which a packet that was asked for and did not come is asked for again, as long as its frame is waited for."""
 
 MOST_MISSING = 64
 """Packets of one source that are asked for at once."""
@@ -195,6 +197,7 @@ class Feedback:
         self._arrived = _parts.NackGenerator()
         self._asked: set[int] = set()
         self._asked_at = self._keyframe_asked_at = 0.0
+        self._waiting_until = 0.0
         self._to: int | None = None
         self._due = asyncio.Event()
         self._statistics: dict[int, Any] = {}
@@ -228,6 +231,7 @@ class Feedback:
             self._arrived = _parts.NackGenerator()  # the former one would count its way there, one by one
         if self._arrived.add(packet):
             self._to = packet.ssrc
+            self._waiting_until = time.monotonic() + PATIENCE_SECONDS
             self._due.set()
 
     def want_keyframe(self, ssrc: int) -> None:
@@ -242,19 +246,25 @@ class Feedback:
 
     async def give(self) -> None:
         """Tell the senders what has arrived and what is missing, forever."""
-        loop = asyncio.get_running_loop()
-        report_at = loop.time() + self._until_a_report()
+        report_at = time.monotonic() + self._until_a_report()
         while True:
-            try:
-                async with asyncio.timeout_at(report_at):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(report_at, self._ask_again_at()) - time.monotonic()):
                     await self._due.wait()
-            except TimeoutError:
-                report_at = loop.time() + self._until_a_report()
+            now_seconds = time.monotonic()
+            if self._due.is_set() or now_seconds >= self._ask_again_at():
+                self._due.clear()
+                await self._ask(now_seconds)
+            if now_seconds >= report_at:
+                report_at = now_seconds + self._until_a_report()
                 if self._statistics and self.ssrc is not None:
                     await self._send(_rtp.RtcpRrPacket(ssrc=self.ssrc, reports=self.reports()))
-            else:
-                self._due.clear()
-                await self._ask(time.monotonic())
+
+    def _ask_again_at(self) -> float:
+        """When what is missing is asked for again: the request or the answer may be lost as well."""
+        at_seconds = self._asked_at + ASK_AGAIN_SECONDS
+        worth_it = self.ssrc is not None and self.missing and at_seconds < self._waiting_until
+        return at_seconds if worth_it else math.inf
 
     def reports(self) -> list[Any]:
         """What has arrived of each source since the last time (RFC 3550, section 6.4.2)."""
@@ -351,7 +361,14 @@ class DirectReceiver(BoundReceiver):
         if self._estimator is None:  # which must see every packet's extensions
             _short_cuts(self.transport).update(dict.fromkeys(self._ssrcs - self._retransmissions, self))
         self._reporting = asyncio.create_task(self.feedback.give())
+        self._reporting.add_done_callback(self._reported)
         self.bound.set()
+
+    def _reported(self, reporting: asyncio.Task[None]) -> None:
+        """End a track whose sender cannot be told anything any more: without that no loss is ever made up for."""
+        if not reporting.cancelled() and (error := reporting.exception()) is not None:
+            logger.warning("a track ends because its sender cannot be reported to: %r", error)
+            self._track.stop()
 
     async def stop(self) -> None:
         """Receive nothing more; returns once the decoder has ended."""

@@ -1,24 +1,26 @@
 """The commands that make the generator of simulated students' faces: train-students, export-students."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bot.arguments import seed
+from bot.arguments import at_least_one, not_negative, positive, seed, share
+from bot.errors import SettingsWrong
 from bot.model_commands import LICENCE, needing_keras, quiet_tensorflow
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
 
 DATA = "FER-2013 (Goodfellow et al. 2013), Training split: pictures that the FER+ crowd agrees on, frontal and aligned"
 CHOICES: dict[str, Callable[[str], float]] = {
-    "steps": int,
-    "batch_size": int,
-    "learning_rate": float,
-    "warm_up": float,
-    "judged": int,
-    "adversary": float,
-    "emotion": float,
+    "steps": at_least_one,
+    "batch_size": at_least_one,
+    "learning_rate": positive,
+    "warm_up": share,
+    "judged": at_least_one,
+    "adversary": not_negative,
+    "emotion": not_negative,
     "seed": seed,
 }
 """What of a training can be set on the command line."""
@@ -42,17 +44,25 @@ def add_student_commands(commands: Any, command: Callable[..., argparse.Argument
     export.add_argument("--made-by", default="", metavar="COMMAND", help="the command that trained it, for the card")
 
 
-def _train(arguments: argparse.Namespace, settings: Settings) -> None:
+def _on_tensorflow() -> None:
+    """The generator is trained with tensorflow's own tapes and checkpoints, whatever other networks are trained on."""
     quiet_tensorflow()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def _train(arguments: argparse.Namespace, settings: Settings) -> None:
+    _on_tensorflow()
     with needing_keras():
         from model.train_generator import GeneratorTraining, train_generator
     given = {name: getattr(arguments, name) for name in CHOICES}
     what = GeneratorTraining(**{name: value for name, value in given.items() if value is not None})
+    if what.judged > what.batch_size:
+        raise SettingsWrong(f"--judged {what.judged} is more than the {what.batch_size} faces of a batch")
     print(train_generator(what, arguments.data, arguments.critic, arguments.out, arguments.start_from))
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:
-    quiet_tensorflow()
+    _on_tensorflow()
     with needing_keras():
         from model.evaluate import load_candidate
         from model.export import Notes

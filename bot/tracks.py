@@ -17,8 +17,8 @@ Arrived = Callable[[int], bool]
 Shown = Callable[[VideoFrame, int], None]
 """Given each wanted picture, with the time its frame was received."""
 
-MOST_UNREAD = 256
-"""Pictures that a track keeps which nobody watches; the oldest fall out."""
+MOST_UNREAD = 16
+"""Pictures that a track keeps which nobody watches; the oldest fall out. They are large, and many wait while Redis is away."""
 
 
 class Looks:

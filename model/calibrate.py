@@ -35,9 +35,13 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
     `training` is the split that it was trained on, without what the test split repeats; `unseen` the test split without what
     that repeats. The temperature is fitted on the faces and their mirror images, with the original labels, which are
     what a test split is judged by, without the faces whose repeats were trained on, and not at all if the network knows
-    the held-out faces, for instance from an earlier training that it was started from. Raises ModelUnusable where
+    the held-out faces, for instance from an earlier training that it was started from, or was trained on other faces than
+    these, of which others were held out. Raises ModelUnusable where
     `training.json`, beside the checkpoint, is not what a training writes.
     """
+    if _told(checkpoint).get("training_faces", training.fingerprint()) != training.fingerprint():
+        logger.warning("not calibrated: %s was trained on other faces than these", checkpoint)
+        return network, None
     share, seed = held_out(checkpoint)
     learnt, faces = training.parted(share, seed)
     faces = faces.only(~repeats(faces.pixels, learnt.pixels))
@@ -86,8 +90,17 @@ def held_out(checkpoint: Path) -> tuple[float, int]:
 
 
 def had_teachers(checkpoint: Path) -> bool:
-    """Whether the checkpoint's training learnt from other networks, as far as something beside it tells."""
-    return bool(_told(checkpoint).get("taught_by"))
+    """Whether the checkpoint's training, or one that it began from, learnt from others, as far as something beside them tells."""
+    told, seen = _told(checkpoint), {checkpoint}
+    while not told.get("taught_by") and told.get("start_from") and (before := Path(told["start_from"])) not in seen:
+        told = _told(before)
+        seen.add(before)
+    return bool(told.get("taught_by"))
+
+
+def heard_the_crowd(checkpoint: Path) -> bool:
+    """Whether the FER+ votes, where its data had any, were part of the checkpoint's labels."""
+    return bool(_told(checkpoint).get("crowd", 1.0))
 
 
 def _told(checkpoint: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """FER-2013 as arrays: reading a split, finding repeats, scaling faces."""
 
 import csv
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -60,6 +61,12 @@ class Split:
         count = round(share * len(self))
         return self.only(np.sort(order[count:])), self.only(np.sort(order[:count]))
 
+    def fingerprint(self) -> str:
+        """What tells these faces and labels from any others; the votes are left out, which not every file has."""
+        digest = hashlib.sha256(self.pixels.tobytes())
+        digest.update(self.labels.tobytes())
+        return digest.hexdigest()[:16]
+
     def votes_per_emotion(self) -> NDArray[np.float32]:
         """The votes for the seven emotions, (n, 7) float32 in the order of `EMOTIONS`."""
         return self.votes[:, VOTE_OF_LABEL]
@@ -74,9 +81,18 @@ def read_split(pixels: Path, labels: Path) -> Split:
     faces = read_mosaic(pixels)
     if -(-len(rows) // FACES_PER_ROW) != len(faces) // FACES_PER_ROW:
         raise DataUnusable(f"{pixels} has room for {len(faces)} faces, which does not fit the {len(rows)} lines of {labels}")
+    if not faces[len(rows) - 1].any():
+        raise DataUnusable(f"{pixels} has fewer faces than {labels} has lines, {len(rows)}: the last one's place is empty")
     if faces[len(rows) :].any():
         raise DataUnusable(f"{pixels} has more faces than {labels} has lines, {len(rows)}")
     return Split(np.ascontiguousarray(faces[: len(rows)]), rows[:, 0], rows[:, 1:].astype(np.float32))
+
+
+def read_faces(path: Path) -> Image:
+    """The faces of a mosaic, (n, 48, 48) uint8, without the empty places at its end; DataUnusable if it is none."""
+    faces = read_mosaic(path)
+    filled = np.flatnonzero(faces.any(axis=(1, 2)))
+    return faces[: filled[-1] + 1 if len(filled) else 0]
 
 
 def read_mosaic(path: Path) -> Image:

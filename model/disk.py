@@ -1,5 +1,6 @@
-"""What a disk that takes no more comes to, and files that are there as a whole or not at all."""
+"""What a disk that takes no more comes to, files that are there as a whole or not at all, and who may write them."""
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,20 @@ def disk_told(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ModelUnusable(f"{out} cannot be written to: {error.strerror or error}") from error
+
+
+@contextmanager
+def alone_with(path: Path) -> Iterator[None]:
+    """Keep a file, and what is written beside it, to this process while the block runs, even if it is killed.
+
+    Raises ModelUnusable if another process has it.
+    """
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ModelUnusable(f"{path.parent} is in the hands of another process that still runs") from None
+        yield
 
 
 @contextmanager

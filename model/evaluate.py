@@ -139,12 +139,13 @@ def majority_agreement(split: Split, predicted: Labels) -> float | None:
 
 
 def crowd_recall(split: Split) -> dict[str, float | None]:
-    """How often people see what a face is labelled: for each emotion, the share that got most of the FER+ crowd's votes for it.
+    """How often people see what a face is labelled: for each emotion, the share with more than half of the votes for it.
 
-    Faces that the crowd did not vote on are left out; None for an emotion without others.
+    The votes are the FER+ crowd's. Faces that the crowd did not vote on are left out; None for an emotion without others.
     """
-    seen = split.votes.argmax(axis=1) == np.array(VOTE_OF_LABEL)[split.labels]
-    voted = split.votes.sum(axis=1) > 0
+    votes = split.votes.sum(axis=1)
+    seen = split.votes[np.arange(len(split)), np.array(VOTE_OF_LABEL)[split.labels]] * 2 > votes
+    voted = votes > 0
     return {str(emotion): _mean(seen[voted & (split.labels == label)]) for label, emotion in enumerate(EMOTIONS)}
 
 

@@ -14,6 +14,7 @@ from model.aligned_faces import aligned_faces
 from model.card import CARD_FILE, fingerprint
 from model.dataset import FACE_SIZE, Split, resized
 from model.detector import BlazeFace
+from model.disk import disk_told
 from model.errors import ModelUnusable
 from model.evaluate import Candidate
 from model.export import Notes
@@ -45,7 +46,8 @@ def export_generator(checkpoint: Path, folder: Path, notes: Notes, judges: Judge
     content = convert_generator(network)
     if len(content) > MOST_BYTES:
         raise ModelUnusable(f"{checkpoint} as .tflite has {len(content)} bytes, more than {MOST_BYTES}")
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk_told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
         draft, card = Path(name), _card(network, content, notes)
         _write(draft, card, content)

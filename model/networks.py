@@ -12,7 +12,7 @@ from model.disk import drafted
 from model.errors import ModelUnusable, first_line
 from model.faces import EMOTIONS
 from model.normalisation import Normalisation
-from model.pretrained import can_be_had
+from model.pretrained import IMAGENET, fetched
 
 IMAGENET_MEANS = (-103.939, -116.779, -123.68)
 """What the backbones of Keras want taken away: the means of blue, green and red over ImageNet."""
@@ -25,8 +25,10 @@ def custom_cnn(size: int = FACE_SIZE) -> keras.Model:
     """The convolutional network this project grew from: 4,496,903 parameters at 48 pixels.
 
     Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7).
-    A smaller `size`, a multiple of 8, shortens the first dense layer and nothing else.
+    A smaller `size`, from 16, shortens the first dense layer and nothing else. Raises ModelUnusable for one that is too small.
     """
+    if size < 16:
+        raise ModelUnusable(f"custom_cnn cannot be made: it halves a face four times, and {size} pixels are too few for that")
     return keras.Sequential(
         [
             layers.Input((size, size, 1)),
@@ -87,8 +89,9 @@ def residual_cnn(size: int = FACE_SIZE) -> keras.Model:
 def vgg16(size: int = FACE_SIZE, weights: str | None = None) -> keras.Model:
     """VGG-16 (Simonyan and Zisserman, arXiv 1409.1556) of Keras with a head of seven.
 
-    Takes and gives what the others do; sizes from 32. `weights` may be "imagenet"; where Keras cannot fetch those,
-    one line in the log says so, and the network starts from scratch. Raises ModelUnusable for a size that is too small.
+    Takes and gives what the others do; sizes from 32. `weights` may be "imagenet", or a file of such weights; where
+    ImageNet's cannot be fetched, one line in the log says so, and the network starts from scratch. Raises ModelUnusable for
+    a size that is too small and for a file that does not fit.
     """
     return _with_backbone(keras.applications.VGG16, "vgg16", size, weights)
 
@@ -102,11 +105,11 @@ def _with_backbone(backbone: Callable[..., keras.Model], name: str, size: int, w
     faces = layers.Input((size, size, 1))
     # both backbones were trained on pictures in blue, green, red, less the means of ImageNet
     coloured = layers.Rescaling(1.0, offset=IMAGENET_MEANS)(layers.Concatenate()([faces, faces, faces]))
-    given = weights if weights and can_be_had(name) else None
+    given = fetched(name, IMAGENET[name]) if weights == "imagenet" else weights
     try:
-        features = backbone(include_top=False, weights=given, input_shape=(size, size, 3), pooling="avg")(coloured)
-    except ValueError as error:
-        raise ModelUnusable(f"{name} cannot be made: {str(error).splitlines()[0]}") from error
+        features = backbone(include_top=False, weights=given and str(given), input_shape=(size, size, 3), pooling="avg")(coloured)
+    except (OSError, ValueError) as error:  # OSError: the file of somebody's own weights
+        raise ModelUnusable(f"{name} cannot be made: {first_line(error)}") from error
     probabilities = layers.Dense(len(EMOTIONS), activation="softmax", name="probabilities")(layers.Dropout(0.3)(features))
     return keras.Model(faces, probabilities, name=name)
 

@@ -13,7 +13,8 @@ from model.errors import ModelUnusable
 from model.faces import Image
 
 Weights = NDArray[np.float32]
-FACES = 2048
+FACES = 512
+"""Enough for the mean and the variance of what comes to a layer; more would take gigabytes."""
 
 
 def recover(network: keras.Model, exported: Path, faces: Image) -> None:

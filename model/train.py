@@ -3,8 +3,9 @@
 import json
 import logging
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from model.batches import TrainingBatches, soft_labels
 from model.calibrate import TRAINING_FILE
 from model.dataset import FACE_SIZE, Split, resized
-from model.disk import disk_told, drafted
+from model.disk import alone_with, disk_told, drafted
 from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import confusion
 from model.faces import EMOTIONS
@@ -100,16 +101,25 @@ class EachEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is unt
 
 
 class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Ends a training whose loss is no longer a number, before the broken weights reach a checkpoint."""
+    """Ends a training whose loss is no longer a number, before the broken weights reach a checkpoint.
+
+    It is asked after a validation, too: weights may break with the last batch of an epoch.
+    """
 
     def __init__(self, out: Path) -> None:
         super().__init__()
         self._out = out
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        if not math.isfinite(logs["loss"]):
+        self._check(logs["loss"], f"after batch {batch}")
+
+    def on_test_end(self, logs: dict[str, float]) -> None:
+        self._check(logs["loss"], "on PublicTest")
+
+    def _check(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
             advice = "train with a smaller learning rate, into another folder"
-            raise ModelUnusable(f"{self._out}: the loss is not a number after batch {batch}: {advice}")
+            raise ModelUnusable(f"{self._out}: the loss is not a number {where}: {advice}")
 
 
 def train(what: Training, data: Path, out: Path, finish: bool = False) -> Path:
@@ -118,25 +128,30 @@ def train(what: Training, data: Path, out: Path, finish: bool = False) -> Path:
     Rows that repeat PublicTest stay out. Called again with the same `out` after a kill, it goes on
     from the last finished epoch; with `finish` it is trained no further, and what is there is made the result.
     Raises DataUnusable for data that do not fit, and ModelUnusable for a checkpoint that does not, for an `out` that
-    holds another training, or none to finish, or cannot be written to, and if the loss stops being a number.
+    holds another training, or none to finish, or no log any more, or is being trained in, or cannot be written to, and if
+    the loss stops being a number.
     """
     goes_on = (out / BACKUP_FILE).exists()
     if finish and not goes_on:
         raise ModelUnusable(f"{out} holds no epoch of a training that could be finished")
+    if goes_on and not (out / LOG_FILE).exists():
+        raise ModelUnusable(f"{out} has a training without its {LOG_FILE}, which tells how good its best epoch is: put it back")
     keras.utils.set_random_seed(what.seed)
     training, test = read_splits(data, [Path(each) for each in what.taught_by])
     if training.taught is not None:
         agree = (training.taught.argmax(axis=1) == training.labels).mean()
         logger.info("the teachers agree with the labels of %.1f %% of the training faces", 100 * agree)
+    faces = {"training_faces": training.fingerprint(), "test_faces": test.fingerprint()}
     training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
     batches = _batches(training, what, data)
-    network = _network(what, steps=len(batches) * what.epochs)
+    # one that goes on gets its weights from the backup
+    network = _network(replace(what, weights=None) if goes_on else what, steps=len(batches) * what.epochs)
     if what.start_from is not None and not goes_on:
         _start(network, Path(what.start_from), training)
-    _claim(out, what)  # once nothing of what was asked for can turn out to be unusable
-    begun = restored(network, out / BACKUP_FILE, len(batches))
-    rows = logged(out / LOG_FILE, begun)
-    with disk_told(out):
+    _claim(out, what, faces)  # once nothing of what was asked for can turn out to be unusable
+    with disk_told(out), alone_with(out / TRAINING_FILE):
+        begun = restored(network, out / BACKUP_FILE, len(batches))
+        rows = logged(out / LOG_FILE, begun)
         if not finish and begun < what.epochs and not ran_out(rows, what.patience):
             network.fit(
                 batches,
@@ -214,25 +229,30 @@ def _shapes(weights: list[NDArray[np.float32]]) -> list[tuple[int, ...]]:
     return [weight.shape for weight in weights]
 
 
-def _claim(out: Path, what: Training) -> None:
-    """Write down what is trained in the folder, unless another training already stands there."""
-    wanted = json.dumps(asdict(what), indent=2) + "\n"
+def _claim(out: Path, what: Training, faces: dict[str, str]) -> None:
+    """Write down what is trained in the folder, and on which faces, unless another training already stands there."""
+    wanted = json.loads(json.dumps(asdict(what)))  # as JSON has it, with lists for tuples
     settings = out / TRAINING_FILE
     with disk_told(out):
         out.mkdir(parents=True, exist_ok=True)
         if not settings.exists():
             with drafted(settings) as draft:
-                draft.write_text(wanted)
-        elif _settings_in(settings) != json.loads(wanted):
-            raise ModelUnusable(f"{out} holds a training with other settings; see {settings}")
+                draft.write_text(json.dumps(wanted | faces, indent=2) + "\n")
+            return
+        known = _settings_in(settings, wanted | faces)
+    if {name: known.get(name) for name in faces} != faces:
+        raise ModelUnusable(f"{out} holds a training on other faces; see {settings}")
+    if known != wanted | faces:
+        raise ModelUnusable(f"{out} holds a training with other settings; see {settings}")
 
 
-def _settings_in(path: Path) -> object:
-    """What a training was made with; what did not exist yet when it began is as it is unless set."""
+def _settings_in(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """What a training was made with; what was not yet written down when it began is as it is unless set, or as wanted."""
     try:
-        return json.loads(json.dumps(asdict(Training()))) | json.loads(path.read_bytes())
+        known: dict[str, Any] = wanted | json.loads(json.dumps(asdict(Training()))) | json.loads(path.read_bytes())
     except (ValueError, TypeError):  # none of ours
-        return None
+        return {name: wanted[name] for name in ("training_faces", "test_faces")}
+    return known
 
 
 def _batches(training: Split, what: Training, data: Path) -> TrainingBatches:

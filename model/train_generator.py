@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from model.aligned_faces import AlignedFaces, aligned_faces, oval
 from model.detector import BlazeFace
+from model.disk import disk_told
 from model.errors import DataUnusable, ModelUnusable
+from model.evaluate import check_shape
 from model.face_generator import IDENTITY, discriminator, encoder, generator
 from model.faces import EMOTIONS
 from model.networks import load_network, save
@@ -57,13 +59,19 @@ def train_generator(what: GeneratorTraining, data: Path, critics: list[Path], ou
     a critic that is none, and if a loss stops being a number.
     """
     keras.utils.set_random_seed(what.seed)
-    judges = [load_network(path) for path in critics]
+    judges = [_critic(path) for path in critics]
     training, _ = read_splits(data)
     faces = aligned_faces(training, BlazeFace())
     if len(faces) < what.batch_size:
         raise DataUnusable(f"{len(faces)} clear faces in {data} do not fill a batch of {what.batch_size}")
     logger.info("%d of %d faces are clear and frontal", len(faces), len(training))
     return learn(School(what, judges), faces, what, out, start_from)
+
+
+def _critic(path: Path) -> keras.Model:
+    network = load_network(path)
+    check_shape(network, path)
+    return network
 
 
 def learn(
@@ -77,7 +85,8 @@ def learn(
     log_every: int = 100,
 ) -> Path:
     """Train to the end, from the last checkpoint in `out` if there is one, and return the generator's file."""
-    out.mkdir(parents=True, exist_ok=True)
+    with disk_told(out):
+        out.mkdir(parents=True, exist_ok=True)
     kept = tf.train.CheckpointManager(school.checkpoint, str(out / BACKUP), max_to_keep=2)
     if kept.restore_or_initialize() is None and start_from is not None:
         school.take_over(start_from)

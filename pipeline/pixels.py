@@ -9,6 +9,9 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from model.drawing import draw
 from model.faces import Image
 
+_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
+"""The colour matrices that FFmpeg converts, by their number in ITU-T H.273; a stream may name any other."""
+
 BLACK, WHITE = 16, 235
 """The levels of grey that video has them at."""
 
@@ -61,7 +64,12 @@ class Converter:
         if picture.format.name == "yuv420p" and picture.color_range != ColorRange.JPEG:
             return picture
         return self._reformatter.reformat(
-            picture, format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG, threads=1
+            picture,
+            format="yuv420p",
+            src_colorspace=picture.colorspace if picture.colorspace in _MATRICES else Colorspace.ITU601,
+            dst_colorspace=Colorspace.ITU601,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
         )
 
 

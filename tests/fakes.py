@@ -40,15 +40,16 @@ def picture(width: int = 64, height: int = 48, level: int = 128) -> VideoFrame:
 
 
 class PlayedTrack(MediaStreamTrack):
-    """A track that plays pictures as fast as it is read, moving a clock by a tick before each, and then ends."""
+    """A track that plays pictures as fast as it is read, moving a clock by a tick before each, and then ends or is silent."""
 
     kind = "video"
 
-    def __init__(self, pictures: Iterable[VideoFrame], clock: Clock, tick_seconds: float) -> None:
+    def __init__(self, pictures: Iterable[VideoFrame], clock: Clock, tick_seconds: float, *, ends: bool = True) -> None:
         super().__init__()
         self._pictures = iter(pictures)
         self._clock = clock
         self._tick_seconds = tick_seconds
+        self._ends = ends
 
     async def recv(self) -> VideoFrame:
         await asyncio.sleep(0)
@@ -56,6 +57,8 @@ class PlayedTrack(MediaStreamTrack):
         try:
             return next(self._pictures)
         except StopIteration:
+            if not self._ends:
+                await asyncio.Event().wait()
             self.stop()
             raise MediaStreamError from None
 

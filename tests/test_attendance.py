@@ -61,6 +61,14 @@ async def test_a_track_that_ends_is_a_camera_turned_off_and_no_departure() -> No
         assert these.coverage() == ["camera_off"] and not these.told.of(ParticipantLeft)
 
 
+async def test_a_reading_that_was_under_way_when_its_track_ended_does_not_turn_the_camera_on_again() -> None:
+    async with watched() as these:
+        these.room.happen(Arrival(ADA, PlayedTrack([picture()], these.clock, 0.1)))
+        await settle()
+        these.attendance.report(Reading("ada", these.clock(), Coverage.NO_FACE))
+        assert these.coverage() == ["camera_off"] and not len(these.frames)
+
+
 async def test_one_broken_track_costs_nobody_else_theirs() -> None:
     async with watched() as these:
         these.room.happen(Arrival(ADA, BrokenTrack()))
@@ -133,7 +141,7 @@ async def test_a_second_track_of_the_same_participant_replaces_the_first() -> No
 
 async def test_what_is_unread_of_who_left_is_thrown_away_and_a_late_reading_ignored() -> None:
     async with watched() as these:
-        these.room.happen(Arrival(ADA, PlayedTrack([picture()], these.clock, 0.1)))
+        these.room.happen(Arrival(ADA, PlayedTrack([picture()], these.clock, 0.1, ends=False)))
         await settle()
         assert len(these.frames) == 1
         these.room.happen(Departure("ada", "left"))
@@ -165,8 +173,8 @@ async def test_a_yes_is_told_after_the_coming_and_before_anything_that_was_seen(
 
 async def test_a_withdrawal_throws_away_what_waits_to_be_looked_at_and_what_is_being_looked_at() -> None:
     async with watched() as these:
-        these.room.happen(Arrival(ADA, PlayedTrack([picture()], these.clock, 0.1)))
-        these.room.happen(Arrival(BOB, PlayedTrack([picture()], these.clock, 0.1)))
+        these.room.happen(Arrival(ADA, PlayedTrack([picture()], these.clock, 0.1, ends=False)))
+        these.room.happen(Arrival(BOB, PlayedTrack([picture()], these.clock, 0.1, ends=False)))
         await settle()
         under_way = reading("happy", these.clock())
         these.room.happen(NO)
@@ -195,7 +203,7 @@ async def test_after_a_new_yes_nothing_from_before_the_withdrawal_counts() -> No
 
 async def test_a_clock_that_is_set_back_blinds_nobody() -> None:
     async with watched() as these:
-        these.room.happen(Arrival(ADA, PlayedTrack([picture() for _ in range(3)], these.clock, -300)))
+        these.room.happen(Arrival(ADA, PlayedTrack([picture() for _ in range(3)], these.clock, -300, ends=False)))
         await settle()
         (newest,) = await these.frames.take(8)
         assert newest.at_ms == 1_000_000 - 900_000 and these.frames.dropped == 2

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from model.dataset import VOTES, Split, read_mosaic, read_split, repeats, resized
+from model.dataset import VOTES, Split, read_faces, read_mosaic, read_split, repeats, resized
 from model.errors import DataUnusable
 from model.faces import EMOTIONS, Emotion
 from tests.synthetic import synthetic_split, write_split
@@ -96,6 +96,13 @@ def test_labels_that_lack_their_last_line_do_not_fit(files: tuple[Path, Path]) -
     assert refusal(*files) == f"{files[0]} has more faces than {files[1]} has lines, 199"
 
 
+def test_labels_with_a_line_too_many_do_not_fit(files: tuple[Path, Path]) -> None:
+    lines = files[1].read_text().splitlines(keepends=True)
+    files[1].write_text("".join([*lines[:5], lines[4], *lines[5:]]))
+    with pytest.raises(DataUnusable, match=r"has fewer faces than .* has lines, \d+: the last one's place is empty$"):
+        read_split(*files)
+
+
 def test_a_picture_that_claims_to_be_larger_than_any_is_refused(files: tuple[Path, Path]) -> None:
     header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
     content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
@@ -134,6 +141,11 @@ def test_labels_that_are_no_text_are_refused(files: tuple[Path, Path]) -> None:
 
 def test_a_mosaic_alone_gives_all_its_places(files: tuple[Path, Path]) -> None:
     assert read_mosaic(files[0]).shape == (256, 48, 48)
+
+
+def test_the_faces_of_a_mosaic_are_its_places_without_the_empty_ones_at_its_end(files: tuple[Path, Path]) -> None:
+    split = read_split(*files)
+    assert np.array_equal(read_faces(files[0]), split.pixels)
 
 
 def test_where_there_are_no_faces_none_is_repeated() -> None:

@@ -131,8 +131,13 @@ def test_the_temperature_of_held_out_faces_is_part_of_the_graph(tmp_path: Path) 
     assert LiteRtClassifier(tmp_path / "weights").classify(faces) == pytest.approx(wanted, abs=0.1)
 
 
-@pytest.mark.parametrize("told", [None, '{"seed": 7}', '{"seed": 7, "held_out": 0.1}'])
-def test_without_enough_held_out_faces_the_card_says_that_nothing_is_calibrated(tmp_path: Path, told: str | None) -> None:
+OTHER_FACES = '{"seed": 7, "held_out": 0.5, "training_faces": "0123456789abcdef"}'
+
+
+@pytest.mark.parametrize("told", [None, '{"seed": 7}', '{"seed": 7, "held_out": 0.1}', OTHER_FACES])
+def test_without_enough_faces_that_are_known_to_be_held_out_the_card_says_that_nothing_is_calibrated(
+    tmp_path: Path, told: str | None
+) -> None:
     tiny = pytest.importorskip("tests.tiny", reason="export needs tensorflow, extra `train`")
     from model.export import Notes, export
 

@@ -94,6 +94,13 @@ def test_faces_are_found_in_the_planes_where_they_are_found_in_the_rgb_picture(
         assert box_shift(found, wanted) < 0.06
 
 
+def test_no_colour_matrix_that_a_stream_may_name_keeps_a_picture_from_being_read() -> None:
+    for matrix in range(1, 18):
+        picture = frame(np.full((48, 64, 3), 90, np.uint8), "yuvj420p")
+        picture.colorspace = matrix
+        assert abs(pixels(picture).brightness - 90) < 3
+
+
 @pytest.mark.parametrize("level", [0, 40, 128, 255])
 def test_brightness_is_the_mean_level(level: int) -> None:
     assert pixels(frame(np.full((90, 160, 3), level, np.uint8))).brightness == pytest.approx(level, abs=1)

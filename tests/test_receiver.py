@@ -12,19 +12,41 @@ from aiortc import RTCConfiguration, RTCPeerConnection, rtcrtpreceiver
 from aiortc.codecs import CODECS, get_encoder
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpDecodingParameters, RTCRtpReceiveParameters
-from aiortc.rtp import RTCP_PSFB_PLI, AnyRtcpPacket, RtcpPsfbPacket, RtcpRrPacket, RtpPacket
+from aiortc.rtp import (
+    RTCP_PSFB_PLI,
+    RTCP_RTPFB_NACK,
+    AnyRtcpPacket,
+    RtcpPsfbPacket,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    RtpPacket,
+)
 from av import Packet, VideoFrame
 
 from bot.clips import Clip, portrait_pictures
 from bot.decoding import MOST_UNDECODED
 from bot.frame_assembly import PATIENCE_SECONDS
-from bot.receiver import MAX_SOURCES, MOST_AT_ONCE, BoundReceiver, DirectReceiver, can_rebind, can_receive_directly, receiver_for
+from bot.receiver import (
+    ASK_AGAIN_SECONDS,
+    MAX_SOURCES,
+    MOST_AT_ONCE,
+    BoundReceiver,
+    DirectReceiver,
+    can_rebind,
+    can_receive_directly,
+    receiver_for,
+)
 from bot.tracks import watch
 from pipeline.clock import now_ms
 from tests.marks import mark_of, marked_clip
 
 SSRC, OTHER = 1111, 2222
 VP8 = next(codec for codec in CODECS["video"] if codec.mimeType == "video/VP8")
+
+
+Kind = tuple[type[AnyRtcpPacket], int]
+PLI, NACK = (RtcpPsfbPacket, RTCP_PSFB_PLI), (RtcpRtpfbPacket, RTCP_RTPFB_NACK)
+"""What is asked of a sender; the numbers alone are the same."""
 
 
 @pytest.fixture(scope="module")
@@ -173,8 +195,38 @@ async def test_a_loss_is_answered_by_one_request_for_a_keyframe_and_no_broken_pi
         for packet in packets[hole + 2 :]:
             await receiver._handle_rtp_packet(packet, 0)
             await asyncio.sleep(0.01)
-        assert asked.count(RTCP_PSFB_PLI) == 1
+        assert asked.count(PLI) == 1
         assert shown == 3 and await frames_of(receiver, keyframe) == len(clip.packets)
+
+
+async def test_a_request_for_a_lost_packet_is_made_again_while_its_frame_is_waited_for_and_no_longer(clip: Clip) -> None:
+    packets = list(Sent(SSRC).frames(clip, padding=False))
+    async with asked_of() as (receiver, asked):
+        take_all(receiver, [*packets[:3], *packets[4:6]])
+        await asyncio.sleep(PATIENCE_SECONDS + 2 * ASK_AGAIN_SECONDS)
+        requests = asked.count(NACK)
+        assert 3 <= requests <= PATIENCE_SECONDS / ASK_AGAIN_SECONDS
+        await asyncio.sleep(2 * ASK_AGAIN_SECONDS)
+        assert asked.count(NACK) == requests
+
+
+async def test_a_packet_that_came_after_all_is_asked_for_no_more(clip: Clip) -> None:
+    packets = list(Sent(SSRC).frames(clip, padding=False))
+    async with asked_of() as (receiver, asked):
+        take_all(receiver, [*packets[:3], *packets[4:6], packets[3]])
+        await asyncio.sleep(3 * ASK_AGAIN_SECONDS)
+        assert asked.count(NACK) <= 1
+
+
+async def test_a_sender_that_cannot_be_told_anything_any_more_ends_its_track(
+    clip: Clip, caplog: pytest.LogCaptureFixture
+) -> None:
+    packets = list(Sent(SSRC).frames(clip, padding=False))
+    async with asked_of(fails=True) as (receiver, _):
+        take_all(receiver, [*packets[:3], *packets[4:6]])
+        await asyncio.sleep(0.05)
+        assert receiver.track.readyState == "ended"
+    assert "its sender cannot be reported to: RuntimeError('closed')" in caplog.text
 
 
 async def test_while_decoding_does_not_keep_up_no_keyframe_is_asked_for_and_afterwards_one(clip: Clip) -> None:
@@ -201,18 +253,20 @@ async def test_while_decoding_does_not_keep_up_no_keyframe_is_asked_for_and_afte
         differences = [packet for packet in packets if packet.timestamp != packets[0].timestamp]
         take_all(receiver, renumbered(differences, 1000))
         await asyncio.sleep(0.05)
-        assert asked == [RTCP_PSFB_PLI] and receiver._track.left_out == left_out
+        assert asked == [PLI] and receiver._track.left_out == left_out
 
 
 @asynccontextmanager
-async def asked_of() -> AsyncIterator[tuple[DirectReceiver, list[int]]]:
-    """A direct receiver, and the kinds of feedback that it sent."""
-    asked: list[int] = []
+async def asked_of(*, fails: bool = False) -> AsyncIterator[tuple[DirectReceiver, list[Kind]]]:
+    """A direct receiver, and the kinds of feedback that it sent, or could not send if that fails."""
+    asked: list[Kind] = []
 
     class Noting(DirectReceiver):
         async def _send_rtcp(self, packet: AnyRtcpPacket) -> None:
-            if isinstance(packet, RtcpPsfbPacket):
-                asked.append(packet.fmt)
+            if fails:
+                raise RuntimeError("closed")
+            if isinstance(packet, (RtcpPsfbPacket, RtcpRtpfbPacket)):
+                asked.append((type(packet), packet.fmt))
 
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     receiver = Noting(peer.addTransceiver("video").receiver.transport)

@@ -220,6 +220,20 @@ def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path, capsys: p
     assert "cannot be written to" in line
 
 
+def test_a_folder_in_the_place_of_the_answers_is_told_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_split(synthetic_split(9), tmp_path, "training")
+    assert main(["teach", str(tmp_path / "gone.keras"), "--data", str(tmp_path), "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.endswith(f"{tmp_path} cannot be written to: it is a folder\n")
+
+
+def test_a_backend_that_keras_does_not_know_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "pytorch")
+    assert main(["train", "custom_cnn", "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 2
+    assert "KERAS_BACKEND=pytorch is none of tensorflow, torch, jax\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from model.dataset import read_split
+from model.disk import alone_with
 from model.errors import DataUnusable, ModelUnusable
 from model.splits import read_splits
 from tests.synthetic import synthetic_split, write_fer2013_csv, write_split
@@ -194,6 +195,29 @@ def test_a_folder_with_another_training_is_left_alone(data: Path, run: Path) -> 
     assert (run / CHECKPOINT_FILE).read_bytes() == before
 
 
+def test_a_training_does_not_go_on_with_other_faces(data: Path, run: Path, tmp_path: Path) -> None:
+    write_split(synthetic_split(128, seed=9), tmp_path, "training")
+    write_split(synthetic_split(35, seed=2), tmp_path, "public-test")
+    with pytest.raises(ModelUnusable, match="run holds a training on other faces"):
+        train(SHORT, tmp_path, run)
+
+
+def test_a_training_does_not_go_on_without_its_log(data: Path, run: Path) -> None:
+    (run / LOG_FILE).unlink()
+    before = (run / CHECKPOINT_FILE).read_bytes()
+    with pytest.raises(ModelUnusable, match=rf"run has a training without its {LOG_FILE}, .*: put it back$"):
+        train(SHORT, data, run)
+    assert (run / CHECKPOINT_FILE).read_bytes() == before
+
+
+def test_two_processes_do_not_train_in_one_folder(data: Path, run: Path) -> None:
+    with (
+        alone_with(run / TRAINING_FILE),
+        pytest.raises(ModelUnusable, match="run is in the hands of another process that still runs"),
+    ):
+        train(SHORT, data, run)
+
+
 def test_a_start_that_fails_leaves_the_folder_to_the_next_one(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataUnusable, match=r"gone\.csv"):
         train(replace(SHORT, taught_by=("gone.csv",)), data, tmp_path / "run")
@@ -213,6 +237,13 @@ def test_a_loss_that_is_no_number_ends_the_training_in_one_line(data: Path, tmp_
     with pytest.raises(ModelUnusable, match=r"run: the loss is not a number after batch \d+: .*smaller learning rate"):
         train(replace(SHORT, learning_rate=1e30), data, tmp_path / "run")
     assert not (tmp_path / "run" / BACKUP_FILE).exists()
+
+
+def test_weights_that_break_with_the_last_batch_of_an_epoch_reach_no_checkpoint(data: Path, tmp_path: Path) -> None:
+    one_batch = replace(SHORT, batch_size=120, learning_rate=1e30, held_out=0.0)
+    with pytest.raises(ModelUnusable, match=r"run: the loss is not a number on PublicTest: .*smaller learning rate"):
+        train(one_batch, data, tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [TRAINING_FILE]
 
 
 def test_too_few_faces_for_a_batch_are_refused(data: Path, tmp_path: Path) -> None:
