@@ -1,6 +1,7 @@
 """The commands as a user runs them: one readable line for what they can mend, and an exit code that tells which kind it was."""
 
 import asyncio
+import re
 import shutil
 import signal
 import socket
@@ -232,10 +233,14 @@ def server() -> Iterator[RedisServer]:
 @needs_redis
 @pytest.mark.slow
 def test_students_of_another_process_become_events_and_are_told_when_the_room_closes(tmp_path: Path, server: RedisServer) -> None:
-    clip, port = write_video(tmp_path / "ada.mkv", (320, 180), 10, 2, portrait(320, 180)), str(free_port())
-    publish = ("simulate", "local://algebra", "--students", "2", "--video", str(clip), "--port", port)
-    with started(tmp_path, "join", "local://algebra", "--redis-url", server.url, "--port", port) as bot:
+    clip = write_video(tmp_path / "ada.mkv", (320, 180), 10, 2, portrait(320, 180))
+    with started(tmp_path, "join", "local://algebra", "--redis-url", server.url, "--port", "0") as bot:
         until(lambda: is_live(server))
+        # it took a free port, and says which
+        said = r"students open http://127\.0\.0\.1:(\d+)/ in a browser, or publish to http://\S+/whip/algebra by WHIP"
+        address = re.search(said, bot.err)
+        assert address, bot.err
+        publish = ("simulate", "local://algebra", "--students", "2", "--video", str(clip), "--port", address[1])
         code, out, err = ended(tmp_path, *publish, "--seconds", "1.5")
         assert (code, out) == (0, "") and "2 students are in the room" in err
         until(lambda: sum(event.type == "classmood.participant.left" for event in events_of(server)) == 2)
