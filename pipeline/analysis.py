@@ -63,6 +63,8 @@ class Analyst:
 
     def _look(self, frame: Frame) -> tuple[Reading, Image | None]:
         pixels = self._converter.pixels(frame.picture)
+        if pixels.brightest < self._limits.darkest_face:  # a face in it could not be read: many a camera is black for hours
+            return Reading(frame.participant_id, frame.at_ms, Coverage.TOO_DARK), None
         faces = self._detector.detect(pixels)
         if not faces:
             coverage = Coverage.TOO_DARK if pixels.brightness < self._limits.darkest_face else Coverage.NO_FACE

@@ -44,7 +44,13 @@ class Pixels:
     def brightness(self) -> float:
         """The mean level, from 0 to 255."""
         mean: float = cv2.mean(self.grey)[0]
-        return (mean - BLACK) * 255 / (WHITE - BLACK)
+        return _level(mean)
+
+    @property
+    def brightest(self) -> float:
+        """The level of the brightest pixel, from 0 to 255."""
+        most: float = cv2.minMaxLoc(self.grey)[1]
+        return _level(most)
 
 
 class Converter:
@@ -71,6 +77,10 @@ class Converter:
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
+
+
+def _level(grey: float) -> float:
+    return (grey - BLACK) * 255 / (WHITE - BLACK)
 
 
 def stretched(grey: Image) -> Image:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bot.tasks import background
-from model.faces import Emotion, Face
+from model.faces import Emotion, Face, Image, Picture
 from pipeline.analysis import Analyst, Limits, Reading, analyse
 from pipeline.coverage import Coverage
 from pipeline.frames import Frame, LatestFrames
@@ -21,8 +21,24 @@ def noise(level: int = 128, spread: int = 60, width: int = 320, height: int = 18
     return np.clip(grains, 1, 255).astype(np.uint8)
 
 
+def beside_a_lamp(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture with something bright in its corner."""
+    pixels[-20:, -20:] = 250
+    return pixels
+
+
 def frame(pixels: NDArray[np.uint8], participant_id: str = "ada", at_ms: int = 0) -> Frame:
     return Frame(participant_id, at_ms, av.VideoFrame.from_ndarray(pixels, format="rgb24"))
+
+
+class Counting(FaceEverywhere):
+    """It counts the pictures that it was shown."""
+
+    pictures = 0
+
+    def detect(self, picture: Picture | Image) -> list[Face]:
+        self.pictures += 1
+        return super().detect(picture)
 
 
 def analyst(*faces: Face, limits: Limits | None = None) -> Analyst:
@@ -49,6 +65,7 @@ def test_all_readable_faces_are_scored_in_one_batch_and_each_gets_its_own_scores
         (noise(), SOMEWHERE, Coverage.OK),
         (noise(), TINY, Coverage.FACE_TOO_SMALL),
         (noise(level=5, spread=3), SOMEWHERE, Coverage.TOO_DARK),
+        (beside_a_lamp(noise(level=5, spread=3)), SOMEWHERE, Coverage.TOO_DARK),
         (np.zeros((180, 320, 3), np.uint8), SOMEWHERE, Coverage.TOO_DARK),
         (np.full((180, 320, 3), 128, np.uint8), SOMEWHERE, Coverage.BLURRED),
     ],
@@ -57,6 +74,13 @@ def test_a_face_that_cannot_be_read_says_why(pixels: NDArray[np.uint8], face: Fa
     (reading,) = analyst(face).read([frame(pixels)])
     assert reading.coverage is coverage
     assert (reading.scores is not None) == (coverage is Coverage.OK)
+
+
+def test_in_a_black_picture_no_face_is_looked_for() -> None:
+    detector = Counting(SOMEWHERE)
+    black, dark = noise(level=5, spread=3), beside_a_lamp(noise(level=5, spread=3))
+    readings = Analyst(detector, AlwaysOf(Emotion.HAPPY)).read([frame(black), frame(dark), frame(black)])
+    assert {reading.coverage for reading in readings} == {Coverage.TOO_DARK} and detector.pictures == 1
 
 
 def test_a_bright_picture_without_a_face_is_no_face() -> None:
