@@ -114,17 +114,18 @@ async def _demo(arguments: argparse.Namespace, settings: Settings) -> None:
 
     if "log_level" not in settings.model_fields_set:
         logging.getLogger().setLevel(logging.WARNING)  # a newcomer reads what `say` tells
-    from bot.scripts import read_script
+    from bot.scripts import LESSON, read_script
 
-    script = read_script(arguments.script) if arguments.script else None
-    result = await demo(settings, arguments.students, arguments.seconds, say, script)
+    script = read_script(arguments.script or LESSON)
+    count = arguments.students or script.students
+    result = await demo(settings, count, arguments.seconds, say, script)
     if result is None:
         return
     if arguments.json:
         show_json(result)
     else:
         _show_demo(result)
-    check(result, arguments.students)
+    check(result, count, sampled=settings.publication == "individual" and settings.sample_seconds > 0)
 
 
 def _show_demo(result: dict[str, Any]) -> None:
@@ -170,16 +171,13 @@ def _analyse(arguments: argparse.Namespace, settings: Settings) -> None:
 
     for path in arguments.video:
         check_readable(path)  # the last of them too, before hours go into the first
-    analyst, console = load_analyst(settings), _console()
-    results = [
-        analyse_file(path, analyst, mood_rules(settings), settings.looks_per_second, settings.batch)
-        for path in track(arguments.video, "analysing", console=console, transient=True, disable=not console.is_terminal)
-    ]
+    analyst, console, results = load_analyst(settings), _console(), []
+    for path in track(arguments.video, "analysing", console=console, transient=True, disable=not console.is_terminal):
+        results.append(analyse_file(path, analyst, mood_rules(settings), settings.looks_per_second, settings.batch))
+        if not arguments.json:
+            _show_timeline(results[-1])  # at once: the next file may be long, or fail
     if arguments.json:
         show_json(results)
-    else:
-        for result in results:
-            _show_timeline(result)
 
 
 def _console() -> Any:
@@ -228,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     demo = _command(commands, "demo", _demo, "everything embedded: Redis, a room, simulated students, the bot")
-    demo.add_argument("--students", type=at_least_one, default=12, metavar="N", help="simulated students (default 12)")
+    demo.add_argument("--students", type=at_least_one, metavar="N", help="how many (default: the script's number, or 12)")
     demo.add_argument("--script", type=Path, metavar="FILE", help="the lesson they play (YAML); else one of three minutes")
     demo.add_argument("--seconds", type=positive, metavar="S", help="end after S seconds and tell what was published")
     demo.add_argument("--json", action="store_true", help="with --seconds: the result as one JSON object")

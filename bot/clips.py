@@ -1,5 +1,6 @@
 """Short videos, encoded once, for any number of simulated students to send."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,8 @@ from av.video.codeccontext import VideoCodecContext
 from bot.errors import SettingsWrong
 from bot.vp8_encoder import vp8_encoder
 from model.faces import Image
+
+logger = logging.getLogger(__name__)
 
 FRAMES_PER_SECOND = 10
 LONGEST_SECONDS = 300
@@ -107,12 +110,16 @@ def _file_pictures(path: Path) -> Iterator[Image]:
     """The file's pictures on an even grid of time, whatever its own frame rate, all of the first one's size."""
     due_seconds = 0.0
     size: tuple[int, int] | None = None
+    start: float | None = None
     for frame in decoded(path):
-        if frame.time is not None and frame.time < due_seconds:
+        start = frame.time if start is None else start  # some begin hours after nought
+        time_seconds = None if frame.time is None or start is None else frame.time - start
+        if time_seconds is not None and time_seconds < due_seconds:
             continue
         size = size or _fitting(frame.width, frame.height)
         picture = frame.to_ndarray(format="rgb24", width=size[0], height=size[1]).astype(np.uint8, copy=False)
-        for _ in range(1 if frame.time is None else _repeats(frame.time, due_seconds)):
+        picture = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90 % 4))  # phones turn what they record
+        for _ in range(1 if time_seconds is None else _repeats(time_seconds, due_seconds)):
             due_seconds += 1 / FRAMES_PER_SECOND
             yield picture
 
@@ -134,12 +141,29 @@ def check_readable(path: Path) -> None:
 
 
 def decoded(path: Path) -> Iterator[av.VideoFrame]:
-    """The frames of a video file, in order; raises SettingsWrong for a file that cannot be read as video."""
+    """The frames of a video file, in order; raises SettingsWrong for a file that cannot be read as video.
+
+    What is damaged behind the first picture is left out, and counted in the log.
+    """
+    begun, damaged = False, 0
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise SettingsWrong(f"{path} has no video in it")
             container.streams.video[0].thread_type = "AUTO"
-            yield from container.decode(video=0)
+            for packet in container.demux(video=0):
+                try:
+                    frames = packet.decode()
+                except av.InvalidDataError:
+                    if not begun:
+                        raise
+                    damaged += 1
+                    continue
+                begun = begun or bool(frames)
+                yield from frames
     except (av.FFmpegError, OSError) as error:
-        raise SettingsWrong(f"{path} cannot be read as video: {error.strerror or error}") from error
+        if not begun:
+            raise SettingsWrong(f"{path} cannot be read as video: {error.strerror or error}") from error
+        logger.warning("%s cannot be read to its end: %s", path.name, error.strerror or error)
+    if damaged:
+        logger.warning("%s is damaged: %d packets of it were left out", path.name, damaged)

@@ -18,7 +18,13 @@ class Settings(BaseSettings):
     """The bot's settings; the table in the README is made from this class."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8-sig",  # editors of Windows begin a file with a mark that would be part of the first name
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     redis_url: RedisDsn = Field(RedisDsn("redis://127.0.0.1:6379/0"), description="where events go; `rediss://` for TLS")
@@ -190,13 +196,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _take_the_password_out_of_the_url(cls, values: dict[str, object]) -> dict[str, object]:
-        # a URL prints whole in logs and errors; a secret setting does not
-        parts = urlsplit(str(values.get("redis_url", "")))
-        if parts.password is None:
-            return values
-        host = parts.netloc.rpartition("@")[2]
-        named = {"redis_username": unquote(parts.username or ""), "redis_password": unquote(parts.password)}
-        return {**named, **values, "redis_url": urlunsplit(parts._replace(netloc=host))}
+        return _with_credentials(values)
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -211,10 +211,25 @@ class Settings(BaseSettings):
         return self
 
 
+def _with_credentials(values: dict[str, object]) -> dict[str, object]:
+    """The values with the user and the password of the Redis URL on their own.
+
+    A URL prints whole in logs and errors; a secret setting does not. What is named apart stands over what a URL holds.
+    """
+    parts = urlsplit(str(values.get("redis_url", "")))
+    if parts.password is None:
+        return values
+    host = parts.netloc.rpartition("@")[2]
+    named = {"redis_username": unquote(parts.username or ""), "redis_password": unquote(parts.password)}
+    return {**named, **values, "redis_url": urlunsplit(parts._replace(netloc=host))}
+
+
 def read_settings(**flags: object) -> Settings:
     """The settings with command-line flags over them; raises SettingsWrong with one line that names what is wrong."""
     try:
-        return Settings(**flags)  # type: ignore[arg-type]  # pydantic checks them
+        return Settings(**_with_credentials(flags))  # type: ignore[arg-type]  # pydantic checks them
+    except UnicodeDecodeError:
+        raise SettingsWrong(".env in this folder is not UTF-8 text: save it as such") from None
     except ValidationError as error:
         raise SettingsWrong("; ".join(_one_line(each) for each in error.errors(include_input=False, include_url=False))) from None
 

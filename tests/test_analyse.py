@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -160,6 +161,20 @@ def test_a_file_that_is_not_there_or_has_only_sound_is_named(tmp_path: Path) -> 
     for name, reason in (("nowhere.mp4", "cannot be read as video: No such file"), ("song.wav", "has no video in it")):
         with pytest.raises(SettingsWrong, match=f"^{tmp_path / name} {reason}"):
             check_readable(tmp_path / name)
+
+
+def test_what_is_damaged_within_a_recording_costs_no_more_than_itself(
+    tmp_path: Path, analyst: Analyst, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_video(tmp_path / "ada.mp4", (320, 180), 10, 4, portrait(320, 180), codec="libx264")
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content, (start, size) = bytearray(path.read_bytes()), places[12]
+    content[start : start + size] = bytes(size)
+    path.write_bytes(content)
+    found = analysed(path, analyst)
+    assert found["looks"] >= 7 and found["timeline"][-1]["at_ms"] >= 3000
+    assert "ada.mp4 is damaged: 1 packets of it were left out" in caplog.text
 
 
 def test_a_file_cut_off_is_analysed_as_far_as_it_goes(tmp_path: Path, analyst: Analyst) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from bot.demo import check, demo, percentiles
 from bot.errors import NothingHappened, RoomRefused
+from bot.scripts import LESSON, read_script
 from bot.settings import Settings, read_settings
 from pipeline.follow import events_since
 from pipeline.keys import Keys
@@ -21,6 +22,7 @@ from tests.redis_servers import PROGRAMS, RedisServer, needs_redis, running_redi
 SERVER = PROGRAMS["packaged"]
 SAMPLE = "classmood.emotion.sample"
 RUNNING = "students are in the room"
+SCRIPT = read_script(LESSON)
 
 pytestmark = needs_redis
 
@@ -43,6 +45,16 @@ def test_it_ends_by_itself_and_tells_what_came_of_every_student_in_one_json_obje
     for line in ("be a student", "watch demo", RUNNING):
         assert line in err
     assert not list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.slow
+def test_a_script_says_how_many_come_and_where_only_the_class_is_told_their_looks_are_what_counts(tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text("students: 2\nduration_seconds: 60\nsteps:\n  - {at_seconds: 0, who: 1, feel: happy}\n")
+    code, out, err = ended(
+        tmp_path, "demo", "--script", "two.yaml", "--seconds", "3", "--json", "--port", "0", "--publication", "aggregate"
+    )
+    assert code == 0, err
+    assert [student["events"] for student in json.loads(out)["students"]] == [{}, {}]
 
 
 # an import is named on standard error as soon as it has ended, which tells moments before the demonstration says anything
@@ -83,21 +95,21 @@ def answers(port: int) -> bool:
 async def test_students_without_a_visible_face_fail_the_check_and_all_is_told_to_the_redis_that_was_named() -> None:
     with running_redis(SERVER) as server:
         said: list[str] = []
-        result = await demo(of(server, smallest_face_pixels=1000), 1, 1.5, said.append)
+        result = await demo(of(server, smallest_face_pixels=1000), 1, 1.5, said.append, SCRIPT)
         assert result is not None and said
         async with server.client() as redis:
             kinds = {event.type async for event in events_since(redis, Keys("classmood", "demo"))}
     assert {"classmood.participant.joined", "classmood.coverage.changed"} <= kinds and SAMPLE not in kinds
     assert result["students"][0]["shares"] == {}
     with pytest.raises(NothingHappened, match=r"^emotion events came of 0 of 1 students$"):
-        check(result, 1)
+        check(result, 1, sampled=True)
 
 
 async def test_a_student_who_never_came_is_missed_too() -> None:
     heard = {"events": {SAMPLE: 3}}
-    check({"students": [heard, heard]}, 2)
+    check({"students": [heard, heard]}, 2, sampled=True)
     with pytest.raises(NothingHappened, match="of 1 of 2 students"):
-        check({"students": [heard]}, 2)
+        check({"students": [heard]}, 2, sampled=True)
 
 
 async def test_a_port_in_use_is_one_line_where_it_was_asked_for() -> None:
@@ -105,14 +117,14 @@ async def test_a_port_in_use_is_one_line_where_it_was_asked_for() -> None:
     with running_redis(SERVER) as server, socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(RoomRefused, match=rf"^cannot listen on 127\.0\.0\.1 port {port}: [^\n]+$"):
-            await demo(of(server, port=port), 1, 1.0, said.append)
+            await demo(of(server, port=port), 1, 1.0, said.append, SCRIPT)
     assert not said
 
 
 async def test_a_redis_that_refuses_ends_it_before_any_student_comes() -> None:
     said: list[str] = []
     with running_redis(SERVER, "--requirepass", "right") as server, pytest.raises(ExceptionGroup) as group:
-        await demo(of(server, redis_password="wrong"), 1, 1.0, said.append)
+        await demo(of(server, redis_password="wrong"), 1, 1.0, said.append, SCRIPT)
     assert group.group_contains(RedisUnusable, match=r"^redis refuses: [^\n]+$") and not said
 
 

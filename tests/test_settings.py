@@ -63,6 +63,24 @@ def test_a_password_in_the_redis_url_is_taken_out_of_it_and_nothing_prints_a_sec
         assert secret not in repr(settings) and secret not in str(settings)
 
 
+def test_the_credentials_of_a_url_that_is_a_flag_stand_over_those_of_the_env_file() -> None:
+    Path(".env").write_text("CLASSMOOD_REDIS_USERNAME=bot\nCLASSMOOD_REDIS_PASSWORD=of-the-file\n")
+    settings = read_settings(redis_url="redis://ada:s3cret@elsewhere:6380/2")
+    assert (settings.redis_username, settings.redis_password.get_secret_value()) == ("ada", "s3cret")
+
+
+def test_an_env_file_may_begin_with_the_mark_that_editors_of_windows_write() -> None:
+    Path(".env").write_text("CLASSMOOD_PORT=1001\n", "utf-8-sig")
+    assert read_settings().port == 1001
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_an_env_file_in_another_encoding_is_one_line(encoding: str) -> None:
+    Path(".env").write_text("CLASSMOOD_PURPOSE=Prüfung\n", encoding)
+    with pytest.raises(SettingsWrong, match=r"^\.env in this folder is not UTF-8 text: save it as such$"):
+        read_settings()
+
+
 def test_a_wrong_setting_does_not_print_a_secret_either() -> None:
     with pytest.raises(SettingsWrong) as wrong:
         read_settings(redis_url="http://ada:s3cret@localhost", room_token="hush")

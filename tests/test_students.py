@@ -58,6 +58,20 @@ def test_a_file_is_played_at_its_own_speed_and_no_larger_than_a_student_would_se
     assert len(pictures) == pytest.approx(20, abs=2)
 
 
+def test_a_file_whose_time_does_not_begin_at_nought_is_played_from_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "clip.ts"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        for number in range(50):
+            frame = av.VideoFrame.from_ndarray(np.full((180, 320, 3), 4 * number, np.uint8), format="rgb24")
+            frame.pts = 25 * 400 + number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    levels = [picture.to_ndarray(format="gray").mean() for picture in pictures_of(file_clip(path))]
+    assert len(levels) == pytest.approx(20, abs=2) and levels[-1] > levels[0] + 100
+
+
 def test_a_file_that_is_no_video_is_one_line_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("dear Ada")

@@ -1,6 +1,7 @@
 """Video files for tests, with nothing in them that belongs to anybody."""
 
 from pathlib import Path
+from typing import Literal
 
 import av
 import cv2
@@ -10,10 +11,17 @@ from bot.clips import PORTRAIT
 from model.faces import Image
 
 
-def write_video(path: Path, size: tuple[int, int], frames_per_second: int, seconds: float, picture: Image | None = None) -> Path:
+def write_video(
+    path: Path,
+    size: tuple[int, int],
+    frames_per_second: int,
+    seconds: float,
+    picture: Image | None = None,
+    codec: Literal["mpeg4", "libx264"] = "mpeg4",
+) -> Path:
     """A file of that size and length: the given RGB picture, or grey that grows lighter."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=frames_per_second)
+        stream = container.add_stream(codec, rate=frames_per_second)
         stream.width, stream.height, stream.pix_fmt = size[0] // 2 * 2, size[1] // 2 * 2, "yuv420p"
         for number in range(round(seconds * frames_per_second)):
             pixels = np.full((stream.height, stream.width, 3), number % 200, np.uint8) if picture is None else picture
