@@ -21,7 +21,7 @@ from bot.consent import NO_VISITORS, ConsentPolicy, consent_policy, said_in_meta
 from bot.errors import SettingsWrong
 from bot.janus_students import janus_student
 from bot.redis_client import connect
-from bot.rooms import Arrival, ConsentChanged, Departure, Happening
+from bot.rooms import Arrival, ConsentChanged, Departure, Happening, Unseen
 from bot.rooms.local import LocalRoom, host
 from bot.rooms.session import YESES_AT_ONCE
 from bot.rooms.whip import TICKET
@@ -197,6 +197,26 @@ async def test_who_changes_their_mind_without_end_is_slowed_down_and_every_no_is
     slowed = await http.put(address, data="yes")
     assert (slowed.status, slowed.headers["Retry-After"]) == (429, "10")
     assert (await http.put(address, data="no")).status == 204
+
+
+async def test_a_yes_that_arrives_after_its_session_has_ended_brings_nobody_back(http: aiohttp.ClientSession) -> None:
+    gone = asyncio.Event()
+
+    async def yes() -> AsyncIterator[bytes]:
+        yield b"y"
+        await gone.wait()
+        yield b"es"
+
+    async with host("algebra", read_settings(port=0), connect_seconds=0.3) as room:
+        happenings = room.happenings()
+        response = await http.post(f"{room.whip_url}?consent=no", data=await camera_offer(), headers=OFFER)
+        address = urljoin(room.whip_url, response.headers["Location"]) + "/consent"
+        saying = asyncio.create_task(http.put(address, data=yes()))
+        assert isinstance(await anext(happenings), Unseen)
+        assert isinstance(await asyncio.wait_for(anext(happenings), 5), Departure)
+        gone.set()
+        assert (await saying).status == 404
+    assert [happening async for happening in happenings] == []
 
 
 async def test_where_everyone_is_read_silence_is_a_yes_and_a_no_is_a_no(http: aiohttp.ClientSession) -> None:

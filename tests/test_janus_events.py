@@ -162,6 +162,8 @@ def _contradicts(data: dict[str, Any]) -> bool:
         ({"streams": [{"type": "audio", "mid": "0", "codec": "opus"}]}, Coverage.CAMERA_OFF),
         ({"streams": [camera("vp9")]}, Coverage.UNSUPPORTED_CODEC),
         ({"streams": [camera("av1"), camera("h265")]}, Coverage.UNSUPPORTED_CODEC),
+        ({"streams": [camera("h264", h264_profile="640c1f")]}, Coverage.UNSUPPORTED_CODEC),
+        ({"streams": [camera("h264", h264_profile="high")]}, Coverage.UNSUPPORTED_CODEC),
         ({"streams": [camera(disabled=True)]}, Coverage.CAMERA_OFF),
         ({"streams": [camera(description="My Screen")]}, Coverage.CAMERA_OFF),
         ({"streams": [camera()], "metadata": {"consent": False}}, Coverage.NOT_CONSENTED),
@@ -238,6 +240,22 @@ def test_the_first_camera_with_a_readable_codec_is_chosen_beside_a_screen() -> N
     streams = [camera(mid="1", description="screen"), camera("vp9", mid="2"), camera("h264", mid="3"), camera(mid="4")]
     change, _ = JanusRoster(policy=EVERYONE).take(read_room_event({"publishers": [{"id": 5, "streams": streams}]}))
     assert isinstance(change, Presence) and change.camera == Camera("5", "3")
+
+
+@pytest.mark.parametrize("profile", ["", "42001f", "42e01f", "42c01e"])
+def test_a_camera_of_h264_is_chosen_where_its_profile_is_one_that_can_be_agreed_to_or_is_not_told(profile: str) -> None:
+    streams = [camera("h264", mid="1", h264_profile="640c1f"), camera("h264", mid="2", h264_profile=profile)]
+    change, _ = JanusRoster(policy=EVERYONE).take(read_room_event({"publishers": [{"id": 5, "streams": streams}]}))
+    assert isinstance(change, Presence) and change.camera == Camera("5", "2")
+
+
+def test_a_dummy_that_keeps_a_place_is_no_student() -> None:
+    roster = JanusRoster(policy=EVERYONE)
+    roster.take(read_room_event({"attendees": [{"id": 4, "display": "Dummy publisher"}]}))
+    dummy = read_room_event({"publishers": [{"id": 4, "display": "Dummy publisher", "dummy": True, "streams": [camera()]}]})
+    assert roster.take(dummy) == [Departure("4", "left")]
+    listed = read_room_event({"videoroom": "participants", "participants": [{"id": 4, "display": "Dummy publisher"}]})
+    assert roster.take(dummy) == [] and roster.reconcile(listed) == []
 
 
 def test_a_former_self_that_lingers_in_the_room_is_no_participant() -> None:

@@ -82,6 +82,7 @@ class Stream(_Message):
     type: str
     mid: str = ""
     codec: Words = ""
+    h264_profile: Words = ""
     description: Words = ""
     disabled: bool = False
 

@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from aiortc.sdp import H264Profile, parse_h264_profile_level_id
+
 from bot.consent import ConsentPolicy, said_in_metadata
 from bot.rooms import ConsentChanged, Departure, Participant
 from bot.rooms.janus_messages import Attendee, Publisher, RoomEvent, Stream
 from pipeline.coverage import Coverage
 
-CODECS = ("vp8", "h264")
-"""What aiortc decodes."""
+BASELINE = (H264Profile.PROFILE_BASELINE, H264Profile.PROFILE_CONSTRAINED_BASELINE)
+"""The profiles of H.264 that aiortc agrees to, beside VP8."""
 
 _SCREEN = re.compile(r"screen|desktop|presentation|slides", re.IGNORECASE)
 """Janus knows no kinds of video: who shares a screen says so in the stream's description, if at all."""
@@ -49,7 +51,8 @@ class JanusRoster:
     def __init__(self, ourselves: Iterable[str] = (), policy: ConsentPolicy | None = None) -> None:
         self.present: dict[str, Presence] = {}
         self._policy = policy or ConsentPolicy()
-        self._ourselves = set(ourselves)
+        self._nobody = set(ourselves)
+        """Ids that are no student's: the bot's own, and of dummies, by which a room keeps a place."""
         self._missing: set[str] = set()
 
     def take(self, event: RoomEvent) -> list[Change]:
@@ -78,13 +81,16 @@ class JanusRoster:
     def _everybody(self, event: RoomEvent) -> list[Change]:
         attendees = [*event.attendees, *([event.joining] if event.joining else [])]
         presences = [self._attending(each) for each in attendees if each.id not in self.present]
-        presences += [self._publishing(each) for each in event.publishers]
-        return [change for presence in presences for change in self._note(presence)]
+        presences += [self._publishing(each) for each in event.publishers if not each.dummy]
+        dummies = {each.id for each in event.publishers if each.dummy}
+        self._nobody |= dummies
+        gone = [change for each in sorted(dummies) for change in self._leave(each, "left")]
+        return gone + [change for presence in presences for change in self._note(presence)]
 
     def _note(self, presence: Presence) -> list[Change]:
         participant_id, consents = presence.participant.id, presence.participant.consent
         before = self.present.get(participant_id)
-        if participant_id in self._ourselves or before == presence:
+        if participant_id in self._nobody or before == presence:
             return []
         self.present[participant_id] = presence
         consented = before is not None and before.participant.consent
@@ -103,11 +109,10 @@ class JanusRoster:
 
     def _publishing(self, publisher: Publisher) -> Presence:
         presence = self._attending(publisher)
-        # a dummy publisher sends nothing, for the sake of a place
-        cameras = [] if publisher.dummy else [stream for stream in publisher.streams if _is_camera(stream)]
+        cameras = [stream for stream in publisher.streams if _is_camera(stream)]
         if not presence.participant.consent or not cameras:
             return presence
-        readable = [stream for stream in cameras if stream.codec.lower() in CODECS]
+        readable = [stream for stream in cameras if _is_readable(stream)]
         if not readable:
             return replace(presence, coverage=Coverage.UNSUPPORTED_CODEC)
         return replace(presence, camera=Camera(publisher.id, readable[0].mid), coverage=Coverage.OK)
@@ -116,6 +121,20 @@ class JanusRoster:
 def _without_a_camera(presence: Presence) -> Presence:
     coverage = Coverage.CAMERA_OFF if presence.participant.consent else Coverage.NOT_CONSENTED
     return replace(presence, camera=None, coverage=coverage)
+
+
+def _is_readable(stream: Stream) -> bool:
+    """Whether aiortc would agree to it; a server that tells no profile of H.264 is taken to have the usual one.
+
+    To be offered another one costs the connection that carries everybody.
+    """
+    if stream.codec.lower() != "h264" or not stream.h264_profile:
+        return stream.codec.lower() in ("vp8", "h264")
+    try:
+        profile, _ = parse_h264_profile_level_id(stream.h264_profile)
+    except ValueError:
+        return False
+    return profile in BASELINE
 
 
 def _is_camera(stream: Stream) -> bool:

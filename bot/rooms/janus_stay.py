@@ -52,6 +52,7 @@ class Stay:
         self._reconcile_seconds = reconcile_seconds
         self._list = {"request": "listparticipants", "room": terms.room}
         self._watched: dict[str, Camera] = {}
+        self._late: dict[str, asyncio.TimerHandle] = {}
         self._told_of: set[str] = set()
         self._untold: dict[str, ConsentChanged] = {}
         """The yes of each participant whom nobody was told of yet; whoever comes with a camera is told of with its track."""
@@ -122,7 +123,9 @@ class Stay:
                 self._tell_of(Unseen(participant, change.coverage))
             case Presence(_, Camera() as camera):
                 self.subscription.want(camera)
-                asyncio.get_running_loop().call_later(LATE_SECONDS, self._tell_if_late, camera)
+                self._no_longer_late(camera.feed_id)
+                later = asyncio.get_running_loop().call_later(LATE_SECONDS, self._tell_if_late, camera)
+                self._late[camera.feed_id] = later
 
     def _follow_consent(self, change: ConsentChanged) -> None:
         if not change.granted:
@@ -142,7 +145,13 @@ class Stay:
 
     def _stop_watching(self, participant_id: str) -> None:
         self._watched.pop(participant_id, None)
+        self._no_longer_late(participant_id)
         self.subscription.drop(participant_id)
+
+    def _no_longer_late(self, participant_id: str) -> None:
+        """Forget the time that a camera had, which may be published again at once."""
+        if timer := self._late.pop(participant_id, None):
+            timer.cancel()
 
     def _arrived(self, camera: Camera, track: MediaStreamTrack) -> None:
         presence = self._roster.present.get(camera.feed_id)
@@ -154,6 +163,7 @@ class Stay:
         self._unseen(camera, Coverage.UNSUPPORTED_CODEC)
 
     def _tell_if_late(self, camera: Camera) -> None:
+        self._late.pop(camera.feed_id, None)
         if self._watched.get(camera.feed_id) != camera and not self._session.lost.is_set():
             self._unseen(camera, Coverage.STALLED)
             self.subscription.renew(camera.feed_id)

@@ -179,8 +179,8 @@ class Subscription:
             self._put_off_unknown(cameras, str(refused))
             return False
         await self._take(peer, answer)
-        if not peer.updating:
-            self._later([camera for camera in cameras if camera not in peer.bound])
+        # also of a promised offer: the next one may be another, made when somebody left at the same moment
+        self._later([camera for camera in cameras if camera not in peer.bound])
         return True
 
     def _put_off_unknown(self, cameras: list[Camera], reason: str) -> None:

@@ -94,6 +94,8 @@ class Roster:
     async def consent(self, session: WhipSession, granted: bool, source: str) -> None:
         """Take in a publisher's yes or no, said again or for the first time. Raises RoomFull, of a yes, or SessionOver."""
         async with session.one_mind_at_a_time:
+            if session.ended:  # while the word was on its way
+                raise SessionOver
             if session.participant.consent == granted:
                 return
             if not granted:

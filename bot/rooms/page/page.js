@@ -122,17 +122,18 @@ function gathered(peer) {
   return Promise.race([complete, new Promise((resolve) => setTimeout(resolve, 3000))]);
 }
 
-/** Publish by WHIP (RFC 9725); gives the address of the session. */
-async function publish(peer, configuration) {
+/** Publish by WHIP (RFC 9725); the address of the session is known as soon as there is one. */
+async function publish(joining, configuration) {
+  const { peer } = joining;
   await peer.setLocalDescription();
   await gathered(peer);
   const consents = unreadBecause ? "no" : "yes";
   const url = `${configuration.whip}?${new URLSearchParams({ name: nameField.value.trim(), consent: consents })}`;
   const headers = { "Content-Type": "application/sdp" };
   const response = await ask(url, { method: "POST", headers, body: peer.localDescription.sdp });
-  const session = new URL(response.headers.get("Location"), response.url).href;
-  await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
-  return session;
+  joining.session = new URL(response.headers.get("Location"), response.url).href;
+  const sdp = await response.text();
+  if (present === joining) await peer.setRemoteDescription({ type: "answer", sdp });
 }
 
 function showMood({ coverage, emotion, confidence }) {
@@ -232,12 +233,12 @@ function leave() {
   say("You have left. Nothing is sent any more.");
 }
 
-async function join() {
-  const joining = (present = {});
+async function join(joining) {
   showState("joining");
   say("Opening your camera …");
   const configuration = await (await ask("configuration.json")).json();
   joining.camera = await openCamera(configuration);
+  if (present !== joining) return joining.camera.getTracks().forEach((track) => track.stop());
   preview.srcObject = joining.camera;
   say("Joining …");
   showReading(joining, !unreadBecause);
@@ -250,8 +251,9 @@ async function join() {
   const transceiver = joining.peer.addTransceiver(sent, { direction: "sendonly", streams: [joining.camera] });
   joining.sender = transceiver.sender;
   preferVp8(transceiver);
-  joining.session = await publish(joining.peer, configuration);
-  if (!unreadBecause) await limit(transceiver.sender, configuration);
+  await publish(joining, configuration);
+  if (!unreadBecause && present === joining) await limit(transceiver.sender, configuration);
+  if (present !== joining) return endSession(joining.session); // left while the room was being asked
   joining.moods = followMood(joining.session);
   showState("on");
   if (joining.peer.connectionState === "connected") say(inTheRoom());
@@ -260,13 +262,13 @@ async function join() {
 async function tryToJoin(event) {
   event.preventDefault();
   if (present || !(consent.checked || unreadBecause)) return;
+  const joining = (present = {});
   try {
-    await join();
+    await join(joining);
   } catch (error) {
-    if (present) {
-      endSession(present.session);
-      stop();
-    }
+    endSession(joining.session);
+    if (present !== joining) return; // left meanwhile, which was told
+    stop();
     say(error instanceof Trouble ? error.message : `Joining failed: ${error.message}`, "trouble");
   }
 }
