@@ -27,6 +27,7 @@ def dashboard_options(settings: Settings) -> DashboardOptions:
         tls_key=settings.tls_key,
         marks=settings.dashboard_marks,
         retention_ms=round(settings.retention_hours * 3_600_000),
+        trusted_proxies=settings.trusted_proxies,
     )
 
 
@@ -37,7 +38,7 @@ async def dashboard(settings: Settings, say: Callable[[str], None]) -> None:
     """
     async with connect(settings) as redis:
         try:
-            await redis.get(f"{settings.key_prefix}:")  # no key of any room; only whether we may ask
+            await redis.time()  # no key: which rooms we may read, each room's page finds out
         except RedisError as error:
             if not heals(error):
                 raise RedisRefused(f"redis refuses: {reason(error)}") from None

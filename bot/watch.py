@@ -14,6 +14,7 @@ from rich.text import Text
 from bot.errors import NothingHappened, RedisRefused, SettingsWrong
 from bot.redis_client import connect
 from bot.settings import Settings
+from dashboard.board import left_in_this_run
 from pipeline.cancellation import cancellable
 from pipeline.clock import now_ms
 from pipeline.coverage import Coverage
@@ -57,7 +58,8 @@ async def watch(
                     shown, class_alone = await cancellable(_read(redis, settings.key_prefix, room or shown.room))
                 except RedisError as error:
                     trouble = _away(error)
-                live.update(table(shown, now_ms(), trouble, class_alone=class_alone), refresh=True)
+                seen = table(shown, now_ms(), trouble, class_alone=class_alone, console=live.console)
+                live.update(seen, refresh=True)
                 await asyncio.sleep(every_seconds)
 
 
@@ -91,12 +93,28 @@ def _away(error: RedisError) -> str:
     return f"redis is away: {reason(error)}"
 
 
-def table(state: RoomState, at_ms: int, trouble: str = "", *, class_alone: bool = False) -> RenderableType:
-    """A room as it stands at `at_ms`, or as it last stood where `trouble` says why no more is known."""
+def table(
+    state: RoomState, at_ms: int, trouble: str = "", *, class_alone: bool = False, console: Console | None = None
+) -> RenderableType:
+    """A room as it stands at `at_ms`, or as it last stood where `trouble` says why no more is known.
+
+    Where it is for a terminal, it has as many people as there are lines for, and says how many more there are.
+    """
     if class_alone:
         return Group(_title(state, trouble), Text("the class alone is published, nobody on their own"), _figures(state.summary))
+    if console is None or not console.is_terminal:
+        return _people(state, at_ms, trouble, len(state.present))
+    most = min(len(state.present), console.height)
+    # a row may take several lines, where the terminal is narrow
+    while most and len(console.render_lines(seen := _people(state, at_ms, trouble, most))) > console.height:
+        most -= 1
+    return seen if most else _people(state, at_ms, trouble, 0)
+
+
+def _people(state: RoomState, at_ms: int, trouble: str, most: int) -> Group:
+    """The counts, and below them the participants: at most so many, and first those who may need help."""
     live = state.bot is not None and not trouble
-    people = Table(title=_title(state, trouble), title_justify="left", row_styles=[] if live else ["dim"])
+    people = Table(row_styles=[] if live else ["dim"])
     people.add_column("participant", no_wrap=True)
     people.add_column("emotion")
     people.add_column("confidence", justify="right")
@@ -104,9 +122,10 @@ def table(state: RoomState, at_ms: int, trouble: str = "", *, class_alone: bool 
     people.add_column("last look", justify="right")
     if any(participant.attention for participant in state.present):
         people.add_column("attention")
-    for participant in state.present:
+    for participant in sorted(state.present, key=lambda each: not each.attention)[:most]:
         people.add_row(*_row(participant, at_ms)[: len(people.columns)])
-    return Group(people, Text(_counts(state)))
+    more = len(state.present) - most
+    return Group(_title(state, trouble), Text(_counts(state)), people, *([Text(f"and {more} more")] if more else []))
 
 
 def _title(state: RoomState, trouble: str) -> Text:
@@ -151,7 +170,7 @@ def _figures(summary: SummaryState | None) -> Text:
 
 def _counts(state: RoomState) -> str:
     counts = Counter(participant.coverage or Coverage.CAMERA_OFF for participant in state.present)
-    left = len(state.participants) - len(state.present)
+    left = len(left_in_this_run(state))
     return coverage_in_words(dict(counts)) + (f"; {left} left" if left else "")
 
 

@@ -7,6 +7,7 @@ from aiohttp.typedefs import Handler
 
 from dashboard.attempts import Attempts
 from dashboard.options import DashboardOptions, is_loopback
+from dashboard.proxies import address_of
 from dashboard.sessions import SESSION_SECONDS, Secrets, Sessions
 
 PUBLIC = ("/login", "/static/", "/look/")
@@ -34,6 +35,7 @@ class Access:
         self.secrets = Secrets(options)
         self.sessions = sessions or Sessions()
         self._attempts = attempts or Attempts()
+        self._proxies = options.trusted_proxies
         self._secure = options.tls_certificate is not None
         # a browser sends a cookie of this name back only over TLS, and only where this host alone has set it
         self._cookie = "__Host-classmood" if self._secure else "classmood"
@@ -59,7 +61,7 @@ class Access:
 
         Raises HTTPForbidden for a wrong one, HTTPTooManyRequests for one too many.
         """
-        address = request.remote or ""
+        address = address_of(request, self._proxies)
         if wait_seconds := self._attempts.wait_seconds(address):
             raise web.HTTPTooManyRequests(
                 text=f"Too many tries. Wait {wait_seconds} seconds.", headers={"Retry-After": str(wait_seconds)}

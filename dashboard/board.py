@@ -31,6 +31,10 @@ MOST_NEEDING = 5
 """Shown at a time: a list that is longer than a glance helps nobody."""
 
 
+OF_A_FORMER_RUN = "bot restarted"
+"""The reason of leaving that a new run tells of those whom it finds there from the last: they did not go while it was there."""
+
+
 @dataclass(slots=True)
 class Person:
     """One participant as the page shows them; `version` is of the last change."""
@@ -67,7 +71,8 @@ class Board:
 
     def __init__(self) -> None:
         self.version = 0
-        self.left = 0
+        self._left: set[str] = set()
+        self._epoch = ""
         self._aggregate = False
         self._people: dict[str, Person] = {}
         self._gone: dict[str, int] = {}
@@ -86,23 +91,35 @@ class Board:
 
     def begin(self, state: RoomState) -> None:
         """Show a state, and nothing of what was before."""
-        self.left = len(state.participants) - len(state.present)
+        self._left, self._epoch = left_in_this_run(state), newest_epoch(state)
         self._begin({} if self._aggregate else {each.id: _person(each) for each in state.present})
+
+    def in_run(self, epoch: str) -> None:
+        """Hear of an event of a run of the bot; who left in an earlier one is no longer counted."""
+        if epoch != self._epoch:
+            self._left, self._epoch = set(), epoch
 
     def take(self, data: OfParticipant, epoch: str, at_ms: int) -> None:
         """Take in what happened to one participant at `at_ms`."""
         if self._aggregate:
             return
         self.version += 1
+        self.in_run(epoch)
         if isinstance(data, ParticipantLeft):
-            self._forget(data.participant)
+            self._forget(data)
             return
+        self._left.discard(data.participant)
         person = self._people.get(data.participant)
         if person is None or isinstance(data, ParticipantJoined):
             person = self._people[data.participant] = Person(data.participant, epoch=epoch)
             self._gone.pop(data.participant, None)
         _update(person, data, epoch, at_ms)
         person.version = self.version
+
+    @property
+    def left(self) -> int:
+        """How many have left in the present run of the bot, and have not come back."""
+        return len(self._left)
 
     @property
     def ids(self) -> set[str]:
@@ -157,16 +174,32 @@ class Board:
         self.version += 1
         self._people, self._gone, self._began = people, {}, self.version
 
-    def _forget(self, who: str) -> None:
-        if self._people.pop(who, None) is None:
+    def _forget(self, left: ParticipantLeft) -> None:
+        if self._people.pop(left.participant, None) is None:
             return
-        self.left += 1
-        self._note_gone([who])
+        if left.reason != OF_A_FORMER_RUN:
+            self._left.add(left.participant)
+        self._note_gone([left.participant])
 
     def _note_gone(self, ids: Iterable[str]) -> None:
         self._gone.update(dict.fromkeys(ids, self.version))
         if len(self._gone) > MOST_GONE:
             self._gone, self._began = {}, self.version
+
+
+def newest_epoch(state: RoomState) -> str:
+    """The run of the bot that has told of something last; empty where nothing is known."""
+    told = [(each.updated_ms, each.epoch) for each in (*state.participants, state.summary) if each is not None]
+    return max(told)[1] if told else ""
+
+
+def left_in_this_run(state: RoomState) -> set[str]:
+    """The ids of those who have left in the run of the bot that has told of something last, not in earlier classes."""
+    epoch = newest_epoch(state)
+    gone = [each for each in state.participants if not each.present and each.epoch == epoch]
+    gone.sort(key=lambda each: each.sequence)
+    # before anything else a new run tells that those are gone whom it finds there from the last: its events from the first on
+    return {each.id for number, each in enumerate(gone, 1) if each.sequence != number}
 
 
 def _person(state: ParticipantState) -> Person:

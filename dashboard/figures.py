@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dashboard.history import Moment
+from dashboard.history import Moment, gap_ms
 from dashboard.words import coverage_in_words
 from model.faces import EMOTIONS, Emotion
 from pipeline.coverage import Coverage
@@ -45,6 +45,7 @@ def columns(smoothed: Sequence[Moment]) -> dict[str, Any]:
     points = thinned(smoothed)
     return {
         "at_ms": [point.at_ms for point in points],
+        "gap_ms": gap_ms([point.at_ms for point in points]),
         "seen": [point.seen for point in points],
         "participants": [point.participants for point in points],
         "valence": [None if point.valence is None else round(point.valence, 2) for point in points],

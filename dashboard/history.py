@@ -2,9 +2,11 @@
 
 import math
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from operator import attrgetter
+from statistics import median_low
 
 from dashboard.clocks import SET_BACK_MS
 from model.faces import Emotion
@@ -13,8 +15,8 @@ WINDOW_MS = 600_000
 SMOOTHING_SECONDS = 20.0
 """Time constant: a change shows to 63 % after it."""
 
-GAP_SECONDS = 60.0
-"""Silence after which what was before no longer counts."""
+GAP_LEAST_MS = 60_000
+"""Silence for three times as long as the moments are apart, and this at least, ends what was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,12 @@ class Moment:
     scored: int
     shares: dict[Emotion, float] | None
     valence: float | None
+
+
+def gap_ms(times_ms: Sequence[int]) -> int:
+    """How long a silence among these times, which are in order, is one after which what was before no longer counts."""
+    apart_ms = [after - before for before, after in pairwise(times_ms)]
+    return max(GAP_LEAST_MS, 3 * median_low(apart_ms)) if apart_ms else GAP_LEAST_MS
 
 
 class MoodHistory:
@@ -46,7 +54,7 @@ class MoodHistory:
         newest = self.moments[-1].at_ms if self.moments else None
         if newest is None or moment.at_ms > newest:
             self.moments.append(moment)
-            self.smoothed.append(_smoothed(self.smoothed[-1] if self.smoothed else None, moment))
+            self.smoothed.append(_smoothed(self.smoothed[-1] if self.smoothed else None, moment, self._gap_ms()))
         else:
             self.moments = [each for each in self.moments if each.at_ms != moment.at_ms]
             insort(self.moments, moment, key=attrgetter("at_ms"))
@@ -60,9 +68,12 @@ class MoodHistory:
             self.add(moment)
 
     def _smooth_anew(self) -> None:
-        self.smoothed = []
+        self.smoothed, longest_ms = [], self._gap_ms()
         for moment in self.moments:
-            self.smoothed.append(_smoothed(self.smoothed[-1] if self.smoothed else None, moment))
+            self.smoothed.append(_smoothed(self.smoothed[-1] if self.smoothed else None, moment, longest_ms))
+
+    def _gap_ms(self) -> int:
+        return gap_ms([moment.at_ms for moment in self.moments])
 
     def _forget_behind(self, newest_ms: int) -> None:
         self.moments = [moment for moment in self.moments if moment.at_ms <= newest_ms]
@@ -74,14 +85,13 @@ class MoodHistory:
             del self.moments[:keep], self.smoothed[:keep]
 
 
-def _smoothed(before: Moment | None, moment: Moment) -> Moment:
+def _smoothed(before: Moment | None, moment: Moment, longest_ms: int) -> Moment:
     """A moment with its shares and valence smoothed exponentially, over however much time has passed."""
     if before is None or before.shares is None or moment.shares is None:
         return moment
-    seconds = (moment.at_ms - before.at_ms) / 1000
-    if seconds > GAP_SECONDS:
+    if moment.at_ms - before.at_ms > longest_ms:
         return moment
-    weight = 1 - math.exp(-seconds / SMOOTHING_SECONDS)
+    weight = 1 - math.exp(-(moment.at_ms - before.at_ms) / 1000 / SMOOTHING_SECONDS)
     shares = {emotion: _between(before.shares.get(emotion, 0.0), share, weight) for emotion, share in moment.shares.items()}
     if before.valence is None or moment.valence is None:
         return replace(moment, shares=shares)

@@ -175,6 +175,7 @@ class RoomHub:
         at_ms, redis_ms = published_ms(change.event), position(change.stream_id)[0]
         self._presence.last_heard_ms = redis_ms
         self._room_clock.event_came(at_ms, redis_ms)
+        self.board.in_run(change.event.epoch)
         data = change.data
         match data:
             case Summary():

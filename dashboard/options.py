@@ -7,8 +7,14 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from dashboard.proxies import Network
+from pipeline.markers import MarkRefused, new_marker
+
 SHORTEST_PASSWORD = 8
 """Characters; shorter ones are guessed even at the few tries a minute that are let through."""
+
+SHORTEST_LINK_SECRET = 16
+"""Characters; whoever has a link can try shorter ones against it without asking the dashboard."""
 
 NO_SECRET = SecretStr("")
 
@@ -21,7 +27,7 @@ class DashboardRefused(Exception):
 class DashboardOptions:
     """Where the dashboard listens, who may look, and what its one-key marks say.
 
-    Without a `link_secret` the read-only links end with the process.
+    Without a `link_secret` the read-only links end with the process. `trusted_proxies` are believed in whom they bring.
     """
 
     host: str = "127.0.0.1"
@@ -32,9 +38,10 @@ class DashboardOptions:
     tls_key: Path | None = None
     marks: tuple[str, ...] = ("explanation", "exercise", "discussion", "break")
     retention_ms: int = 24 * 3_600_000
+    trusted_proxies: tuple[Network, ...] = ()
 
     def check(self) -> None:
-        """Raises DashboardRefused if strangers could look, or guess their way in."""
+        """Raises DashboardRefused if strangers could look, or guess their way in, or if a mark could not be made."""
         length = len(self.password.get_secret_value())
         if not length and not is_loopback(self.host):
             raise DashboardRefused(
@@ -45,6 +52,20 @@ class DashboardOptions:
             raise DashboardRefused(
                 f"CLASSMOOD_DASHBOARD_PASSWORD: {length} characters are too few, take {SHORTEST_PASSWORD} or more"
             )
+        length = len(self.link_secret.get_secret_value())
+        if 0 < length < SHORTEST_LINK_SECRET:
+            raise DashboardRefused(
+                f"CLASSMOOD_DASHBOARD_LINK_SECRET: {length} characters are too few, take {SHORTEST_LINK_SECRET} or more"
+            )
+        for label in self.marks:
+            _check_mark(label)
+
+
+def _check_mark(label: str) -> None:
+    try:
+        new_marker(label, 0)
+    except MarkRefused as error:
+        raise DashboardRefused(f"CLASSMOOD_DASHBOARD_MARKS, {label[:20]!r}: {error}") from None
 
 
 def is_loopback(host: str) -> bool:

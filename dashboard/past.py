@@ -57,7 +57,8 @@ async def _basis(redis: Redis, keys: Keys) -> BasisStated | None:
 
 async def _times(redis: Redis, keys: Keys, until_id: str) -> list[tuple[int, int]]:
     newest: Any = await redis.xrevrange(keys.events, max=until_id, count=NEWEST)
-    events = ((stream_id, event_in(fields)) for stream_id, fields in newest)
+    # in the order in which they came: by it a clock that was set is told from an event that waited
+    events = ((stream_id, event_in(fields)) for stream_id, fields in reversed(newest))
     return [(published_ms(event), position(stream_id)[0]) for stream_id, event in events if event is not None]
 
 

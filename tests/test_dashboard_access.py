@@ -1,9 +1,12 @@
 """Who may see the dashboard: passwords, cookies, links, and what another site's page cannot do."""
 
+import asyncio
 import json
+import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,16 @@ import trustme
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from bot.dashboard_command import dashboard as dashboard_of
+from bot.settings import read_settings
+from bot.tasks import background
 from dashboard.access import own_path
 from dashboard.live import FOR_TEACHERS, MOST_WATCHERS
 from dashboard.options import DashboardOptions, DashboardRefused, is_loopback
 from dashboard.sessions import MOST_SESSIONS, SESSION_SECONDS, Secrets, Sessions
 from pipeline.keys import Keys
 from pipeline.markers import markers
+from tests.commands import ROOT
 from tests.dashboards import Lesson, dashboard
 from tests.fakes import Clock
 from tests.redis_servers import RedisServer, free_port, needs_redis
@@ -46,12 +53,12 @@ async def status_of(http: aiohttp.ClientSession, url: str, **headers: str) -> in
         return response.status
 
 
-async def first_view(http: aiohttp.ClientSession, url: str) -> Any:
+async def first_view(http: aiohttp.ClientSession, url: str, wanted: Callable[[Any], bool] = lambda view: True) -> Any:
     async with http.get(url) as stream:
         assert stream.status == 200 and stream.content_type == "text/event-stream"
         async for line in stream.content:
-            if line.startswith(b"data: "):
-                return json.loads(line.removeprefix(b"data: "))
+            if line.startswith(b"data: ") and wanted(view := json.loads(line.removeprefix(b"data: "))):
+                return view
     raise AssertionError("nothing was told")
 
 
@@ -74,6 +81,35 @@ def test_on_this_machine_alone_it_needs_none(host: str) -> None:
 def test_a_password_that_is_soon_guessed_is_refused() -> None:
     with pytest.raises(DashboardRefused, match="7 characters are too few"):
         DashboardOptions(password=SecretStr("sesame!")).check()
+
+
+def test_a_link_secret_that_is_soon_guessed_is_refused() -> None:
+    with pytest.raises(DashboardRefused, match=r"^CLASSMOOD_DASHBOARD_LINK_SECRET: 15 characters are too few, take 16 or more$"):
+        DashboardOptions(link_secret=SecretStr("x" * 15)).check()
+    DashboardOptions(link_secret=SecretStr("x" * 16)).check()
+
+
+@pytest.mark.parametrize("label", ["", "x" * 61, "a\nb", "\u202eeve"])
+def test_a_mark_that_could_not_be_made_in_class_is_refused_at_the_start(label: str) -> None:
+    with pytest.raises(DashboardRefused, match=r"^CLASSMOOD_DASHBOARD_MARKS, [ -~]+: label: a label h(as|olds) [^\n]+$"):
+        DashboardOptions(marks=("exercise", label)).check()
+    DashboardOptions(marks=("exercise", "x" * 60)).check()
+
+
+async def test_a_redis_user_of_one_room_alone_will_do(server: RedisServer, redis: Redis, http: aiohttp.ClientSession) -> None:
+    rules = re.findall(r"^ACL SETUSER reader (.*)$", (ROOT / "docs/redis.md").read_text(), re.MULTILINE)[0]
+    one_room = rules.replace("classmood:", "classmood:{maths}:").split()
+    await redis.execute_command("ACL", "SETUSER", "one", *one_room, "+time")  # type: ignore[no-untyped-call]
+    await Lesson(redis, "maths").begin("ada")
+    settings = read_settings(
+        redis_url=f"redis://127.0.0.1:{server.port}/0", redis_username="one", redis_password="PASSWORD", dashboard_port=0
+    )
+    said: asyncio.Queue[str] = asyncio.Queue()
+    async with background(dashboard_of(settings, said.put_nowait)), asyncio.timeout(10):
+        url = (await said.get()).rpartition(" ")[2]
+        view = await first_view(http, f"{url}rooms/maths/live", lambda view: bool(view["people"]["changed"]))
+        assert [person["name"] for person in view["people"]["changed"]] == ["ada"]
+        await first_view(http, f"{url}rooms/physics/live", lambda view: bool(view["state"]["refused"]))
 
 
 async def test_a_taken_port_and_a_wrong_certificate_are_one_line(server: RedisServer, tmp_path: Path) -> None:
@@ -179,6 +215,29 @@ async def test_guessing_is_slowed_down(server: RedisServer, http: aiohttp.Client
             assert (await log_in(http, url, "guess guess")).status == 403
         refused = await log_in(http, url)
         assert refused.status == 429 and 0 < int(refused.headers["Retry-After"]) <= 60
+
+
+async def guess(http: aiohttp.ClientSession, url: str, forwarded_for: str) -> int:
+    headers = {"Origin": url, "X-Forwarded-For": forwarded_for}
+    async with http.post(f"{url}/login", data={"password": "guess guess"}, headers=headers) as response:
+        return response.status
+
+
+async def test_behind_a_trusted_proxy_only_who_guesses_is_slowed_down(server: RedisServer, http: aiohttp.ClientSession) -> None:
+    proxies = (IPv4Network("127.0.0.1/32"), IPv4Network("10.0.0.0/8"))
+    async with dashboard(server, password=PASSWORD, trusted_proxies=proxies) as url:
+        for number in range(5):
+            assert await guess(http, url, f"192.0.2.{number}, 198.51.100.1, 10.0.0.{number}") == 403
+        assert await guess(http, url, "198.51.100.1") == 429, "what stands before it, the client has made up"
+        assert await guess(http, url, "198.51.100.2") == 403
+        for number in range(5):
+            assert await guess(http, url, f"nobody {number}") == 403
+        assert await guess(http, url, "nobody") == 429, "it is the proxy's own try then"
+
+
+async def test_a_proxy_that_nobody_trusts_cannot_make_up_addresses(server: RedisServer, http: aiohttp.ClientSession) -> None:
+    async with dashboard(server, password=PASSWORD) as url:
+        assert [await guess(http, url, f"192.0.2.{number}") for number in range(6)] == [403] * 5 + [429]
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import pytest
 
 from dashboard.attempts import Attempts
-from dashboard.board import MOST_GONE, MOST_NEEDING, Board
+from dashboard.board import MOST_GONE, MOST_NEEDING, Board, left_in_this_run
 from dashboard.clocks import RoomClock
-from dashboard.figures import thinned
-from dashboard.history import GAP_SECONDS, SMOOTHING_SECONDS, WINDOW_MS, Moment, MoodHistory
+from dashboard.figures import columns, thinned
+from dashboard.history import GAP_LEAST_MS, SMOOTHING_SECONDS, WINDOW_MS, Moment, MoodHistory, gap_ms
 from dashboard.words import coverage_in_words, presentable
 from model.faces import EMOTIONS, Emotion
 from pipeline.coverage import Coverage
@@ -87,11 +87,50 @@ def test_a_state_is_a_new_beginning_for_every_watcher() -> None:
     ben = ParticipantState(
         id="ben", name="Ben", present=True, updated_ms=1, epoch="2", sequence=1, attention="changed", attention_since_ms=5
     )
-    gone = ParticipantState(id="cy", present=False, updated_ms=1, epoch="2", sequence=1)
+    gone = ParticipantState(id="cy", present=False, updated_ms=1, epoch="2", sequence=9)
     board.begin(RoomState("algebra", (ben, gone)))
     told = board.people_since(seen)
     assert told["all"] and [person["id"] for person in told["changed"]] == ["ben"]
     assert board.counts()["left"] == 1 and board.needing()["people"][0]["since_ms"] == 5
+
+
+def left(who: str, reason: str = "left") -> ParticipantLeft:
+    return ParticipantLeft(participant=who, reason=reason)
+
+
+def test_who_comes_back_has_not_left() -> None:
+    board = board_of(joined("ada"), joined("ben"), left("ada"), left("ben"))
+    assert board.counts()["left"] == 2
+    board.take(joined("ada"), "1", 9_000)
+    assert board.counts()["left"] == 1
+    board.take(left("ada"), "1", 9_100)
+    assert board.counts()["left"] == 2, "counted once, however often they come and go"
+
+
+def test_who_left_in_an_earlier_run_is_no_longer_counted() -> None:
+    board = board_of(joined("ada"), joined("ben"), left("ada"))
+    board.take(left("ben", "bot restarted"), "2", 9_000)
+    assert board.counts()["left"] == 0
+    board.take(joined("cy"), "2", 9_000)
+    board.take(left("cy"), "2", 9_100)
+    board.in_run("2")
+    assert board.counts()["left"] == 1
+    board.in_run("3")
+    assert board.counts()["left"] == 0
+
+
+def test_of_a_state_only_those_who_left_in_the_present_run_are_counted() -> None:
+    def one(who: str, epoch: str, sequence: int, present: bool = False) -> ParticipantState:
+        return ParticipantState(id=who, present=present, updated_ms=100 * int(epoch) + sequence, epoch=epoch, sequence=sequence)
+
+    earlier, found = one("ada", "1", 50), [one("ben", "2", 1), one("cy", "2", 2)]
+    state = RoomState("algebra", (earlier, *found, one("dan", "2", 7), one("eve", "2", 9, present=True)))
+    assert left_in_this_run(state) == {"dan"}
+    assert left_in_this_run(RoomState("algebra")) == set()
+    board = Board()
+    board.begin(state)
+    board.take(joined("dan"), "2", 9_000)
+    assert board.left == 0
 
 
 def test_who_was_erased_is_gone_and_has_not_left() -> None:
@@ -204,9 +243,20 @@ def test_moments_in_any_order_give_the_same_past() -> None:
 
 def test_what_was_withheld_or_long_ago_does_not_smooth_what_follows() -> None:
     history = MoodHistory()
-    for each in (moment(0, 0.0), moment(5_000, None), moment(10_000, 1.0), moment(11_000 + round(GAP_SECONDS * 1000), 0.5)):
+    for each in (moment(0, 0.0), moment(5_000, None), moment(10_000, 1.0), moment(11_000 + GAP_LEAST_MS, 0.5)):
         history.add(each)
     assert shown(history) == [0.0, None, 1.0, 0.5]
+
+
+def test_a_silence_is_judged_by_how_far_the_summaries_are_apart() -> None:
+    assert gap_ms([]) == gap_ms([5]) == gap_ms(range(0, 100_000, 5_000)) == GAP_LEAST_MS
+    every_two_minutes = [moment(n * 120_000, 0.5) for n in range(4)]
+    assert columns(every_two_minutes)["gap_ms"] == 360_000
+    assert columns([*every_two_minutes, moment(800_000, 0.5)])["gap_ms"] == 360_000, "one long silence is no rule"
+    history = MoodHistory()
+    for each in (moment(0, 0.0), moment(70_000, 0.0), moment(140_000, 1.0)):
+        history.add(each)
+    assert shown(history)[-1] == 0.97, "smoothed over the 70 s from one to the next"
 
 
 def test_a_clock_that_was_set_back_does_not_stop_the_present() -> None:

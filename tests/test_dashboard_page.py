@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from dashboard.options import DashboardOptions
 from dashboard.server import serving
+from dashboard.sessions import Secrets
 from model.faces import EMOTIONS, Emotion
 from pipeline.clock import now_ms
 from pipeline.coverage import Coverage
@@ -207,6 +208,63 @@ async def test_who_is_erased_from_redis_is_erased_from_the_page(server: RedisSer
         await forget(redis, lesson.keys, "Ada")
         await shows(page, "1 of 1 seen")
         assert "Ada" not in await page.content()
+
+
+@pytest.mark.slow
+async def test_a_link_that_is_no_longer_valid_says_so_and_goes_on_saying_it(
+    server: RedisServer, redis: Redis, page: Page
+) -> None:
+    await Lesson(redis, "maths").begin("Ada")
+    port = free_port()
+
+    @asynccontextmanager
+    async def there(secret: str) -> AsyncIterator[DashboardOptions]:
+        options = DashboardOptions(port=port, link_secret=SecretStr(secret))
+        async with server.client() as client, serving(client, "classmood", options):
+            yield options
+
+    async with there("of the first class") as options:
+        await page.goto(f"http://127.0.0.1:{port}/look/maths/{Secrets(options).link_token('maths')}")
+        await is_live(page)
+    async with there("of the second class"):
+        await expect(page.locator("#banner")).to_have_text(re.compile("no longer valid"), timeout=10_000)
+        await page.wait_for_timeout(2_500)
+        await expect(page.locator("#banner")).to_have_text(re.compile("no longer valid"))
+        await expect(page.locator("#badge")).to_have_text("not live")
+
+
+@pytest.mark.slow
+async def test_a_past_without_a_bot_is_not_told_as_the_present(server: RedisServer, redis: Redis, page: Page) -> None:
+    await told_in_the_past(redis, 135, 50)
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        await page.get_by_text("The last ten minutes as a table").click()
+        earlier = page.locator("#table-body tr").last.locator("th")
+        await expect(earlier).to_have_text("2 min ago")
+        await expect(page.locator("#chart-words")).to_contain_text("now mostly happy, 75 %")
+        await expect(earlier).to_have_text("3 min ago", timeout=40_000)
+        await expect(page.locator("#chart-words")).to_contain_text("last mostly happy, 75 %", timeout=20_000)
+
+
+async def told_in_the_past(redis: Redis, *seconds_ago: int) -> None:
+    """A class with a summary so many seconds ago each, and somebody who is there now."""
+    for seconds in seconds_ago:
+        lesson = Lesson(redis, "maths", str(seconds), clock=lambda seconds=seconds: now_ms() - seconds * 1000)  # type: ignore[misc]
+        await lesson.tell(status(), summary(happy=0.75))
+    await Lesson(redis, "maths", "0").begin("Ada")
+
+
+@pytest.mark.slow
+async def test_summaries_that_are_minutes_apart_are_drawn(server: RedisServer, redis: Redis, page: Page) -> None:
+    await told_in_the_past(redis, 480, 360, 240, 120, 90)
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        await expect(page.locator("#chart .js-fill").first).to_be_attached(timeout=30_000)
+        assert await page.evaluate("document.getElementById('chart').layout.shapes.length") == 0, "nothing is covered"
+        texts = await page.evaluate("document.getElementById('chart').layout.annotations.map(({ text }) => text.trim())")
+        assert "happy" in texts
 
 
 HOSTILE = [

@@ -11,6 +11,7 @@ from dashboard.report.model import Report
 from dashboard.report.people import MOST_PEOPLE, Everybody
 from dashboard.report.read import Reading
 from dashboard.report.summaries import MOST_COUNTED
+from dashboard.report.words import clock_time
 from model.faces import Emotion
 from pipeline.coverage import Coverage
 from pipeline.events import (
@@ -223,6 +224,56 @@ def test_missing_numbers_are_counted_in_their_run() -> None:
     assert any("middle of a run" in note for note in report(texts[5:]).notes)
 
 
+def test_only_a_class_that_itself_begins_in_the_middle_of_a_run_is_told_to() -> None:
+    def is_told_so(made: Report) -> bool:
+        return any("middle of a run" in note for note in made.notes)
+
+    cut, whole = lines(a_class(0, 60), "1")[5:], lines(a_class(100, 160), "2")
+    assert is_told_so(report([*cut, *whole]))
+    assert not is_told_so(report([*cut, *whole], wanted=Wanted(epoch="2")))
+    assert not is_told_so(report([*cut, *whole], wanted=Wanted(since_ms=at(90))))
+    assert is_told_so(report(lines(a_class(100, 160), first=9), wanted=Wanted(since_ms=at(90))))
+    waited = lines([*heartbeats(-900, 0, 0), *a_class(0, 60)], first=9)
+    assert not is_told_so(report(waited))
+
+
+def counted(second: float, number: int, participants: int = 6) -> Moment:
+    """A heartbeat of a bot that has counted so much of everything since its start."""
+    counts = dict.fromkeys(("events_dropped", "frames_dropped", "tracks_failed", "looks"), number)
+    return second, status(participants).model_copy(update=counts)
+
+
+def counts(made: Report) -> list[tuple[int, int, int, int]]:
+    return [(run.events_dropped, run.frames_dropped, run.tracks_failed, run.looks) for run in made.runs]
+
+
+def test_what_the_bot_counted_before_the_class_is_not_counted_in_it() -> None:
+    two = [
+        *(moment for begins in (0, 700) for moment in a_class(begins, begins + 60) if moment[1].type != "classmood.bot.status"),
+        counted(50, 70),
+        counted(600, 90, 0),
+        counted(750, 100),
+    ]
+    assert counts(report(lines(two))) == [(10, 10, 10, 10)]
+    assert counts(report(lines(two), wanted=Wanted(until_ms=at(100)))) == [(70, 70, 70, 70)]
+    assert counts(report(lines(two), wanted=Wanted(since_ms=at(690)))) == [(10, 10, 10, 10)]
+
+
+def test_a_run_that_had_ended_before_the_stretch_is_no_part_of_it() -> None:
+    earlier = [(0.0, basis()), *a_class(0, 60), (60.0, status(0, "stopping"))]
+    texts = [*lines(earlier, "1"), *lines([(95, basis()), *a_class(100, 160)], "2")]
+    made = report(texts, wanted=Wanted(since_ms=at(90)))
+    assert ([run.epoch for run in made.runs], [each.epoch for each in made.declared]) == (["2"], ["2"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (425, "7:05"), (3725, "1:02:05"), (-0.4, "0:00"), (-12, "-0:12"), (-6588, "-1:49:48")],
+)
+def test_times_are_written_as_a_clock_shows_them_also_before_the_beginning(seconds: float, text: str) -> None:
+    assert clock_time(seconds) == text
+
+
 def test_a_clock_that_is_set_back_by_an_hour_does_not_stop_the_lesson() -> None:
     first = [*comes(0, "p0"), *heartbeats(0, 60, 1)]
     later = [*comes(60 - 3600, "p1"), *heartbeats(60 - 3600, 120 - 3600, 1), goes(120 - 3600, "p1")]
@@ -276,19 +327,53 @@ def test_who_withdraws_is_in_no_row_and_no_list() -> None:
     assert len(report(lines([*class_, *again])).people.participants) == 2
 
 
+def test_who_withdraws_is_in_no_row_also_where_what_came_before_was_erased() -> None:
+    withdrawn: Moment = (30, ConsentWithdrawn(participant="p0", source="page"))
+    unread: Moment = (30, CoverageChanged(participant="p0", before=Coverage.OK, after=Coverage.NOT_CONSENTED))
+    erased = [withdrawn, unread, *comes(0, "p1"), *heartbeats(0, 60, 2), goes(60, "p1")]
+    assert labels(report(lines(erased))) == ["Participant 01"]
+
+
+def test_who_withdrew_in_an_earlier_class_is_in_no_row_of_the_next() -> None:
+    withdrawn: Moment = (30, ConsentWithdrawn(participant="p9", source="page"))
+    unread: Moment = (705, CoverageChanged(participant="p9", before=None, after=Coverage.NOT_CONSENTED))
+    two = [*a_class(0, 60), withdrawn, *heartbeats(60, 700, 0), *a_class(700, 760)]
+    assert len(labels(report(lines([*two, unread])))) == len(PEOPLE)
+    again: list[Moment] = [(710, ConsentGranted(participant="p9", source="page")), *comes(710, "p9")]
+    assert len(labels(report(lines([*two, unread, *again])))) == len(PEOPLE) + 1
+
+
 def test_attention_stands_in_the_order_of_time_with_how_it_ended() -> None:
     moments: list[Moment] = [
         (50, AttentionRaised(participant="p1", reason="not_visible", for_seconds=180)),
         (20, AttentionRaised(participant="p0", reason="changed", for_seconds=90)),
         (40, AttentionCleared(participant="p0", reason="changed", for_seconds=110)),
     ]
-    made = report(lines([*a_class(0, 60), *moments]))
+    stays = [moment for moment in a_class(0, 60) if moment != goes(60, "p1")]
+    made = report(lines([*stays, *moments]))
     assert [(each.at_seconds, each.participant, each.for_seconds, each.cleared) for each in made.attention] == [
         (20, "Participant 01", 110, True),
         (50, "Participant 02", 180 + 10, False),
     ]
     hidden = report(lines([*a_class(0, 60), *moments]), naming="none")
     assert (hidden.attention_on, hidden.attention) == (True, ())
+
+
+def ended_attention(made: Report) -> list[tuple[float, float, bool]]:
+    return [(each.at_seconds, each.for_seconds, each.cleared) for each in made.attention]
+
+
+def test_attention_ends_when_somebody_leaves() -> None:
+    moments = [*comes(0, "p0"), *comes(0, "p1"), *heartbeats(0, 100, 2), goes(30, "p0"), goes(100, "p1")]
+    raised: Moment = (20, AttentionRaised(participant="p0", reason="changed", for_seconds=90))
+    assert ended_attention(report(lines([*moments, raised]))) == [(20, 90 + 10, True)]
+
+
+def test_attention_ends_with_the_run_that_raised_it() -> None:
+    raised: Moment = (20, AttentionRaised(participant="p0", reason="changed", for_seconds=90))
+    crashed = [*comes(0, "p0"), *heartbeats(0, 55, 1), raised]
+    again = [*comes(80, "p0"), *heartbeats(80, 150, 1)]
+    assert ended_attention(report([*lines(crashed, "1"), *lines(again, "2")])) == [(20, 90 + 30, True)]
 
 
 def test_unknown_is_told_as_the_part_of_the_seen_time_that_it_is() -> None:

@@ -39,7 +39,8 @@ def person(participant_id: str, **fields: object) -> ParticipantState:
 
 ADA = person("ada", name="Ada", coverage=Coverage.OK, emotion="happy", confidence=0.834, at_ms=10_000)
 BEN = person("ben", name="Ben", coverage=Coverage.CAMERA_OFF, emotion="sad", confidence=0.9, at_ms=5_000)
-CLO = person("clo", name="Clo", present=False, coverage=Coverage.OK)
+CLO = person("clo", name="Clo", present=False, coverage=Coverage.OK, sequence=9)
+DAN = person("dan", name="Dan", present=False, coverage=Coverage.OK, sequence=9, updated_ms=0, epoch="0")
 
 
 def shown(state: RoomState, trouble: str = "") -> str:
@@ -49,15 +50,35 @@ def shown(state: RoomState, trouble: str = "") -> str:
 
 
 def test_it_shows_who_is_present_and_how_they_are_read() -> None:
-    text = shown(RoomState("algebra", (ADA, BEN, CLO), bot=RUNNING))
-    title, *lines = text.splitlines()
+    text = shown(RoomState("algebra", (ADA, BEN, CLO, DAN), bot=RUNNING))
+    title, counts, *lines = text.splitlines()
     assert title.split() == ["algebra", "running,", "6.0", "looks", "per", "second"]
     [ada] = [line for line in lines if "Ada" in line]
     assert [part.strip() for part in ada.strip("│ ").split("│")] == ["Ada", "happy", "83%", "ok", "1.5 s"]
     [ben] = [line for line in lines if "Ben" in line]
     assert [part.strip() for part in ben.strip("│ ").split("│")] == ["Ben", "-", "-", "camera_off", "6.5 s"]
     assert "Clo" not in text
-    assert lines[-1].strip() == "1 of 2 seen: 1 camera_off; 1 left"
+    assert counts.strip() == "1 of 2 seen: 1 camera_off; 1 left", "who left in an earlier run is not counted"
+
+
+def on_a_terminal(state: RoomState, lines: int, width: int = 100) -> list[str]:
+    console = Console(record=True, width=width, height=lines, file=io.StringIO(), force_terminal=True)
+    console.print(table(state, 11_500, console=console))
+    return [line.strip() for line in console.export_text().splitlines()]
+
+
+def test_a_class_of_more_people_than_lines_is_cut_and_says_so() -> None:
+    people = [person(f"s{n:02}", name=f"Student {n:02}", coverage=Coverage.OK) for n in range(49)]
+    people.append(person("zoe", name="Zoe", coverage=Coverage.OK, attention="changed", attention_since_ms=1_500))
+    text = on_a_terminal(RoomState("algebra", tuple(people), bot=RUNNING), 24)
+    assert (len(text), text[0].split()[0], text[1]) == (24, "algebra", "50 of 50 seen")
+    names = [line.strip("│ ").split("│")[0].strip() for line in text if line.startswith("│")]
+    assert names == ["Zoe", *(f"Student {n:02}" for n in range(len(names) - 1))], "who may need help is not cut off"
+    assert text[-1] == f"and {50 - len(names)} more"
+    narrow = on_a_terminal(RoomState("algebra", tuple(people), bot=RUNNING), 24, width=60)
+    assert len(narrow) <= 24 and narrow[-1].endswith(" more")
+    assert not any("more" in line for line in on_a_terminal(RoomState("algebra", tuple(people), bot=RUNNING), 60))
+    assert on_a_terminal(RoomState("algebra", tuple(people), bot=RUNNING), 3)[-1] == "and 50 more"
 
 
 def test_without_a_bot_it_is_not_live() -> None:

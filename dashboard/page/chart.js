@@ -4,7 +4,6 @@ import { clock } from "./live.js";
 import { EMOTIONS } from "./words.js";
 
 const MINUTES = 10;
-const GAP_MS = 60_000;
 const LEAST_LABELLED = 0.08;
 const CONFIG = { displayModeBar: false, staticPlot: true, responsive: true };
 
@@ -13,12 +12,10 @@ const color = (name) => getComputedStyle(document.documentElement).getPropertyVa
 export class Chart {
   constructor(node) {
     this.node = node;
-    this.history = { at_ms: [], shares: Object.fromEntries(EMOTIONS.map((emotion) => [emotion, []])), valence: [] };
+    this.history = { at_ms: [], gap_ms: 0, shares: Object.fromEntries(EMOTIONS.map((emotion) => [emotion, []])), valence: [] };
     this.marks = [];
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
     document.addEventListener("visibilitychange", () => this.draw());
-    // the past moves on also while nothing is told
-    setInterval(() => this.draw(), 15_000);
     // the first time takes the library a second, in which nothing else is shown: better before there is something to show
     this.draw();
   }
@@ -72,12 +69,12 @@ export class Chart {
 
   /** A share that was withheld is no share of zero: the stack is covered there. */
   gaps() {
-    const { at_ms: times, shares } = this.history;
+    const { at_ms: times, gap_ms: gapMs, shares } = this.history;
     const missing = [];
     times.forEach((atMs, i) => {
       const after = times[i + 1] ?? atMs;
       const withheld = shares.happy[i] === null || (i + 1 < times.length && shares.happy[i + 1] === null);
-      if (withheld || after - atMs > GAP_MS) missing.push([this.minutesAgo(atMs), this.minutesAgo(after)]);
+      if (withheld || after - atMs > gapMs) missing.push([this.minutesAgo(atMs), this.minutesAgo(after)]);
     });
     return missing.map(([x0, x1]) => ({
       type: "rect", x0, x1, y0: 0, y1: 1, yref: "y", layer: "above", line: { width: 0 }, fillcolor: color("paper"),
@@ -103,7 +100,7 @@ export class Chart {
   /** Each area is named where it ends, so that its colour need not be told from the others'. */
   names() {
     const last = this.history.at_ms.length - 1;
-    if (last < 0 || clock.now() - this.history.at_ms[last] > GAP_MS) return [];
+    if (last < 0 || clock.now() - this.history.at_ms[last] > this.history.gap_ms) return [];
     let below = 0;
     return EMOTIONS.toReversed().flatMap((emotion) => {
       const share = this.history.shares[emotion][last] ?? 0;

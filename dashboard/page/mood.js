@@ -6,6 +6,8 @@ import { clock } from "./live.js";
 import { EMOTIONS, percent, signed } from "./words.js";
 
 const ROW_MS = 60_000;
+const NOW_MS = 60_000; // what is older is the last that is known, and not the present
+const PASSES_MS = 15_000;
 
 export class Mood {
   constructor() {
@@ -13,13 +15,23 @@ export class Mood {
     this.bars = new Map(EMOTIONS.map((emotion) => [emotion, bar(emotion)]));
     element("bars").append(...[...this.bars.values()].map(({ node }) => node));
     element("table-head").append(row("th", ["when", ...EMOTIONS, "valence", "seen"]));
+    this.history = null;
+    this.shown = "";
+    // the past moves on also while nothing is told
+    setInterval(() => this.pass(), PASSES_MS);
   }
 
   take({ mood, history, marks, counts, level }) {
     setText(element("coverage"), counts.sentence);
     if (mood !== undefined) this.showNow(mood, level);
     this.chart.set(history, marks);
+    if (history) this.history = history;
     if (history) this.showTable(history);
+  }
+
+  pass() {
+    this.chart.draw();
+    if (this.history) this.showTable(this.history);
   }
 
   showNow(mood, level) {
@@ -47,9 +59,13 @@ export class Mood {
       const shares = EMOTIONS.map((emotion) => history.shares[emotion][i]);
       const figures = shares.map((share) => (share === null ? "–" : percent(share)));
       const valence = history.valence[i] === null ? "–" : signed(history.valence[i]);
-      rows.push(row("td", [ago ? `${ago} min ago` : "now", ...figures, valence, `${history.seen[i]} of ${history.participants[i]}`]));
+      rows.push([ago ? `${ago} min ago` : "now", ...figures, valence, `${history.seen[i]} of ${history.participants[i]}`]);
     }
-    element("table-body").replaceChildren(...rows);
+    const now = JSON.stringify(rows);
+    if (now !== this.shown) {
+      this.shown = now;
+      element("table-body").replaceChildren(...rows.map((cells) => row("td", cells)));
+    }
     setText(element("chart-words"), inWords(history));
   }
 }
@@ -91,5 +107,7 @@ function inWords(history) {
     const [share, emotion] = shares.sort(([a], [b]) => b - a)[0];
     return `mostly ${emotion}, ${percent(share)}`;
   };
-  return history.at_ms.length ? `At first ${at(0)}; now ${at(-1)}. The table below has all figures.` : "No figures yet.";
+  if (!history.at_ms.length) return "No figures yet.";
+  const present = clock.now() - history.at_ms.at(-1) > NOW_MS ? "last" : "now";
+  return `At first ${at(0)}; ${present} ${at(-1)}. The table below has all figures.`;
 }

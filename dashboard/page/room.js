@@ -31,7 +31,7 @@ function heard(view) {
 
 function refused(status) {
   if (status === 401) location.assign(`/login?next=${encodeURIComponent(path)}`);
-  else setText(element("banner-why"), "This link is no longer valid. Ask for a new one.");
+  else standing.refuse("This link is no longer valid. Ask for a new one.");
 }
 
 standing.live = new Live(path, { heard, lost: () => standing.render(), refused });

@@ -8,12 +8,19 @@ export class Standing {
     this.state = null;
     this.toldMs = 0;
     this.live = null;
+    this.refused = "";
     setInterval(() => this.render(), 1000);
   }
 
   take(state) {
     this.state = state;
     this.toldMs = performance.now();
+    this.render();
+  }
+
+  /** Nothing more comes, and waiting does not help: `why` stands until the page is left. */
+  refuse(why) {
+    this.refused = why;
     this.render();
   }
 
@@ -29,6 +36,7 @@ export class Standing {
   }
 
   judge() {
+    if (this.refused) return no("not live", this.refused, null);
     const sinceTold = (performance.now() - this.toldMs) / 1000;
     const lost = this.live?.lostSeconds ?? null;
     if (lost !== null) return no("not live", "No connection to the dashboard. It comes back by itself; until then this is what was last known.", lost);

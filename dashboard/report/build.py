@@ -64,8 +64,9 @@ def _report(
     classes: Classes, lesson: Lesson, marks: tuple[Mark, ...], span: tuple[int, int], broken: int, options: Options
 ) -> Report:
     started_ms, ended_ms = span
-    runs = list(lesson.runs.values())
-    is_named, why = _naming(runs, options.naming)
+    # which names there are is judged by all that was read, also of runs that had ended before
+    is_named, why = _naming(list(lesson.runs.values()), options.naming)
+    runs = [run for run in lesson.runs.values() if run.to_ms >= started_ms]
     labels = {each: _label(participant, is_named) for each, participant in lesson.people.by_id.items()}
     people = _people(lesson, labels, options.naming, why)
     attention = lesson.people.attention(started_ms, ended_ms, labels)
@@ -86,11 +87,11 @@ def _report(
         declared=tuple(_declared(run) for run in runs if run.basis is not None),
         runs=tuple(run.part(started_ms) for run in runs),
         gaps=lesson.gaps_within(started_ms, ended_ms),
-        certainty=_certainty(lesson, options.cards or {}),
+        certainty=_certainty(lesson, runs, options.cards or {}),
         source=_source(classes, lesson, broken),
         notes=(),
     )
-    return report.model_copy(update={"notes": tuple(notes(report, begins_cut=classes.begins_cut and classes.found == 1))})
+    return report.model_copy(update={"notes": tuple(notes(report, begins_cut=classes.begins_cut))})
 
 
 def _source(classes: Classes, lesson: Lesson, broken: int) -> Source:
@@ -157,8 +158,8 @@ def _declared(run: RunSoFar) -> Declared:
     return Declared(epoch=run.epoch, **run.basis.model_dump())
 
 
-def _certainty(lesson: Lesson, cards: Mapping[str, CardFigures]) -> Certainty:
-    models = tuple(dict.fromkeys(name for run in lesson.runs.values() for name in run.models))
+def _certainty(lesson: Lesson, runs: list[RunSoFar], cards: Mapping[str, CardFigures]) -> Certainty:
+    models = tuple(dict.fromkeys(name for run in runs for name in run.models))
     figures = cards.get(models[0], {}) if len(models) == 1 else {}
     seen = Counter[str]()
     for each in lesson.people.by_id.values():

@@ -42,20 +42,24 @@ class Classes:
     found: int = 0
     """How many classes there were so far."""
     begins_cut: bool = False
-    """Whether the first event that is left is not the first of its run."""
+    """Whether what is left of the class that is kept begins in the middle of a run: it may have begun before."""
+    _cut_ms: int | None = None
     _last: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _quiet: OrderedDict[str, RunSoFar] = field(default_factory=OrderedDict)
 
     def add(self, event: Event, wall_ms: int, data: Data | None) -> None:
         """The next event; one that came before, or too late, is counted alone."""
+        in_the_middle = event.epoch not in self._last and event.sequence > 1
         missing = self._missing_before(event)
         if missing is None:
             self.repeated += 1
             return
         if not self._is_wanted(event, wall_ms):
             return
-        self.events += 1
         at_ms = self.clock.at(wall_ms)
+        if not self.events and in_the_middle and wall_ms > (self.wanted.since_ms or 0):
+            self._cut_ms = at_ms
+        self.events += 1
         self._begin_a_class_where_one_begins(at_ms, wall_ms, data)
         if self.lesson is None:
             self._note_quietly(event.epoch, at_ms, data)
@@ -77,10 +81,13 @@ class Classes:
         if self.lesson is None:
             self.found += 1
             self.lesson = Lesson(self._begins_ms(at_ms, wall_ms))
+            # in a room that was empty for so long since, an earlier class would have been another
+            self.begins_cut = self._cut_ms is not None and at_ms - self._cut_ms < APART_MS
         elif not self.wanted.is_a_stretch and self._is_another(self.lesson, at_ms):
             self.found += 1
             self._quiet = OrderedDict((epoch, _anew(run)) for epoch, run in self.lesson.runs.items())
-            self.lesson = Lesson(at_ms)
+            self.lesson = Lesson(at_ms, self.lesson.people.withdrawn)
+            self.begins_cut = False
 
     def _begins_ms(self, at_ms: int, wall_ms: int) -> int:
         since_ms = self.wanted.since_ms
@@ -103,14 +110,14 @@ class Classes:
         if len(self._last) > REMEMBERED_RUNS:
             self._last.popitem(last=False)
         if last is None:
-            self.begins_cut = self.begins_cut or (not self.events and event.sequence > 1)
             return 0
         return event.sequence - last - 1 if event.sequence > last else None
 
 
 def _anew(run: RunSoFar) -> RunSoFar:
-    """A run that goes on into the next class, with what it declared."""
-    again = RunSoFar(run.epoch, run.to_ms, heartbeat_ms=run.heartbeat_ms, basis=run.basis)
+    """A run that goes on into the next class, with what it declared and has counted so far."""
+    before = run.status or run.before
+    again = RunSoFar(run.epoch, run.to_ms, heartbeat_ms=run.heartbeat_ms, basis=run.basis, before=before)
     if isinstance(run.basis, BasisStated):
         again.models[run.basis.model] = None
     return again

@@ -1,6 +1,8 @@
 """One class while its events come: what is kept of them, so that a day's stream needs little memory."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from dashboard.report.model import Gap, Run
 from dashboard.report.people import Everybody
@@ -27,6 +29,8 @@ class RunSoFar:
     missing: int = 0
     status: BotStatus | None = None
     status_ms: int | None = None
+    before: BotStatus | None = None
+    """The last status from before the class: what the bot counts from its start is told from there on."""
     heartbeat_ms: int | None = None
     basis: BasisStated | None = None
     models: dict[str, None] = field(default_factory=dict)
@@ -52,35 +56,42 @@ class RunSoFar:
 
     def part(self, started_ms: int) -> Run:
         """Its row in the report."""
-        status = self.status
         return Run(
             epoch=self.epoch,
             from_seconds=(self.from_ms - started_ms) / 1000,
             to_seconds=(self.to_ms - started_ms) / 1000,
             events=self.events,
             missing_events=self.missing,
-            events_dropped=status.events_dropped if status else 0,
-            frames_dropped=status.frames_dropped if status else 0,
-            tracks_failed=status.tracks_failed if status else 0,
-            looks=status.looks if status else 0,
-            ended=status is not None and status.state == "stopping",
+            events_dropped=self._counted("events_dropped"),
+            frames_dropped=self._counted("frames_dropped"),
+            tracks_failed=self._counted("tracks_failed"),
+            looks=self._counted("looks"),
+            ended=self.status is not None and self.status.state == "stopping",
             models=tuple(self.models),
         )
+
+    def _counted(self, name: Literal["events_dropped", "frames_dropped", "tracks_failed", "looks"]) -> int:
+        """By how much a count of the bot has grown since the class began."""
+        if self.status is None:
+            return 0
+        so_far: int = getattr(self.status, name)
+        return max(0, so_far - (getattr(self.before, name) if self.before else 0))
 
 
 class Lesson:
     """A class from the first to the last sign of somebody in the room; times are lesson time, in milliseconds.
 
-    What lies before `from_ms` tells how things stood then, and is not counted.
+    What lies before `from_ms` tells how things stood then, and is not counted. `withdrawn` are those who have withdrawn
+    their consent before.
     """
 
-    def __init__(self, from_ms: int) -> None:
+    def __init__(self, from_ms: int, withdrawn: Iterable[str] = ()) -> None:
         self.from_ms = from_ms
         self.started_ms: int | None = None
         self.occupied_ms = from_ms
         self.runs: dict[str, RunSoFar] = {}
         self.curve = Curve()
-        self.people = Everybody(from_ms)
+        self.people = Everybody(from_ms, withdrawn)
         self.gaps: list[tuple[int, int]] = []
         self.gaps_left_out = 0
         self._run: RunSoFar | None = None
@@ -88,6 +99,7 @@ class Lesson:
 
     def begin_run(self, run: RunSoFar) -> None:
         """Take in a run that told of itself before the class began."""
+        run.before = run.status or run.before
         self.runs[run.epoch] = self._run = run
 
     def add(self, at_ms: int, epoch: str, data: Data | None) -> None:
@@ -95,6 +107,8 @@ class Lesson:
         is_new = epoch not in self.runs
         before, run = self._run, self.runs.setdefault(epoch, RunSoFar(epoch, at_ms))
         run.add(at_ms, data)
+        if at_ms < self.from_ms:
+            run.before = run.status
         self._look_for_a_gap(at_ms, before or run, is_new)
         self._last_ms, self._run = at_ms, run
         if occupied(data) or (isinstance(data, ParticipantLeft) and at_ms - self.occupied_ms < PARTING_MS):
@@ -130,7 +144,7 @@ class Lesson:
             self.curve.end(last_ms)
             self.people.pause(last_ms, at_ms)
         if is_new:
-            self.people.end(last_ms)  # the new run tells of everybody anew
+            self.people.begin_run(last_ms)  # the new run tells of everybody anew
 
     def _keep_gap(self, from_ms: int, to_ms: int) -> None:
         if len(self.gaps) < MOST_GAPS:

@@ -1,6 +1,7 @@
 """The participants of a class, each by their own time: how long they were there, could be read, and showed what."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dashboard.report.model import Attention, Person
@@ -82,17 +83,29 @@ class Raised:
     for_seconds: float
     cleared: bool = False
 
+    def end(self, at_ms: int) -> None:
+        """Clear it, if it still stands, where no event does: it went on until now."""
+        if not self.cleared:
+            self.for_seconds, self.cleared = self.lasted(at_ms), True
+
+    def lasted(self, to_ms: int) -> float:
+        """For how many seconds there was the reason, at `to_ms`."""
+        return self.for_seconds if self.cleared else self.for_seconds + max(0, to_ms - self.at_ms) / 1000
+
 
 class Everybody:
-    """The participants of a class while its events come; time before `from_ms` is not counted."""
+    """The participants of a class while its events come; time before `from_ms` is not counted.
 
-    def __init__(self, from_ms: int) -> None:
+    Whoever is among `withdrawn` has withdrawn their consent in an earlier class, and stays out until they agree again.
+    """
+
+    def __init__(self, from_ms: int, withdrawn: Iterable[str] = ()) -> None:
         self.from_ms = from_ms
         self.by_id: dict[str, Participant] = {}
         self.raised: list[Raised] = []
         self.left_out = 0
         self._came = 0
-        self._withdrawn: set[str] = set()
+        self.withdrawn = set(withdrawn)
 
     def add(self, at_ms: int, data: Data) -> None:
         """Take in what an event tells of somebody."""
@@ -100,8 +113,8 @@ class Everybody:
             case ConsentWithdrawn():
                 self._forget(data.participant)
             case ConsentGranted():
-                self._withdrawn.discard(data.participant)
-            case _ if isinstance(data, OfParticipant) and data.participant in self._withdrawn:
+                self.withdrawn.discard(data.participant)
+            case _ if isinstance(data, OfParticipant) and data.participant in self.withdrawn:
                 pass  # the bot goes on to tell that they are there, unread
             case ParticipantLeft():
                 self._leave(at_ms, data.participant)
@@ -117,10 +130,16 @@ class Everybody:
             participant.since_ms = max(participant.since_ms, to_ms)
 
     def end(self, at_ms: int) -> None:
-        """Let everybody leave: the class ends, or a new run of the bot knows nobody."""
+        """Let everybody leave, because the class ends; what stands of attention then was still so at the end."""
         for participant in self.by_id.values():
             participant.hold(self.from_ms, at_ms)
             participant.is_here = False
+
+    def begin_run(self, last_ms: int) -> None:
+        """Let everybody leave, because a new run of the bot knows nobody; the run before was last heard of at `last_ms`."""
+        self.end(last_ms)
+        for each in self.raised:
+            each.end(last_ms)
 
     def _be(self, at_ms: int, data: ParticipantJoined | CoverageChanged | EmotionChanged | EmotionSample) -> None:
         who = self._known(data.participant)
@@ -156,10 +175,14 @@ class Everybody:
         if who is not None:
             who.hold(self.from_ms, at_ms)
             who.is_here = False
+        for each in self.raised:
+            if each.participant_id == participant_id:
+                each.end(at_ms)
 
     def _forget(self, participant_id: str) -> None:
-        if self.by_id.pop(participant_id, None) is not None:
-            self._withdrawn.add(participant_id)
+        # also where nothing is known of them: what came before may have been erased, and what comes now tells that they are there
+        self.withdrawn.add(participant_id)
+        self.by_id.pop(participant_id, None)
         self.raised = [each for each in self.raised if each.participant_id != participant_id]
 
     def _attention(self, at_ms: int, data: AttentionRaised | AttentionCleared) -> None:
@@ -184,7 +207,7 @@ class Everybody:
                 at_seconds=(each.at_ms - from_ms) / 1000,
                 participant=labels.get(each.participant_id, ""),
                 reason=each.reason,
-                for_seconds=each.for_seconds if each.cleared else each.for_seconds + (to_ms - each.at_ms) / 1000,
+                for_seconds=each.lasted(to_ms),
                 cleared=each.cleared,
             )
             for each in self.raised

@@ -24,10 +24,12 @@ COVERAGE_WORDS = {
 
 
 def clock_time(seconds: float) -> str:
-    """Seconds since the beginning, such as 7:05 or 1:02:05."""
-    minutes, rest = divmod(round(seconds), 60)
+    """Seconds since the beginning, such as 7:05 or 1:02:05, or -0:12 for what was before it."""
+    whole = round(seconds)
+    minutes, rest = divmod(abs(whole), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    sign = "-" if whole < 0 else ""
+    return f"{sign}{hours}:{minutes:02d}:{rest:02d}" if hours else f"{sign}{minutes}:{rest:02d}"
 
 
 def share(value: float | None) -> str:
