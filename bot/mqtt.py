@@ -9,25 +9,33 @@ A room has these topics under the one that was chosen, its name and the particip
 
 A retained message holds the latest of its kind, for who subscribes later. Those about a participant are cleared when
 they leave, what was read of them also when they withdraw their consent, and a broker forgets all of them with the
-retention. Every message goes out with QoS 1: at least once.
+retention. Every message goes out with QoS 1: at least once. One that the broker acknowledges with a failure is not
+sent: it is tried again where that may help, and dropped where it cannot.
 Sources: https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html and
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/mqtt-protocol-binding.md
 """
 
 import asyncio
+import logging
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from bot.errors import Trouble
 from bot.forward import LANES, NotNow, Refused
 from pipeline.events import Event
+
+logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 10.0
 LONGEST_TOPIC_BYTES = 65_535
@@ -42,6 +50,44 @@ _CLEARED = {
 
 _REFUSALS = {129, 130, 132, 133, 134, 135, 138, 140, 144, 153, 157}
 """Reason codes of CONNACK that waiting does not mend: MQTT 5.0, section 3.2.2.2."""
+
+_NOT_AUTHORIZED = 0x87
+_NEVER = {_NOT_AUTHORIZED, 0x90, 0x99}
+"""Reason codes of PUBACK that another try does not mend: no right, topic name, payload. MQTT 5.0, section 3.4.2.1."""
+
+_BUSY = {0x91, 0x97}
+"""Reason codes of PUBACK that are not due to the message: packet identifier in use, quota exceeded."""
+
+
+class _NotTaken(aiomqtt.MqttError):
+    """A message that the broker acknowledged with the code of a failure."""
+
+    def __init__(self, code: ReasonCode) -> None:
+        super().__init__(f"the broker answers: {code}")
+        self.code: int = code.value
+
+
+class _Client(aiomqtt.Client):
+    """A client whose `publish` raises _NotTaken; aiomqtt's own takes every acknowledgement for a success."""
+
+    @cached_property
+    def _not_taken(self) -> dict[int, ReasonCode]:
+        return {}
+
+    def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties) -> None:
+        if reason_code.is_failure and mid in self._pending_publishes:
+            self._not_taken[mid] = reason_code
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+
+    @contextmanager
+    def _pending_call(self, mid: int, value: Any, pending_dict: dict[int, Any]) -> Iterator[None]:
+        try:
+            with super()._pending_call(mid, value, pending_dict):
+                yield
+        finally:
+            code = self._not_taken.pop(mid, None)
+        if code is not None:
+            raise _NotTaken(code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +112,8 @@ class Mqtt:
         self._broker = broker
         self._room_topic = f"{base}/{_level(room)}"
         self._retain_seconds = retain_seconds
-        self._client: aiomqtt.Client | None = None
+        self._client: _Client | None = None
+        self._lacks_a_right = False
         self._one_at_a_time = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -83,7 +130,8 @@ class Mqtt:
         if client is None:
             return
         try:
-            await client.publish(self._availability, "offline", qos=1, retain=True, timeout=ANSWER_SECONDS)
+            with suppress(_NotTaken):
+                await client.publish(self._availability, "offline", qos=1, retain=True, timeout=ANSWER_SECONDS)
             await client.__aexit__(None, None, None)
         except aiomqtt.MqttError:  # the last will says it
             return
@@ -98,9 +146,21 @@ class Mqtt:
             await self._publish(client, topic, event.to_json().encode(), _kind(event) in _RETAINED)
             for kind in _CLEARED.get(_kind(event), ()):
                 await self._publish(client, f"{self._person(event)}/{kind}", b"", retain=True)
+        except _NotTaken as error:
+            raise self._answered(error) from None
         except aiomqtt.MqttError as error:
             await self._lose(client)
             raise NotNow(str(error)) from None
+
+    def _answered(self, error: _NotTaken) -> NotNow | Refused:
+        """What an answer means for the event; says once that a right is lacking."""
+        if error.code == _NOT_AUTHORIZED and not self._lacks_a_right:
+            self._lacks_a_right = True
+            where = f"mqtt broker at {self._broker.host}:{self._broker.port}"
+            logger.error("%s: our user lacks the right to publish everywhere under %s", where, self._room_topic)
+        if error.code in _NEVER:
+            return Refused(str(error))
+        return NotNow(str(error), perhaps_the_event=error.code not in _BUSY)
 
     def topic(self, event: Event) -> str:
         """Where an event is published."""
@@ -113,22 +173,22 @@ class Mqtt:
     def _availability(self) -> str:
         return f"{self._room_topic}/availability"
 
-    async def _publish(self, client: aiomqtt.Client, topic: str, payload: bytes, retain: bool) -> None:
+    async def _publish(self, client: _Client, topic: str, payload: bytes, retain: bool) -> None:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # of paho
         if payload:
             properties.ContentType = "application/cloudevents+json; charset=utf-8"
             properties.MessageExpiryInterval = self._retain_seconds
         await client.publish(topic, payload, qos=1, retain=retain, properties=properties, timeout=ANSWER_SECONDS)
 
-    async def _connected(self) -> aiomqtt.Client:
+    async def _connected(self) -> _Client:
         async with self._one_at_a_time:
             if self._client is None:
                 self._client = await self._connect()
             return self._client
 
-    async def _connect(self) -> aiomqtt.Client:
+    async def _connect(self) -> _Client:
         broker = self._broker
-        client = aiomqtt.Client(
+        client = _Client(
             broker.host,
             broker.port,
             username=broker.username,
@@ -142,6 +202,8 @@ class Mqtt:
         try:
             await client.__aenter__()
             await client.publish(self._availability, "online", qos=1, retain=True)
+        except _NotTaken as error:
+            self._answered(error)  # the events may be taken all the same
         except aiomqtt.MqttCodeError as error:
             if getattr(error.rc, "value", error.rc) in _REFUSALS:
                 raise Trouble(f"mqtt broker at {broker.host}:{broker.port} refuses: {error}") from None
@@ -150,7 +212,7 @@ class Mqtt:
             raise NotNow(str(error)) from None
         return client
 
-    async def _lose(self, client: aiomqtt.Client) -> None:
+    async def _lose(self, client: _Client) -> None:
         async with self._one_at_a_time:
             if self._client is not client:  # another lane was quicker
                 return

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from pipeline.publish import REDIS_TROUBLES, heals, reason
 logger = logging.getLogger(__name__)
 
 BEGINNING = "0-0"
+
+REMEMBERED = 1000
+"""Ids of entries that were read last, among which a stream that lost its newest is found again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ async def entries_to_come(
     """The stream's entries from behind the id `after`, or from now on, for ever: a page at a time, also an empty one.
 
     They are asked for `every_seconds`. While Redis is away it waits up to `wait_seconds` between two tries, and goes on
-    where it was. Raises RedisRefused where waiting would not help.
+    where it was, or behind the last entry it had read that Redis has not lost. Raises RedisRefused where waiting would
+    not help.
     """
     tail = _Tail(redis, keys, after)
     away = False
@@ -82,26 +87,41 @@ async def entries_to_come(
 
 
 class _Tail:
-    """A position in a stream that moves on with what is read."""
+    """A position in a stream that moves on with what is read, and back where the stream does."""
 
     def __init__(self, redis: Redis, keys: Keys, after: str | None) -> None:
         self._redis = redis
         self._keys = keys
         self._after = after
+        self._read = deque[str]([after] if after is not None else [], REMEMBERED)
 
     async def read(self) -> list[Entry]:
         """The next page, empty where there is nothing new."""
         if self._after is None:
             self._after = await self._newest()
+            self._read.append(self._after)
             return []
         page = await _page(self._redis, self._keys, self._after)
         if page:
             self._after = page[-1].stream_id
+            self._read.extend(entry.stream_id for entry in page)
         # redis-py reconnects by itself where it can, so that a restart of Redis may pass without an error
         elif await self._has_gone_back(_order(self._after)):
-            logger.warning("the stream is not what it was before: reading it from its beginning")
-            self._after = BEGINNING
+            await self._go_back()
         return page
+
+    async def _go_back(self) -> None:
+        """Go to the newest entry that was read and is still there, or to the beginning."""
+        read = {stream_id for stream_id in self._read if stream_id != BEGINNING}
+        there: Any = await self._redis.xrevrange(self._keys.events, min=min(read, key=_order)) if read else []
+        found = next((stream_id for stream_id, _ in there if stream_id in read), BEGINNING)
+        if found == BEGINNING:
+            logger.warning("the stream is not what it was before: reading it from its beginning")
+        else:
+            logger.warning("the stream has lost its newest entries: reading on from the last that it kept")
+        while self._read and self._read[-1] != found:
+            self._read.pop()
+        self._after = found
 
     async def _has_gone_back(self, position: tuple[int, int]) -> bool:
         """Whether the stream is another, or an older state of itself, so that its new ids may lie before our position."""

@@ -69,17 +69,23 @@ class Withdrawal:
     async def erase_page(self, redis: Redis) -> None:
         """Erase what is left in the next page; raises redis.exceptions.RedisError, after which it can be called again."""
         page: Any = await redis.xrevrange(self._key, max=self._newest, count=PAGE)
-        if ours := list(self._outdated(page)):
-            self.erased += await redis.xdel(self._key, *ours)
-        self.is_done = len(page) < PAGE
+        outdated, is_before = self._outdated(page)
+        if outdated:
+            self.erased += await redis.xdel(self._key, *outdated)
+        # only now: a page whose erasure fails is read again, from where its first reading began
+        self._is_before = is_before
         self._newest = f"({page[-1][0]}" if page else self._newest
+        self.is_done = len(page) < PAGE
 
-    def _outdated(self, page: Iterable[tuple[str, dict[str, str]]]) -> Iterator[str]:
+    def _outdated(self, page: Iterable[tuple[str, dict[str, str]]]) -> tuple[list[str], bool]:
+        """The entries of a page, newest first, to be erased, and whether those behind it are from before the withdrawal."""
+        outdated, is_before = [], self._is_before
         for stream_id, event in _about(self._participant_id, page):
             if event.get("type") == _WITHDRAWAL:
-                self._is_before = True
-            elif self._is_before:
-                yield stream_id
+                is_before = True
+            elif is_before:
+                outdated.append(stream_id)
+        return outdated, is_before
 
 
 async def erase_withdrawn(redis: Redis, keys: Keys, participant_id: str) -> int:

@@ -102,6 +102,7 @@ class Moods:
         person = self._people.get(participant_id)
         if person is not None:
             person.at_ms = at_ms
+            person.challenger = None  # nobody knows what led while nothing was seen
             self._cover(participant_id, person, coverage)
             self.show(self._mood(participant_id, person))
 

@@ -1,7 +1,7 @@
 """What waits for Redis, in order and up to a bound, and what Redis would have to be told again."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -22,6 +22,9 @@ from pipeline.events import (
 
 READING = EmotionSample | EmotionChanged | CoverageChanged | AttentionRaised | AttentionCleared
 """What comes of looking at a person."""
+
+MOST_ENDED = 10_000
+"""Most people who left, and most who withdrew their consent, that are remembered."""
 
 Subject = tuple[str, str | None]
 
@@ -98,7 +101,7 @@ class Outbox:
 
     def discard_withdrawn(self) -> None:
         """Take out what was read of anybody before a withdrawal of their consent that waits too."""
-        kept = list(_without_the_withdrawn(reversed(self._waiting.values())))[::-1]
+        kept = list(_without_the_withdrawn(list(self._waiting.values())))
         self.discarded += len(self._waiting) - len(kept)
         self._waiting.clear()
         self._latest.clear()
@@ -125,45 +128,98 @@ class Outbox:
         return waiting
 
 
-def _without_the_withdrawn(newest_first: Iterable[Waiting]) -> Iterator[Waiting]:
-    withdrawn = set()
-    for waiting in newest_first:
-        if isinstance(waiting.data, ConsentWithdrawn):
-            withdrawn.add(waiting.data.participant)
-        if not (isinstance(waiting.data, READING) and waiting.data.participant in withdrawn):
+def _without_the_withdrawn(everything: Sequence[Waiting]) -> Iterator[Waiting]:
+    """Leave out what was read before a withdrawal, but for the end of what was raised before everything else."""
+    withdrawn = {
+        each.data.participant: number for number, each in enumerate(everything) if isinstance(each.data, ConsentWithdrawn)
+    }
+    unheard: set[tuple[str, str]] = set()
+    for number, waiting in enumerate(everything):
+        data = waiting.data
+        is_taken_back = isinstance(data, READING) and number < withdrawn.get(data.participant, 0)
+        if isinstance(data, AttentionCleared):  # whoever heard that it was raised must hear of its end
+            is_taken_back = (data.participant, data.reason) in unheard
+            unheard.discard((data.participant, data.reason))
+        elif isinstance(data, AttentionRaised) and is_taken_back:
+            unheard.add((data.participant, data.reason))
+        if not is_taken_back:
             yield waiting
 
 
 class Told:
-    """What a Redis that lost its data must be told again: the basis, and the latest of each kind about who is present."""
+    """What a Redis that lost its data must be told again: the basis, and the latest of each kind about who is present.
 
-    def __init__(self) -> None:
+    Of who left and of who withdrew their consent it knows that for `kept_ms`, and of at most `MOST_ENDED` of each: a Redis
+    that went back to an older state still takes them for present, or for people who may be read.
+    """
+
+    def __init__(self, kept_ms: int) -> None:
+        self._kept_ms = kept_ms
         self._people: dict[str, dict[str, Waiting]] = {}
         self._basis: list[Waiting] = []
+        self._left: OrderedDict[str, Waiting] = OrderedDict()
+        self._withdrew: OrderedDict[str, Waiting] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._people)
 
     def add(self, waiting: Waiting) -> None:
-        """Remember data that Redis has acknowledged; who has left is forgotten, and what was read of who withdrew."""
+        """Remember data that Redis has acknowledged; of who left, and of what was read of who withdrew, only that is kept."""
         kind, participant_id = subject_of(waiting.data)
+        self._forget_before(waiting.at_ms - self._kept_ms)
         if isinstance(waiting.data, BasisStated):
             self._basis = [waiting]
         if participant_id is None:
             return
         if kind == "presence":
             self._people.pop(participant_id, None)
-        if not isinstance(waiting.data, ParticipantLeft):
+        if isinstance(waiting.data, ParticipantJoined):
+            self._left.pop(participant_id, None)
+        if isinstance(waiting.data, ConsentWithdrawn):
+            _remember(self._withdrew, participant_id, waiting)
+        if isinstance(waiting.data, ParticipantLeft):
+            _remember(self._left, participant_id, waiting)
+        else:
             self._add_of(self._people.setdefault(participant_id, {}), kind, waiting)
+
+    def _forget_before(self, at_ms: int) -> None:
+        for ended in (self._left, self._withdrew):
+            while ended and next(iter(ended.values())).at_ms < at_ms:
+                ended.popitem(last=False)
 
     def _add_of(self, person: dict[str, Waiting], kind: str, waiting: Waiting) -> None:
         if isinstance(waiting.data, ConsentWithdrawn):
             for each in [each for each, told in person.items() if isinstance(told.data, READING)]:
                 del person[each]
+        if isinstance(waiting.data, AttentionRaised | AttentionCleared):  # each reason is cleared by itself
+            kind = f"{kind} {waiting.data.reason}"
         person.pop(kind, None)  # to the end: several may be of the same millisecond
-        person[kind] = waiting
+        if not isinstance(waiting.data, AttentionCleared):  # where nothing is raised there is nothing to clear
+            person[kind] = waiting
 
     def in_order(self) -> list[Waiting]:
         """Everything, in the order it was published."""
         of_people = (each for person in self._people.values() for each in person.values())
         return sorted([*self._basis, *of_people], key=lambda each: each.at_ms)
+
+    def undone(self, participant_id: str, is_present: bool, has_withdrawn: bool, at_ms: int) -> list[Waiting]:
+        """What has ended of a participant whom Redis takes for this, to be told before everything `in_order`.
+
+        Somebody of whom nothing was told is of a former run, and left with it.
+        """
+        is_gone, withdrawal = participant_id not in self._people, self._withdrew.get(participant_id)
+        is_told_anyway = withdrawal is self._people.get(participant_id, {}).get("consent")
+        undone = [] if withdrawal is None or is_told_anyway or has_withdrawn else [withdrawal]
+        if is_gone and (is_present or undone):  # a withdrawal alone would bring them back
+            restarted = Waiting(at_ms, ParticipantLeft(participant=participant_id, reason="bot restarted"))
+            undone.append(self._left.get(participant_id, restarted))
+        return undone
+
+
+def _remember(ended: OrderedDict[str, Waiting], participant_id: str, waiting: Waiting) -> None:
+    if ended.get(participant_id) is waiting:  # told again, and as old as it was
+        return
+    ended.pop(participant_id, None)
+    ended[participant_id] = waiting
+    if len(ended) > MOST_ENDED:
+        ended.popitem(last=False)

@@ -7,6 +7,7 @@ import ssl
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -45,7 +46,7 @@ from pipeline.forget import Withdrawal
 from pipeline.keys import Keys
 from pipeline.levels import at_level
 from pipeline.outbox import Outbox, Told, Waiting
-from pipeline.state import AUDIT_DAYS, Command, Lifetimes, changes, housekeeping
+from pipeline.state import AUDIT_DAYS, Command, Lifetimes, changes, expiries, housekeeping
 
 logger = logging.getLogger(__name__)
 
@@ -101,15 +102,24 @@ def reason(error: RedisError) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What Redis holds of somebody."""
+
+    id: str
+    is_present: bool
+    has_withdrawn: bool
+
+
 class Publisher:
     """Writes a room's events to Redis, each exactly once and in order, with a sequence that has no gaps.
 
     Stream, channel and state are written in one transaction, so they agree. While Redis is away up to `outbox_limit`
     events wait, with one batch beside them; then some fall out and are counted in `dropped`. A sequence number is
     given only on the way to Redis, so what falls out leaves no gap. A Redis that lost what it had acknowledged is told
-    again of everybody who is present. What was read of a person who withdraws their consent does not go out any more, and
-    with `withdrawal_erases` leaves the stream, a page at a time between two batches.
-    At the level `aggregate` nothing goes out that is about one person.
+    again of everybody who is present, and of whoever left or withdrew their consent, as far as it no longer knows that.
+    What was read of a person who withdraws their consent does not go out any more, and with `withdrawal_erases` leaves
+    the stream, a page at a time between two batches. At the level `aggregate` nothing goes out that is about one person.
     """
 
     def __init__(
@@ -144,7 +154,8 @@ class Publisher:
         self._withdrawals: dict[str, Withdrawal] = {}  # by participant, of withdrawals that Redis has acknowledged
         self._outbox = Outbox(outbox_limit)
         self._unanswered: list[Waiting] = []
-        self._told = Told()
+        self._told = Told(retention_ms)
+        self._went_back = False
         self._sequence = 0
         self._redis_ms = 0
         self._something_waits = asyncio.Event()
@@ -175,15 +186,16 @@ class Publisher:
         Where that may not be told, their states are erased. To be called before `run` and before the first `publish`;
         raises RedisUnusable.
         """
-        present, withdrawn = await self._whatever_the_weather(self._left_behind)
-        for participant_id in present:
-            left = ParticipantLeft(participant=participant_id, reason="bot restarted")
+        people = await self._whatever_the_weather(self._left_behind)
+        for each in [each for each in people if each.is_present]:
+            left = ParticipantLeft(participant=each.id, reason="bot restarted")
             if self._at_level(left) is None:
-                await self._whatever_the_weather(partial(self._erase_state, participant_id))
+                await self._whatever_the_weather(partial(self._erase_state, each.id))
             self.publish(left)
             await self._send_all()  # one by one: they may be more than the outbox takes
-        for participant_id in withdrawn:
-            self._erase_what_was_read_of(participant_id)
+        for each in people:
+            if each.has_withdrawn:
+                self._erase_what_was_read_of(each.id)
 
     async def run(self) -> None:
         """Send what is published, forever; raises RedisUnusable where waiting would not help."""
@@ -200,7 +212,7 @@ class Publisher:
 
     async def _send_all(self) -> None:
         self._something_waits.clear()
-        while self.waiting or self._withdrawals:
+        while self.waiting or self._withdrawals or self._went_back:
             await self._whatever_the_weather(self._send)
 
     async def _whatever_the_weather(self, step: Callable[[], Awaitable[Result]]) -> Result:
@@ -223,17 +235,17 @@ class Publisher:
                 logger.info("redis is back: %d events waited, %d were dropped", waited, self.dropped - dropped)
             return result
 
-    async def _left_behind(self) -> tuple[list[str], list[str]]:
-        """Who is present and who withdrew their consent, by the state that a former run left.
-
-        Raises RedisUnusable if the keys belong to something else.
-        """
+    async def _left_behind(self) -> list[_Known]:
+        """Whom Redis knows by the state that a former run left; raises RedisUnusable if the keys belong to something else."""
         keys = self._keys
-        kinds: list[Command] = [("XLEN", keys.events), ("XLEN", keys.audit), ("HLEN", keys.summary), ("GET", keys.bot)]
-        everybody: list[str] = (await self._transaction([("ZRANGE", keys.participants, 0, -1), *kinds]))[0]
-        states = await self._transaction([("HMGET", keys.participant(each), "present", "consent") for each in everybody])
-        present = [each for each, (is_present, _) in zip(everybody, states, strict=True) if is_present == "1"]
-        return present, [each for each, (_, consents) in zip(everybody, states, strict=True) if consents == "0"]
+        await self._transaction([("XLEN", keys.events), ("XLEN", keys.audit), ("HLEN", keys.summary), ("GET", keys.bot)])
+        return await self._known()
+
+    async def _known(self) -> list[_Known]:
+        everybody: list[str] = (await self._transaction([("ZRANGE", self._keys.participants, 0, -1)]))[0]
+        ask: list[Command] = [("HMGET", self._keys.participant(each), "present", "consent") for each in everybody]
+        states = zip(everybody, await self._transaction(ask), strict=True)
+        return [_Known(each, present == "1", consent == "0") for each, (present, consent) in states if present is not None]
 
     async def _erase_state(self, participant_id: str) -> None:
         await self._transaction([("DEL", self._keys.participant(participant_id))])
@@ -242,6 +254,8 @@ class Publisher:
         async with self._one_at_a_time:
             if self._unanswered:
                 await self._settle()
+            if self._went_back:
+                await self._tell_what_was_undone()
             self._unanswered = self._outbox.take(BATCH)
             if self._unanswered:
                 await self._send_unanswered()
@@ -263,6 +277,7 @@ class Publisher:
         commands = [*self._mark(), *housekeeping(self._clock(), self._redis_ms, self._keys, self._lifetimes)]
         for sequence, waiting in enumerate(self._unanswered, self._sequence + 1):
             commands += self._commands(waiting, sequence)
+        commands += expiries(self._keys, self._lifetimes)
         before, (seconds, microseconds), *_ = await self._transaction(commands, watch=self._last)
         self._redis_ms = seconds * 1000 + microseconds // 1000
         is_lost = (before or "0") != str(self._sequence)
@@ -270,6 +285,25 @@ class Publisher:
         if is_lost:
             logger.warning("redis no longer has what it had acknowledged: it is told of %d participants again", len(self._told))
             self._outbox.put_back(self._told.in_order())
+            self._outbox.discard_withdrawn()
+            self._went_back = True
+
+    async def _tell_what_was_undone(self) -> None:
+        """Tell a Redis that went back of whoever it takes for present, or for willing to be read, and is not.
+
+        Where that may not be told, their states are erased.
+        """
+        undone: list[Waiting] = []
+        for each in await self._known():
+            ended = self._told.undone(each.id, each.is_present, each.has_withdrawn, self._clock())
+            if any(self._at_level(waiting.data) is None for waiting in ended):
+                await self._erase_state(each.id)
+            else:
+                undone += ended
+            if each.has_withdrawn:  # what was erased may be back too
+                self._erase_what_was_read_of(each.id)
+        self._outbox.put_back(sorted(undone, key=lambda waiting: waiting.at_ms))
+        self._went_back = False
 
     def _mark(self) -> list[Command]:
         """The commands that ask for the last sequence number of the time before and for Redis' time, and leave the new one."""

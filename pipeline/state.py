@@ -125,7 +125,7 @@ def raised_since_ms(raised: AttentionRaised, at_ms: int) -> int:
 
 
 def housekeeping(bot_ms: int, redis_ms: int, keys: Keys, lifetimes: Lifetimes) -> list[Command]:
-    """The commands that end what has outlived the retention, and let a room that falls silent end by itself.
+    """The commands that end what has outlived the retention.
 
     Each age is taken by the clock that gave the time: Redis made the ids in the stream, the bot says who was seen when.
     The two need not agree. `redis_ms` is as old as the transaction before, which told it, and 0 where there was none.
@@ -137,9 +137,15 @@ def housekeeping(bot_ms: int, redis_ms: int, keys: Keys, lifetimes: Lifetimes) -
         ("XTRIM", keys.markers, "MINID", "=", max(0, redis_ms - kept_ms)),
         ("ZREMRANGEBYSCORE", keys.participants, "-inf", f"({bot_ms - kept_ms}"),
         ("ZREMRANGEBYSCORE", keys.participants, f"({bot_ms + kept_ms}", "+inf"),  # of a former run whose clock was ahead
-        ("PEXPIRE", keys.events, kept_ms),
+    ]
+
+
+def expiries(keys: Keys, lifetimes: Lifetimes) -> list[Command]:
+    """The commands that let a room that falls silent end by itself, to come behind those that make its keys."""
+    return [
+        ("PEXPIRE", keys.events, lifetimes.retention_ms),
         ("PEXPIRE", keys.audit, lifetimes.audit_ms),
-        ("PEXPIRE", keys.participants, kept_ms),
+        ("PEXPIRE", keys.participants, lifetimes.retention_ms),
     ]
 
 

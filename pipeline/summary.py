@@ -35,14 +35,14 @@ class ClassFigures:
         scored = self._cohort.known if shares is None else counts.total()
         if self._level == "aggregate":
             return self._rounded(moods, scored, shares)
-        return _summary(Counter(mood.coverage for mood in moods), scored, shares)
+        return _summary(len(moods), Counter(mood.coverage for mood in moods), scored, shares)
 
     def _rounded(self, moods: list[Mood], scored: int, shares: dict[Emotion, float] | None) -> Summary:
         self._count({mood.participant_id: mood.coverage for mood in moods})
         if shares is None:
-            return _summary(Counter(), 0, None)
+            return _summary(0, Counter(), 0, None)
         rounded = {state: self._to_groups(count) for state, count in Counter(self._counted.values()).items()}
-        return _summary(+Counter(rounded), self._to_groups(scored), shares)
+        return _summary(self._to_groups(len(self._counted)), +Counter(rounded), self._to_groups(scored), shares)
 
     def _count(self, present: dict[str, Coverage]) -> None:
         """Count people anew once a group of them has come, gone, or begun or ceased to be read."""
@@ -54,9 +54,9 @@ class ClassFigures:
         return (2 * count + self._smallest_group) // (2 * self._smallest_group) * self._smallest_group
 
 
-def _summary(coverage: Counter[Coverage], scored: int, shares: dict[Emotion, float] | None) -> Summary:
+def _summary(participants: int, coverage: Counter[Coverage], scored: int, shares: dict[Emotion, float] | None) -> Summary:
     return Summary(
-        participants=coverage.total(),
+        participants=participants,
         scored=scored,
         coverage=dict(coverage),
         shares=shares,

@@ -13,7 +13,7 @@ from model.faces import EMOTIONS
 from pipeline.coverage import Coverage
 from pipeline.events import BotStatus, EmotionSample, Event, FaceBox, ParticipantJoined, ParticipantLeft, Summary
 from pipeline.follow import PAGE, entries_since, events_since, room_state, rooms
-from pipeline.keys import Keys, room_of
+from pipeline.keys import LONGEST_ROOM_BYTES, Keys, room_of
 from pipeline.publish import Publisher
 from tests.redis_servers import every_server, needs_redis, running_redis
 
@@ -31,7 +31,7 @@ def joined(participant: str, name: str = "") -> ParticipantJoined:
     return ParticipantJoined(participant=participant, name=name or participant, reason="published")
 
 
-@given(st.text(min_size=1))
+@given(st.text(min_size=1, max_size=LONGEST_ROOM_BYTES // 4))
 def test_any_room_name_comes_back_from_its_keys_and_keeps_its_hash_tag_whole(name: str) -> None:
     keys = Keys("classmood", name)
     assert room_of(keys.bot, "classmood") == name

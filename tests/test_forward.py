@@ -7,8 +7,9 @@ import socket
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from getpass import getuser
 from pathlib import Path
 
 import aiohttp
@@ -454,6 +455,72 @@ async def test_a_broker_that_refuses_the_password_and_one_that_is_not_there_are_
     assert "s3cret" not in str(refused.value)
     with pytest.raises(Trouble, match=f"mqtt broker at 127.0.0.1:{port}: "):
         await Mqtt(Broker("127.0.0.1", port), "school", "maths", 60).__aenter__()
+
+
+@needs_mosquitto
+async def test_what_a_broker_does_not_allow_is_dropped_and_counted_and_said_once(
+    redis: Redis, sender: Publisher, broker_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    port, rights = free_port(), broker_folder / "rights"
+    rights.write_text("topic read #\ntopic write school/+/participant/ada/#\n")
+    # as the one who may read its rights: as root it would run as a user of its own
+    with mosquitto(broker_folder, port, "allow_anonymous true", f"acl_file {rights}", f"user {getuser()}"):
+        async with subscribed(port) as heard, Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600) as target:
+            bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
+            async with background(bridge.run()):
+                await publish(sender, changed("ada"), changed("ben"), changed("ben"), changed("ada"))
+                await eventually(lambda: bridge.counts.forwarded + bridge.counts.dropped == 4)
+                await eventually(lambda: len(heard) == 2)
+    assert (bridge.counts.forwarded, bridge.counts.dropped, bridge.counts.retries) == (2, 2, 0)
+    [said] = [record.getMessage() for record in caplog.records if record.name == "bot.mqtt"]
+    assert said == f"mqtt broker at 127.0.0.1:{port}: our user lacks the right to publish everywhere under school/maths%2F7b"
+
+
+@asynccontextmanager
+async def answering_broker(code: int) -> AsyncIterator[int]:
+    """The port of a broker that takes anybody, and acknowledges every message with one reason code."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                kind = (await reader.readexactly(1))[0] >> 4
+                length, shift, more = 0, 0, 0x80
+                while more & 0x80:
+                    more = (await reader.readexactly(1))[0]
+                    length, shift = length + ((more & 0x7F) << shift), shift + 7
+                packet = await reader.readexactly(length)
+                if kind == 1:  # CONNECT
+                    writer.write(bytes([0x20, 3, 0, 0, 0]))
+                elif kind == 3:  # PUBLISH
+                    topic = 2 + int.from_bytes(packet[:2])
+                    is_event = b"participant" in packet[:topic]
+                    writer.write(bytes([0x40, 3, *packet[topic : topic + 2], code if is_event else 0]))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        yield listener.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("code", [0x00, 0x10])
+async def test_an_acknowledgement_of_success_is_one(code: int) -> None:
+    async with answering_broker(code) as port, Mqtt(Broker("127.0.0.1", port), "school", "maths", 60) as target:
+        await target.send(_event())
+
+
+@pytest.mark.parametrize(("code", "perhaps_the_event"), [(0x80, True), (0x83, True), (0x91, False), (0x97, False)])
+async def test_a_broker_that_cannot_take_an_event_now_is_asked_again(code: int, perhaps_the_event: bool) -> None:
+    async with answering_broker(code) as port, Mqtt(Broker("127.0.0.1", port), "school", "maths", 60) as target:
+        for _ in range(2):  # over the same connection
+            with pytest.raises(NotNow) as later:
+                await target.send(_event())
+            assert later.value.perhaps_the_event is perhaps_the_event
+
+
+@pytest.mark.parametrize("code", [0x87, 0x90, 0x99])
+async def test_a_broker_that_will_never_take_an_event_is_not_asked_again(code: int) -> None:
+    async with answering_broker(code) as port, Mqtt(Broker("127.0.0.1", port), "school", "maths", 60) as target:
+        with pytest.raises(Refused, match="the broker answers: "):
+            await target.send(_event())
 
 
 async def test_a_topic_too_long_for_mqtt_is_refused_before_anything_is_sent() -> None:

@@ -53,6 +53,18 @@ def test_an_emotion_that_stays_for_the_dwell_becomes_the_mood_and_since_says_whe
     assert told.of(EmotionChanged)[-1].since_ms == 1000
 
 
+def test_time_out_of_sight_is_no_part_of_the_dwell() -> None:
+    moods, told = class_of_ada(smoothing_seconds=0, dwell_seconds=1.0)
+    feel(moods, HAPPY, 0, 0.5)
+    feel(moods, SAD, 1.0)
+    moods.unseen("ada", 1200, Coverage.NO_FACE)
+    feel(moods, SAD, 60.0, 60.5)
+    assert changes(told) == [(None, "happy")]
+    feel(moods, SAD, 61.0)
+    assert changes(told)[-1] == ("happy", "sad")
+    assert told.of(EmotionChanged)[-1].since_ms == 60_000
+
+
 def test_a_lead_smaller_than_the_margin_changes_nothing() -> None:
     moods, told = class_of_ada(smoothing_seconds=0, lead_to_change=0.2, unknown_below=0.1)
     feel(moods, HAPPY, 0)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from model.faces import Emotion
 from pipeline.coverage import Coverage
 from pipeline.events import (
+    AttentionCleared,
     AttentionRaised,
     BasisStated,
     ConsentGranted,
@@ -16,7 +17,9 @@ from pipeline.events import (
     ParticipantJoined,
     ParticipantLeft,
 )
-from pipeline.outbox import Outbox, Told, Waiting, subject_of
+from pipeline.outbox import MOST_ENDED, Outbox, Told, Waiting, subject_of
+
+DAY_MS = 86_400_000
 
 
 def joined(who: str) -> Data:
@@ -43,8 +46,12 @@ def withdrawn(who: str) -> Data:
     return ConsentWithdrawn(participant=who, source="page")
 
 
-def raised(who: str) -> Data:
-    return AttentionRaised(participant=who, reason="changed", for_seconds=90.0)
+def raised(who: str, reason: str = "changed") -> Data:
+    return AttentionRaised(participant=who, reason=reason, for_seconds=90.0)
+
+
+def cleared(who: str) -> Data:
+    return AttentionCleared(participant=who, reason="changed", for_seconds=95.0)
 
 
 ANYTHING = st.builds(
@@ -146,7 +153,7 @@ def _who(data: Data) -> str:
 
 
 def test_redis_is_told_again_of_who_is_present_and_in_the_order_it_happened() -> None:
-    told = Told()
+    told = Told(DAY_MS)
     happened = [joined("ada"), joined("ben"), covered("ada", Coverage.NO_FACE), changed("ben"), covered("ada"), left("ben")]
     for number, data in enumerate(happened):
         told.add(Waiting(number, data))
@@ -155,7 +162,7 @@ def test_redis_is_told_again_of_who_is_present_and_in_the_order_it_happened() ->
 
 
 def test_redis_is_told_again_of_the_basis_and_of_consent_and_of_nothing_that_was_read_before_a_withdrawal() -> None:
-    told = Told()
+    told = Told(DAY_MS)
     basis = BasisStated(
         jurisdiction="US",
         basis="consent",
@@ -176,14 +183,48 @@ def test_redis_is_told_again_of_the_basis_and_of_consent_and_of_nothing_that_was
 
 
 def test_of_one_millisecond_the_later_is_told_later() -> None:
-    told = Told()
+    told = Told(DAY_MS)
     for data in (joined("ada"), changed("ada"), covered("ada"), changed("ada")):
         told.add(Waiting(1, data))
     assert [waiting.data for waiting in told.in_order()] == [joined("ada"), covered("ada"), changed("ada")]
 
 
 def test_who_comes_again_is_not_told_of_with_what_was_before() -> None:
-    told = Told()
+    told = Told(DAY_MS)
     for number, data in enumerate([joined("ada"), changed("ada"), joined("ada")]):
         told.add(Waiting(number, data))
     assert [waiting.at_ms for waiting in told.in_order()] == [2]
+
+
+def test_what_was_raised_and_cleared_is_not_told_again() -> None:
+    told = Told(DAY_MS)
+    happened = [joined("ada"), raised("ada"), raised("ada", "not_visible"), joined("ben"), raised("ben"), cleared("ada")]
+    for number, data in enumerate(happened):
+        told.add(Waiting(number, data))
+    assert [waiting.data for waiting in told.in_order()] == [
+        joined("ada"),
+        raised("ada", "not_visible"),
+        joined("ben"),
+        raised("ben"),
+    ]
+
+
+def test_who_left_and_who_withdrew_are_remembered_for_as_long_as_was_said() -> None:
+    told = Told(100)
+    for at_ms, data in enumerate([joined("ada"), granted("ada"), withdrawn("ada"), left("ada")]):
+        told.add(Waiting(at_ms, data))
+    assert told.undone("ada", True, False, 50) == [Waiting(2, withdrawn("ada")), Waiting(3, left("ada"))]
+    assert told.undone("ada", True, True, 50) == [Waiting(3, left("ada"))]
+    assert told.undone("ada", False, True, 50) == []
+    restarted = ParticipantLeft(participant="ada", reason="bot restarted")
+    told.add(Waiting(104, joined("ben")))
+    assert told.undone("ada", True, False, 105) == [Waiting(105, restarted)]
+    assert told.undone("ada", False, False, 105) == [] == told.undone("ben", True, False, 105)
+
+
+def test_of_those_who_left_the_last_are_remembered() -> None:
+    told = Told(DAY_MS)
+    for number in range(MOST_ENDED + 1):
+        told.add(Waiting(number, left(f"s{number}")))
+    remembered = [told.undone(f"s{number}", True, False, 0)[0].data for number in (0, 1, MOST_ENDED)]
+    assert remembered == [ParticipantLeft(participant="s0", reason="bot restarted"), left("s1"), left(f"s{MOST_ENDED}")]

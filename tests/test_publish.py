@@ -475,6 +475,17 @@ async def test_nothing_outlives_the_retention(program: str) -> None:
 
 
 @needs_redis
+async def test_what_a_single_transaction_made_ends_by_itself_too(redis: Redis) -> None:
+    sender = publisher(redis)
+    for data in ONE_OF_EACH:
+        sender.publish(data)
+    await sender.flush(5)
+    made = await redis.keys("*")
+    assert {KEYS.events, KEYS.audit, KEYS.participants} < set(made)
+    assert [key for key in made if await redis.pttl(key) < 0] == []
+
+
+@needs_redis
 async def test_who_was_left_behind_by_a_former_run_is_told_to_have_left(redis: Redis) -> None:
     former = publisher(redis, epoch="1")
     for number in range(1, 31):

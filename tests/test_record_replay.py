@@ -337,6 +337,35 @@ async def test_a_recording_outlives_a_restart_of_redis_without_a_gap_or_a_repeat
     assert [event.sequence for event in events_in(file)] == list(range(1, 31))
 
 
+async def test_a_recording_repeats_nothing_that_a_redis_without_its_newest_entries_still_has(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "class.jsonl"
+    with running_redis(SERVER) as server, opened_for_lines(file, False) as lines:
+        recorder = Recorder(lines)
+        async with server.client() as redis, background(recording(redis, recorder, from_start=True)), asyncio.timeout(30):
+            sender = publisher(redis)
+            for part in range(2):
+                for number in range(5):
+                    sender.publish(joined(f"s{part}{number}"))
+                await sender.flush(10)
+                while recorder.events < 5 * (part + 1):
+                    await asyncio.sleep(0.01)
+                if part == 0:
+                    await redis.save()
+            server.kill()
+            server.start()
+            while "lost its newest entries" not in caplog.text:
+                await asyncio.sleep(0.01)
+            sender.publish(joined("after"))
+            await sender.flush(10)
+            while recorder.events < 22:  # the newcomer, and everybody once more with a new number
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)
+    assert [event.sequence for event in events_in(file)] == list(range(1, 23))
+    assert "from its beginning" not in caplog.text
+
+
 async def test_a_recording_goes_on_with_a_stream_that_began_anew(tmp_path: Path) -> None:
     file = tmp_path / "class.jsonl"
     with running_redis(SERVER) as server, opened_for_lines(file, False) as lines:

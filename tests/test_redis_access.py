@@ -55,7 +55,7 @@ async def with_users(program: str | None) -> AsyncIterator[tuple[RedisServer, Re
 
 
 async def the_bots(server: RedisServer, settings: Settings) -> None:
-    """Start where a former run left somebody behind, publish everything there is, have an answer cut off, and stop.
+    """Start where a former run left somebody behind, publish everything there is, have an answer cut off, stop, and go back.
 
     Somebody withdraws their consent, and what was read of them is erased.
     """
@@ -71,6 +71,12 @@ async def the_bots(server: RedisServer, settings: Settings) -> None:
         for data in (*ONE_OF_EACH, withdrawn, status().model_copy(update={"state": "stopping"})):
             sender.publish(data)
             await sender.flush(5)
+        async with server.client() as admin:
+            await admin.delete(KEYS.last(sender.epoch))
+            await admin.hset(KEYS.participant("p1"), "consent", 1)
+        sender.publish(status())
+        await sender.flush(5)
+        assert sender.published["classmood.consent.withdrawn"] == 2
 
 
 async def the_readers(server: RedisServer, settings: Settings) -> None:

@@ -58,6 +58,11 @@ def test_in_aggregate_the_counts_are_rounded_to_the_smallest_group_and_nothing_i
     assert few.withheld and (few.participants, few.scored, few.coverage) == (0, 0, {})
 
 
+def test_in_aggregate_people_are_rounded_as_one_count_and_not_state_by_state() -> None:
+    seen = first_summary(*["happy"] * 6, None, None, level="aggregate")
+    assert (seen.participants, seen.coverage) == (10, {Coverage.OK: 5})
+
+
 def test_in_aggregate_the_counts_change_by_a_group_at_a_time() -> None:
     present, figures = people(*["happy"] * 12), ClassFigures(5, "aggregate")
     first = figures.summary(moods_of(present), 0)

@@ -5,12 +5,16 @@ from collections.abc import Iterable
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
+from bot.redis_client import connect
+from bot.settings import Settings
 from bot.tasks import background
 from model.faces import Emotion
 from pipeline import forget as forgetting
 from pipeline.audit import audit_trail
 from pipeline.events import (
+    AttentionCleared,
     AttentionRaised,
     ConsentGranted,
     ConsentWithdrawn,
@@ -20,9 +24,9 @@ from pipeline.events import (
     ParticipantLeft,
 )
 from pipeline.follow import room_state
-from pipeline.forget import Forgotten, erase_withdrawn, forget
-from pipeline.publish import Publisher
-from tests.redis_servers import RedisServer, every_server, needs_redis, proxied, running_redis
+from pipeline.forget import Forgotten, Withdrawal, erase_withdrawn, forget
+from pipeline.publish import BATCH, Publisher
+from tests.redis_servers import SERVER, RedisServer, every_server, needs_redis, proxied, running_redis
 from tests.test_publish import BASIS, KEYS, SUMMARY, joined, publisher, sample, stream
 
 pytestmark = needs_redis
@@ -30,6 +34,8 @@ pytestmark = needs_redis
 WITHDRAWN = ConsentWithdrawn(participant="p1", source="page")
 GRANTED = ConsentGranted(participant="p1", source="page")
 RAISED = AttentionRaised(participant="p1", reason="changed", for_seconds=90.0)
+CLEARED = AttentionCleared(participant="p1", reason="changed", for_seconds=95.0)
+LEFT = ParticipantLeft(participant="p1", reason="left")
 CHANGED = EmotionChanged(participant="p1", before=None, after=Emotion.SAD, since_ms=1)
 
 
@@ -190,3 +196,120 @@ async def test_a_redis_that_lost_everything_is_told_of_basis_and_consent_again(r
     assert kinds(await audited(redis)) == ["basis.stated", "consent.granted"]
     [person] = (await room_state(redis, KEYS)).participants
     assert (person.consent, person.emotion) == (True, "happy")
+
+
+async def test_what_was_raised_and_heard_of_is_cleared_before_a_withdrawal(redis: Redis) -> None:
+    sender = publisher(redis)
+    await told(sender, joined(), GRANTED, RAISED)
+    await told(sender, CHANGED, CLEARED, WITHDRAWN)
+    assert kinds(await stream(redis))[3:] == ["attention.cleared", "consent.withdrawn"]
+
+
+async def test_what_nobody_heard_of_is_not_cleared_and_what_was_heard_of_before_it_is(redis: Redis) -> None:
+    sender = publisher(redis)
+    await told(sender, joined(), GRANTED, RAISED)
+    await told(sender, CLEARED, RAISED, CLEARED, WITHDRAWN)
+    assert kinds(await stream(redis))[3:] == ["attention.cleared", "consent.withdrawn"]
+
+
+async def test_a_redis_that_lost_everything_is_not_told_again_of_what_was_read_of_somebody_who_withdraws_meanwhile(
+    redis: Redis,
+) -> None:
+    sender = publisher(redis)
+    await told(sender, joined(), GRANTED, CHANGED, sample())
+    await redis.flushall()
+    await told(sender, *[SUMMARY] * BATCH, WITHDRAWN)
+    about_them = [event for event in await stream(redis) if event.subject]
+    assert kinds(about_them) == ["participant.joined", "consent.granted", "consent.withdrawn"]
+
+
+async def test_a_page_whose_erasure_fails_is_erased_at_the_next_try_and_nothing_newer_than_the_withdrawal(
+    server: RedisServer, redis: Redis
+) -> None:
+    sender = publisher(redis)
+    await told(sender, joined(), GRANTED, sample())
+    await told(sender, WITHDRAWN, GRANTED, sample())
+    await redis.execute_command("ACL", "SETUSER", "weak", "on", ">secret", "~*", "&*", "+@all", "-xdel")
+    withdrawal, url = Withdrawal(KEYS, "p1"), f"redis://weak:secret@127.0.0.1:{server.port}/0"
+    async with connect(Settings(redis_url=url, _env_file=None)) as weak:  # type: ignore[arg-type, call-arg]
+        with pytest.raises(NoPermissionError):
+            await withdrawal.erase_page(weak)
+    await withdrawal.erase_page(redis)
+    assert withdrawal.is_done and withdrawal.erased == 3
+    assert kinds(await stream(redis)) == ["consent.withdrawn", "consent.granted", "emotion.sample"]
+
+
+async def gone_back(server: RedisServer, redis: Redis, sender: Publisher, *since: Data) -> None:
+    """Redis loses what it is told since, and the publisher notices."""
+    await redis.save()
+    for data in since:
+        await told(sender, data)
+    server.kill()
+    server.start()
+    await told(sender, SUMMARY)
+
+
+async def test_a_redis_that_goes_back_learns_again_who_left_and_who_withdrew() -> None:
+    with running_redis(SERVER) as server:
+        async with server.client() as redis:
+            sender = publisher(redis, withdrawal_erases=True)
+            await told(sender, *map(joined, (1, 2, 3)), GRANTED, CHANGED, sample())
+            left = ParticipantLeft(participant="p2", reason="left")
+            await gone_back(server, redis, sender, WITHDRAWN, LEFT, left)
+            state = await room_state(redis, KEYS)
+            assert {each.id: (each.present, each.consent, each.emotion) for each in state.participants} == {
+                "p1": (False, False, None),
+                "p2": (False, None, None),
+                "p3": (True, None, None),
+            }
+            events = await stream(redis)
+            assert kinds(event for event in events if event.subject == "p1") == ["consent.withdrawn", "participant.left"]
+            assert [event.typed() for event in events if event.subject == "p2"][-1] == left
+
+
+async def test_a_redis_that_goes_back_behind_a_withdrawal_forgets_what_was_read_before_it_though_they_agreed_again() -> None:
+    with running_redis(SERVER) as server:
+        async with server.client() as redis:
+            sender = publisher(redis, withdrawal_erases=True)
+            await told(sender, joined(), GRANTED, sample())
+            await gone_back(server, redis, sender, WITHDRAWN, GRANTED)
+            [person] = (await room_state(redis, KEYS)).participants
+            assert (person.present, person.consent, person.emotion) == (True, True, None)
+            about_them = [event for event in await stream(redis) if event.subject]
+            assert kinds(about_them) == ["consent.withdrawn", "participant.joined", "consent.granted"]
+
+
+async def test_a_redis_that_goes_back_behind_an_erasure_erases_again() -> None:
+    with running_redis(SERVER) as server:
+        async with server.client() as redis:
+            sender = publisher(redis, withdrawal_erases=False)
+            await told(sender, joined(), GRANTED, sample(), joined(2))
+            await told(sender, WITHDRAWN)
+            erasing = publisher(redis, epoch="2", withdrawal_erases=True)
+            await told(erasing, SUMMARY)
+            await gone_back(server, redis, erasing, SUMMARY)
+            assert "emotion.sample" not in kinds(await stream(redis))
+
+
+async def test_a_redis_that_goes_back_to_a_former_run_learns_again_that_its_people_are_gone() -> None:
+    with running_redis(SERVER) as server:
+        async with server.client() as redis:
+            await told(publisher(redis, epoch="1"), joined())
+            sender = publisher(redis, epoch="2")
+            await gone_back(server, redis, sender, LEFT, joined(2))
+            assert [each.id for each in (await room_state(redis, KEYS)).present] == ["p2"]
+
+
+async def test_a_redis_that_goes_back_is_told_of_nobody_at_aggregate() -> None:
+    with running_redis(SERVER) as server:
+        async with server.client() as redis:
+            await told(publisher(redis, epoch="1"), joined())
+            sender = publisher(redis, epoch="2", level="aggregate")
+            await redis.save()
+            await sender.wait_until_reachable()
+            await told(sender, SUMMARY)
+            server.kill()
+            server.start()
+            await told(sender, SUMMARY)
+            assert (await room_state(redis, KEYS)).participants == ()
+            assert {event.subject for event in await stream(redis) if event.epoch == "2"} == {None}
