@@ -162,7 +162,8 @@ class Settings(BaseSettings):
     dashboard_port: int = Field(8090, ge=0, le=65535, description="port of the dashboard; 0 takes a free one")
     dashboard_password: SecretStr = Field(SecretStr(""), description="password of the dashboard, 8 characters or more")
     dashboard_link_secret: SecretStr = Field(
-        SecretStr(""), description="makes the read-only links, which end with it; without one they end with the dashboard"
+        SecretStr(""),
+        description="makes the read-only links, 16 characters or more; they end with it, or, without one, with the dashboard",
     )
     dashboard_marks: Annotated[tuple[str, ...], NoDecode] = Field(
         ("explanation", "exercise", "discussion", "break"),
