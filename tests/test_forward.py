@@ -480,8 +480,10 @@ async def test_what_a_broker_does_not_allow_is_dropped_and_counted_and_said_once
 async def answering_broker(code: int) -> AsyncIterator[int]:
     """The port of a broker that takes anybody, and acknowledges every message with one reason code."""
 
+    over = asyncio.Event()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError):
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 kind = (await reader.readexactly(1))[0] >> 4
                 length, shift, more = 0, 0, 0x80
@@ -496,9 +498,11 @@ async def answering_broker(code: int) -> AsyncIterator[int]:
                     is_event = b"participant" in packet[:topic]
                     writer.write(bytes([0x40, 3, *packet[topic : topic + 2], code if is_event else 0]))
         writer.close()
+        over.set()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
         yield listener.sockets[0].getsockname()[1]
+        await over.wait()  # its one client has gone by now
 
 
 @pytest.mark.parametrize("code", [0x00, 0x10])

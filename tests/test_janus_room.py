@@ -270,6 +270,7 @@ class Cuttable:
         while self._connections:  # one may just be on its way to the server
             self.cut()
             await asyncio.wait(self._connections, timeout=0.05)
+        self.cut()  # what has ended by itself is open on our side
 
     def cut(self) -> None:
         for writer in self._writers:
