@@ -419,7 +419,8 @@ def test_ctrl_c_ends_a_recording_with_whole_lines(server: RedisServer, tmp_path:
         assert recording.exit_code() == 130
         assert "events recorded" in recording.err
     sequences = [event.sequence for event in events_in(out)]
-    assert sequences == list(range(1, len(sequences) + 1)) and len(sequences) > 100
+    # a page at least: how many more there was time for nobody knows
+    assert sequences == list(range(1, len(sequences) + 1)) and len(sequences) >= 100
 
 
 def test_a_silent_room_leaves_no_file(server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
