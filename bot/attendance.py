@@ -166,9 +166,8 @@ class Attendance:
     async def _watched(self, seat: Seat, arrival: Arrival) -> None:
         work = watch(arrival.track, self._arrived(seat), self._shown(seat), self.clock)
         await contained(work, seat.participant.id, self._failed)
-        # what is still being read of the track must not undo that it is over
-        seat.watcher = seat.track = seat.read_since_ms = None
-        self.frames.forget(seat.participant.id)
+        seat.watcher = None  # it ends by itself
+        self._stop_watching(seat)  # what is still being read of the track must not undo that it is over
         self.moods.unseen(seat.participant.id, self.clock(), Coverage.CAMERA_OFF)
         self.room.stalled(seat.participant.id)
 

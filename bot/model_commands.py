@@ -140,8 +140,7 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:
-    quiet_tensorflow()
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # which alone writes such files, whatever the network was trained on
+    on_tensorflow()  # which alone writes such files, whatever the network was trained on
     with needing_keras():
         from model.calibrate import had_teachers, heard_the_crowd
         from model.export import Notes, export
@@ -194,6 +193,12 @@ def _model_card(arguments: argparse.Namespace, settings: Settings) -> None:
 def quiet_tensorflow() -> None:
     """Keep tensorflow's start-up notes off the terminal, unless somebody wants them."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def on_tensorflow() -> None:
+    """Have Keras run on tensorflow, whatever other networks are trained on."""
+    quiet_tensorflow()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 @contextmanager

@@ -1,14 +1,13 @@
 """The commands that make the generator of simulated students' faces: train-students, export-students."""
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bot.arguments import at_least_one, not_negative, positive, seed, share
 from bot.errors import SettingsWrong
-from bot.model_commands import LICENCE, needing_keras, quiet_tensorflow
+from bot.model_commands import LICENCE, needing_keras, on_tensorflow
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
 
@@ -44,14 +43,8 @@ def add_student_commands(commands: Any, command: Callable[..., argparse.Argument
     export.add_argument("--made-by", default="", metavar="COMMAND", help="the command that trained it, for the card")
 
 
-def _on_tensorflow() -> None:
-    """The generator is trained with tensorflow's own tapes and checkpoints, whatever other networks are trained on."""
-    quiet_tensorflow()
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-
-
 def _train(arguments: argparse.Namespace, settings: Settings) -> None:
-    _on_tensorflow()
+    on_tensorflow()  # whose own tapes and checkpoints the generator is trained with
     with needing_keras():
         from model.train_generator import GeneratorTraining, train_generator
     given = {name: getattr(arguments, name) for name in CHOICES}
@@ -62,7 +55,7 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:
-    _on_tensorflow()
+    on_tensorflow()
     with needing_keras():
         from model.evaluate import load_candidate
         from model.export import Notes

@@ -9,6 +9,7 @@ from dashboard.words import coverage_in_words, presentable
 from model.faces import EMOTIONS
 from pipeline.coverage import Coverage
 from pipeline.events import (
+    RESTARTED,
     UNKNOWN,
     AttentionCleared,
     AttentionRaised,
@@ -29,10 +30,6 @@ MOST_GONE = 1000
 
 MOST_NEEDING = 5
 """Shown at a time: a list that is longer than a glance helps nobody."""
-
-
-OF_A_FORMER_RUN = "bot restarted"
-"""The reason of leaving that a new run tells of those whom it finds there from the last: they did not go while it was there."""
 
 
 @dataclass(slots=True)
@@ -177,7 +174,7 @@ class Board:
     def _forget(self, left: ParticipantLeft) -> None:
         if self._people.pop(left.participant, None) is None:
             return
-        if left.reason != OF_A_FORMER_RUN:
+        if left.reason != RESTARTED:
             self._left.add(left.participant)
         self._note_gone([left.participant])
 

@@ -39,7 +39,7 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
     these, of which others were held out. Raises ModelUnusable where
     `training.json`, beside the checkpoint, is not what a training writes.
     """
-    if _told(checkpoint).get("training_faces", training.fingerprint()) != training.fingerprint():
+    if _told(checkpoint).get("training_faces") not in (None, training.fingerprint()):
         logger.warning("not calibrated: %s was trained on other faces than these", checkpoint)
         return network, None
     share, seed = held_out(checkpoint)

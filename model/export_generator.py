@@ -48,16 +48,16 @@ def export_generator(checkpoint: Path, folder: Path, notes: Notes, judges: Judge
         raise ModelUnusable(f"{checkpoint} as .tflite has {len(content)} bytes, more than {MOST_BYTES}")
     with disk_told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
-        draft, card = Path(name), _card(network, content, notes)
-        _write(draft, card, content)
-        measured = figures(FaceGenerator(draft), judges)
-        _write(draft, card.model_copy(update={"figures": card.figures | measured}), content)
-        # the card is the last to come and decides which file counts
-        (draft / card.file).replace(folder / card.file)
-        (draft / CARD_FILE).replace(folder / CARD_FILE)
-    for older in set(folder.glob("face_generator-*.tflite")) - {folder / card.file}:
-        older.unlink()
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
+            draft, card = Path(name), _card(network, content, notes)
+            _write(draft, card, content)
+            measured = figures(FaceGenerator(draft), judges)
+            _write(draft, card.model_copy(update={"figures": card.figures | measured}), content)
+            # the card is the last to come and decides which file counts
+            (draft / card.file).replace(folder / card.file)
+            (draft / CARD_FILE).replace(folder / CARD_FILE)
+        for older in set(folder.glob("face_generator-*.tflite")) - {folder / card.file}:
+            older.unlink()
     return folder / card.file
 
 

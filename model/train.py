@@ -239,19 +239,19 @@ def _claim(out: Path, what: Training, faces: dict[str, str]) -> None:
             with drafted(settings) as draft:
                 draft.write_text(json.dumps(wanted | faces, indent=2) + "\n")
             return
-        known = _settings_in(settings, wanted | faces)
+        known = _settings_in(settings, faces)
     if {name: known.get(name) for name in faces} != faces:
         raise ModelUnusable(f"{out} holds a training on other faces; see {settings}")
     if known != wanted | faces:
         raise ModelUnusable(f"{out} holds a training with other settings; see {settings}")
 
 
-def _settings_in(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
-    """What a training was made with; what was not yet written down when it began is as it is unless set, or as wanted."""
+def _settings_in(path: Path, faces: dict[str, str]) -> dict[str, Any]:
+    """What a training was made with; what was not yet written down when it began is as it is unless set, and on these `faces`."""
     try:
-        known: dict[str, Any] = wanted | json.loads(json.dumps(asdict(Training()))) | json.loads(path.read_bytes())
+        known: dict[str, Any] = faces | json.loads(json.dumps(asdict(Training()))) | json.loads(path.read_bytes())
     except (ValueError, TypeError):  # none of ours
-        return {name: wanted[name] for name in ("training_faces", "test_faces")}
+        return dict(faces)
     return known
 
 

@@ -94,6 +94,10 @@ class ParticipantJoined(_Frozen):
     reason: str = Field(description="open text, such as `joined`")
 
 
+RESTARTED = "bot restarted"
+"""The reason of leaving that a new run tells of those whom it finds there from the last: they did not go while it was there."""
+
+
 class ParticipantLeft(_Frozen):
     """Somebody is gone from the room."""
 

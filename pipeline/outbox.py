@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 
 from pipeline.events import (
     AUDITED,
+    RESTARTED,
     AttentionCleared,
     AttentionRaised,
     BasisStated,
@@ -211,7 +212,7 @@ class Told:
         is_told_anyway = withdrawal is self._people.get(participant_id, {}).get("consent")
         undone = [] if withdrawal is None or is_told_anyway or has_withdrawn else [withdrawal]
         if is_gone and (is_present or undone):  # a withdrawal alone would bring them back
-            restarted = Waiting(at_ms, ParticipantLeft(participant=participant_id, reason="bot restarted"))
+            restarted = Waiting(at_ms, ParticipantLeft(participant=participant_id, reason=RESTARTED))
             undone.append(self._left.get(participant_id, restarted))
         return undone
 

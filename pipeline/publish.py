@@ -33,6 +33,7 @@ from pipeline.cancellation import cancellable
 from pipeline.clock import Clock, now_ms
 from pipeline.events import (
     AUDITED,
+    RESTARTED,
     ConsentWithdrawn,
     Data,
     EmotionSample,
@@ -188,7 +189,7 @@ class Publisher:
         """
         people = await self._whatever_the_weather(self._left_behind)
         for each in [each for each in people if each.is_present]:
-            left = ParticipantLeft(participant=each.id, reason="bot restarted")
+            left = ParticipantLeft(participant=each.id, reason=RESTARTED)
             if self._at_level(left) is None:
                 await self._whatever_the_weather(partial(self._erase_state, each.id))
             self.publish(left)

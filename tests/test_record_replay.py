@@ -316,6 +316,16 @@ async def test_what_is_no_event_is_left_out_and_counted_and_what_is_newer_is_kep
     assert [json.loads(line) for line in file.read_text().splitlines()] == [newer, event]
 
 
+async def published_and_recorded(sender: Publisher, recorder: Recorder, ids: list[str]) -> None:
+    """Publish that those came, and wait until all of it is recorded."""
+    wanted = recorder.events + len(ids)
+    for each in ids:
+        sender.publish(joined(each))
+    await sender.flush(10)
+    while recorder.events < wanted:
+        await asyncio.sleep(0.01)
+
+
 async def test_a_recording_outlives_a_restart_of_redis_without_a_gap_or_a_repeat(tmp_path: Path) -> None:
     file = tmp_path / "class.jsonl"
     with (
@@ -326,11 +336,7 @@ async def test_a_recording_outlives_a_restart_of_redis_without_a_gap_or_a_repeat
         async with server.client() as redis, background(recording(redis, recorder, from_start=True)), asyncio.timeout(30):
             sender = publisher(redis)
             for part in range(3):
-                for number in range(10):
-                    sender.publish(joined(f"s{part}{number}"))
-                await sender.flush(10)
-                while recorder.events < 10 * (part + 1):
-                    await asyncio.sleep(0.01)
+                await published_and_recorded(sender, recorder, [f"s{part}{number}" for number in range(10)])
                 server.kill()
                 await asyncio.sleep(0.1)
                 server.start()
@@ -346,11 +352,7 @@ async def test_a_recording_repeats_nothing_that_a_redis_without_its_newest_entri
         async with server.client() as redis, background(recording(redis, recorder, from_start=True)), asyncio.timeout(30):
             sender = publisher(redis)
             for part in range(2):
-                for number in range(5):
-                    sender.publish(joined(f"s{part}{number}"))
-                await sender.flush(10)
-                while recorder.events < 5 * (part + 1):
-                    await asyncio.sleep(0.01)
+                await published_and_recorded(sender, recorder, [f"s{part}{number}" for number in range(5)])
                 if part == 0:
                     await redis.save()
             server.kill()

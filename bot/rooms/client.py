@@ -2,13 +2,11 @@
 
 import ipaddress
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 
 from aiohttp import web
 
 from bot.rooms.reach import Address
-
-Network = IPv4Network | IPv6Network
+from dashboard.proxies import Network, forwarded_for, is_within
 
 _SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "Via")
 
@@ -28,7 +26,7 @@ def client_of(request: web.Request, proxies: tuple[Network, ...]) -> Client:
     """
     peer = ipaddress.ip_address(request.remote or "::")
     if is_within(peer, proxies):
-        address = _forwarded_for(request, proxies) if "X-Forwarded-For" in request.headers else peer
+        address = forwarded_for(request, proxies) if "X-Forwarded-For" in request.headers else peer
         return Client(address, network_of(address or peer))
     behind_a_proxy = any(header in request.headers for header in _SIGNS_OF_A_PROXY)
     return Client(None if behind_a_proxy else peer, network_of(peer))
@@ -39,20 +37,3 @@ def network_of(address: Address) -> str:
     if address.version == 4:
         return str(address)
     return str(ipaddress.ip_network((int(address), 64), strict=False))
-
-
-def is_within(address: Address, networks: tuple[Network, ...]) -> bool:
-    """Whether the address is in one of the networks."""
-    return any(address in network for network in networks)
-
-
-def _forwarded_for(request: web.Request, proxies: tuple[Network, ...]) -> Address | None:
-    # the last that no proxy of ours has written: what stands before it, the client may have made up
-    for hop in reversed(",".join(request.headers.getall("X-Forwarded-For")).split(",")):
-        try:
-            address = ipaddress.ip_address(hop.strip())
-        except ValueError:
-            return None
-        if not is_within(address, proxies):
-            return address
-    return None

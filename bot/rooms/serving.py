@@ -13,11 +13,12 @@ from typing import cast
 
 from aiohttp import web
 
-from bot.rooms.client import Network, is_within, network_of
+from bot.rooms.client import network_of
 from bot.rooms.headers import protect
 from bot.rooms.refusals import Refusals
 from bot.rooms.waiting import in_time
 from bot.tasks import background
+from dashboard.proxies import Network, is_within
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ export class Mood {
     this.bars = new Map(EMOTIONS.map((emotion) => [emotion, bar(emotion)]));
     element("bars").append(...[...this.bars.values()].map(({ node }) => node));
     element("table-head").append(row("th", ["when", ...EMOTIONS, "valence", "seen"]));
-    this.history = null;
     this.shown = "";
     // the past moves on also while nothing is told
     setInterval(() => this.pass(), PASSES_MS);
@@ -25,13 +24,13 @@ export class Mood {
     setText(element("coverage"), counts.sentence);
     if (mood !== undefined) this.showNow(mood, level);
     this.chart.set(history, marks);
-    if (history) this.history = history;
     if (history) this.showTable(history);
   }
 
   pass() {
     this.chart.draw();
-    if (this.history) this.showTable(this.history);
+    const { history } = this.chart;
+    if (history.at_ms.length) this.showTable(history);
   }
 
   showNow(mood, level) {
