@@ -20,7 +20,7 @@ from bot.basis import stated_basis
 from bot.basis_commands import add_basis_command
 from bot.errors import RedisRefused, SettingsWrong, Trouble, WeightsWrong
 from bot.forget_commands import add_forget_command
-from bot.settings import Settings, read_settings
+from bot.settings import Settings, read_settings, unknown_names
 from bot.tasks import no_task_is_left
 from model.errors import DataUnusable, ModelUnusable
 from pipeline.keys import RoomNameUnusable
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         settings = read_settings(**_flags(arguments))
         _log(settings)
         _run(arguments.command(arguments, settings))
-    except asyncio.CancelledError:  # SIGTERM
+    except asyncio.CancelledError:  # SIGTERM, SIGHUP
         return 0
     except BaseExceptionGroup as group:
         return _told(group)
@@ -61,10 +61,15 @@ def _run(work: Any) -> None:
 
 
 async def _until_terminated(work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; SIGTERM cancels it, as the runner does on SIGINT, and its blocks close what they opened."""
+    """Do the work; SIGTERM cancels it, as the runner does on SIGINT, and its blocks close what they opened.
+
+    So does a terminal that is closed, unless that is to be outlived (`nohup`).
+    """
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     await work
 
 
@@ -97,6 +102,8 @@ def _log(settings: Settings) -> None:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
     # each frame before a stream's first keyframe is a warning to it; none of them is news
     logging.getLogger("aiortc.rtcrtpreceiver").setLevel(logging.ERROR)
+    for line in unknown_names():
+        logging.getLogger(__name__).warning(line)
 
 
 def say(line: str) -> None:

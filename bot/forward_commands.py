@@ -55,7 +55,10 @@ def _say(line: str) -> None:
 
 def _checked(text: str) -> SplitResult:
     """The URL of a target; raises SettingsWrong."""
-    url = urlsplit(text)
+    try:
+        url = urlsplit(text)
+    except ValueError as error:
+        raise SettingsWrong(f"--to: {error}") from None
     if url.scheme not in (*MQTT_PORTS, "http", "https") or not url.hostname:
         raise SettingsWrong("--to must be mqtt://HOST[:PORT][/TOPIC], mqtts://…, or http(s)://URL")
     if url.username is not None:

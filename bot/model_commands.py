@@ -44,12 +44,15 @@ BACKENDS = ("tensorflow", "torch", "jax")
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the five commands to the parser's."""
     train = command(commands, "train", _train, "train a network on FER-2013, or go on after a kill")
-    train.add_argument("network", metavar="NETWORK", help="custom_cnn, residual_cnn, vgg16 or resnet50")
+    train.add_argument("network", metavar="NETWORK", help="custom_cnn, residual_cnn, mobile_cnn, vgg16 or resnet50")
     train.add_argument(
         "--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv, or fer2013.csv"
     )
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
-    start = "a .keras checkpoint whose layers of equal shape are taken over, or the .tflite of a residual_cnn or custom_cnn"
+    start = (
+        "a .keras checkpoint whose layers of equal shape are taken over, the .tflite of a residual_cnn, mobile_cnn or custom_cnn,"
+        " or for a mobile_cnn a MobileNet that knows faces, as .json of TensorFlow.js"
+    )
     train.add_argument("--start-from", metavar="FILE", help=start)
     train.add_argument(
         "--taught-by", nargs="+", default=[], metavar="CSV", help="what teachers see in the training faces, as `teach` writes it"
@@ -74,6 +77,8 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     export.add_argument("--out", type=Path, default=SHIPPED_WEIGHTS / "emotion", help="folder for the file and its card")
     export.add_argument("--made-by", default="", metavar="COMMAND", help="the command that trained it, for the card")
     export.add_argument("--teachers", default="", metavar="TEXT", help="who taught it, with their licences, for the card")
+    begun = "whose weights it began from, with their licence, for the card"
+    export.add_argument("--begun-from", default="", metavar="TEXT", help=begun)
 
     evaluate = command(commands, "evaluate", _evaluate, "judge a classifier on a mosaic of labelled faces")
     evaluate.add_argument("--pixels", type=Path, required=True, help="mosaic of 48x48 grey faces, 128 to a row (PNG)")
@@ -142,14 +147,18 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:
     on_tensorflow()  # which alone writes such files, whatever the network was trained on
     with needing_keras():
-        from model.calibrate import had_teachers, heard_the_crowd
+        from model.calibrate import began_from_others, had_teachers, heard_the_crowd
         from model.export import Notes, export
     from model.splits import read_both
 
     training, test = read_both(arguments.data)
     if had_teachers(arguments.checkpoint) and not arguments.teachers:
         raise SettingsWrong(f"--teachers is needed: {arguments.checkpoint} learnt from other networks, and its card names them")
+    if began_from_others(arguments.checkpoint) and not arguments.begun_from:
+        raise SettingsWrong(f"--begun-from is needed: {arguments.checkpoint} began from others' weights, and its card names them")
     made_from = FER_2013 + (VOTED if training.votes.any() and heard_the_crowd(arguments.checkpoint) else "")
+    if arguments.begun_from:
+        made_from += f"; begun from {arguments.begun_from}"
     if arguments.teachers:
         made_from += f"; taught by {arguments.teachers}"
     print(export(arguments.checkpoint, arguments.out, Notes(made_from, LICENCE, arguments.made_by), test, training))

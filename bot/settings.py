@@ -1,17 +1,22 @@
 """Everything that can be configured, read once: environment `CLASSMOOD_*`, then `.env`; command-line flags stand over both."""
 
-from ipaddress import IPv4Network, IPv6Network
+import difflib
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, RedisDsn, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsWrong
 from bot.readable import readable
 
 PREFIX = "CLASSMOOD_"
+COMPOSE_STUDENTS = "students"
+"""No setting of the bot's: docker-compose.yml makes a flag of it."""
 
 
 class Settings(BaseSettings):
@@ -180,6 +185,16 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:  # what stands further down comes first, here the splitting at commas
+        if not isinstance(value, tuple):
+            return value
+        try:
+            return tuple(ip_network(part) for part in value)
+        except ValueError as error:
+            raise ValueError(f"{error}; proxies are addresses or networks, such as 127.0.0.1,10.0.0.0/8") from None
+
     @field_validator(
         "stun_urls",
         "turn_urls",
@@ -194,6 +209,23 @@ class Settings(BaseSettings):
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("allowed_origins")
+    @classmethod
+    def _as_browsers_write_them(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        plain = tuple(origin.lower().rstrip("/") for origin in origins)
+        for origin in plain:
+            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin):
+                raise ValueError(f"{origin} is no origin, which is written https://HOST or https://HOST:PORT")
+        return plain
+
+    @field_validator("public_names")
+    @classmethod
+    def _without_scheme_and_port(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+", name):
+                raise ValueError(f"{name} is no host name: leave https:// and the port out")
+        return names
+
     @model_validator(mode="before")
     @classmethod
     def _take_the_password_out_of_the_url(cls, values: dict[str, object]) -> dict[str, object]:
@@ -207,6 +239,8 @@ class Settings(BaseSettings):
             raise ValueError("redis_certificate and redis_key go together")
         if (self.redis_ca_file or self.redis_certificate) and self.redis_url.scheme != "rediss":
             raise ValueError("redis_ca_file and redis_certificate need a redis_url that begins with rediss://")
+        if self.turn_urls and not (self.turn_username and self.turn_password.get_secret_value()):
+            raise ValueError("turn_urls needs turn_username and turn_password: no browser takes a TURN server without")
         if self.left_seconds <= self.stalled_seconds:
             raise ValueError("left_seconds must be longer than stalled_seconds")
         return self
@@ -217,7 +251,10 @@ def _with_credentials(values: dict[str, object]) -> dict[str, object]:
 
     A URL prints whole in logs and errors; a secret setting does not. What is named apart stands over what a URL holds.
     """
-    parts = urlsplit(str(values.get("redis_url", "")))
+    try:
+        parts = urlsplit(str(values.get("redis_url", "")))
+    except ValueError as error:
+        raise ValueError(f"{PREFIX}REDIS_URL: {error}") from None
     if parts.password is None:
         return values
     host = parts.netloc.rpartition("@")[2]
@@ -231,8 +268,12 @@ def read_settings(**flags: object) -> Settings:
         return Settings(**_with_credentials(flags))  # type: ignore[arg-type]  # pydantic checks them
     except UnicodeDecodeError:
         raise SettingsWrong(".env in this folder is not UTF-8 text: save it as such") from None
+    except OSError as error:
+        raise SettingsWrong(f".env in this folder cannot be read: {error.strerror}") from None
     except ValidationError as error:
         raise SettingsWrong("; ".join(_one_line(each) for each in error.errors(include_input=False, include_url=False))) from None
+    except ValueError as error:
+        raise SettingsWrong(str(error)) from None
 
 
 def _one_line(problem: object) -> str:
@@ -240,3 +281,13 @@ def _one_line(problem: object) -> str:
     name = "_".join(str(part) for part in problem["loc"])
     reason = str(problem["msg"]).removeprefix("Value error, ")
     return f"{PREFIX}{name.upper()}: {reason}" if name else reason
+
+
+def unknown_names() -> Iterator[str]:
+    """A line for each `CLASSMOOD_*` in the environment or in `.env` that is no setting, and so changes nothing."""
+    given = {**EnvSettingsSource(Settings).env_vars, **DotEnvSettingsSource(Settings).env_vars}
+    ours = {name.removeprefix(PREFIX.lower()) for name in given if name.startswith(PREFIX.lower())}
+    for name in sorted(ours - {*Settings.model_fields, COMPOSE_STUDENTS}):
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        meant = f"; is {PREFIX}{near[0].upper()} meant?" if near else ""
+        yield f"{PREFIX}{name.upper()} is no setting and changes nothing{meant}"

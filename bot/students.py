@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import aiohttp
 from aiortc import RTCSessionDescription
@@ -24,6 +24,8 @@ from bot.settings import Settings
 from bot.synthetic.acting import acting
 from bot.tasks import background
 from bot.together import Enter, showing, student_name
+from bot.trust import trusting
+from dashboard.options import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +81,8 @@ def whip_url(room_url: str, settings: Settings) -> str:
         return room_url
     _, room = split_room_url(room_url)
     scheme = "https" if settings.tls_certificate else "http"
-    return f"{scheme}://{settings.host}:{settings.port}/whip/{quote(room, safe='')}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{host}:{settings.port}/whip/{quote(room, safe='')}"
 
 
 @asynccontextmanager
@@ -98,7 +101,7 @@ async def students(
 async def whip_entrance(url: str, settings: Settings, ticket: SecretStr | None = None) -> AsyncIterator[Enter]:
     """The way into a room by WHIP."""
     headers = _credentials(settings, ticket)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=_trusted(settings))) as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=_trusted(url, settings))) as session:
 
         @asynccontextmanager
         async def enter(number: int) -> AsyncIterator[WhipStudent]:
@@ -143,9 +146,12 @@ class WhipStudent:
         await self._closing.aclose()
 
 
-def _trusted(settings: Settings) -> ssl.SSLContext:
+def _trusted(url: str, settings: Settings) -> ssl.SSLContext:
     """The usual authorities, and the room's own certificate where the settings name one."""
-    return ssl.create_default_context(cafile=str(settings.tls_certificate) if settings.tls_certificate else None)
+    context = trusting(settings.tls_certificate, "TLS_CERTIFICATE")
+    # it is for the name that students come by, which a room on this very machine is not called by here
+    context.check_hostname = not is_loopback(urlsplit(url).hostname or "")
+    return context
 
 
 def _credentials(settings: Settings, ticket: SecretStr | None) -> dict[str, str]:

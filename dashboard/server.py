@@ -62,6 +62,8 @@ async def _listen(runner: web.AppRunner, options: DashboardOptions, tls: SSLCont
 
 
 def _reachable(host: str) -> str:
-    if host in ("", "0.0.0.0", "::"):  # nosec B104
+    if host in ("", "0.0.0.0"):  # nosec B104
         return "127.0.0.1"
+    if host == "::":  # which asyncio takes for the addresses of IPv6 alone
+        return "[::1]"
     return f"[{host}]" if ":" in host else host

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,11 +92,23 @@ def held_out(checkpoint: Path) -> tuple[float, int]:
 
 def had_teachers(checkpoint: Path) -> bool:
     """Whether the checkpoint's training, or one that it began from, learnt from others, as far as something beside them tells."""
-    told, seen = _told(checkpoint), {checkpoint}
-    while not told.get("taught_by") and told.get("start_from") and (before := Path(told["start_from"])) not in seen:
-        told = _told(before)
-        seen.add(before)
-    return bool(told.get("taught_by"))
+    return any(told.get("taught_by") for told in _trainings(checkpoint))
+
+
+def began_from_others(checkpoint: Path) -> bool:
+    """Whether that training, or one that it began from, began from weights that others made, as far as is told."""
+    return any(told.get("weights") or str(told.get("start_from")).endswith(".json") for told in _trainings(checkpoint))
+
+
+def _trainings(checkpoint: Path) -> Iterator[dict[str, Any]]:
+    """What the checkpoint's training wrote down of itself, then the one that it began from, and so on."""
+    seen: set[Path] = set()
+    while checkpoint not in seen:
+        seen.add(checkpoint)
+        told = _told(checkpoint)
+        yield told
+        if told.get("start_from"):
+            checkpoint = Path(told["start_from"])
 
 
 def heard_the_crowd(checkpoint: Path) -> bool:

@@ -165,7 +165,9 @@ def resized(faces: Image, size: int) -> Image:
     """The faces (n, h, w) at (n, size, size)."""
     if faces.shape[1:] == (size, size):
         return faces
-    smaller = np.empty((len(faces), size, size), np.uint8)
-    for face, place in zip(faces, smaller, strict=True):
-        cv2.resize(face, (size, size), dst=place, interpolation=cv2.INTER_AREA)
-    return smaller
+    # by area an enlarged face would come out in steps
+    how = cv2.INTER_AREA if size < faces.shape[1] else cv2.INTER_LINEAR
+    others = np.empty((len(faces), size, size), np.uint8)
+    for face, place in zip(faces, others, strict=True):
+        cv2.resize(face, (size, size), dst=place, interpolation=how)
+    return others

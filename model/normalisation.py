@@ -39,5 +39,5 @@ class Normalisation(keras.layers.BatchNormalization):  # type: ignore[misc]  # k
         """Whether torch has an operation for this: it refuses to normalise a single value."""
         if keras.backend.backend() != "torch" or not self.trainable:
             return False
-        usual = self.scale and self.center and not self.renorm and self.axis in (-1, len(inputs.shape) - 1)
+        usual = self.scale and self.center and not getattr(self, "renorm", False) and self.axis in (-1, len(inputs.shape) - 1)
         return usual and math.prod(inputs.shape[:-1]) > 1

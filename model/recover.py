@@ -18,7 +18,7 @@ FACES = 512
 
 
 def recover(network: keras.Model, exported: Path, faces: Image) -> None:
-    """Give a `residual_cnn` or a `custom_cnn` the weights of one that was exported.
+    """Give a `residual_cnn`, a `mobile_cnn` or a `custom_cnn` the weights of one that was exported.
 
     Normalisations that went into the layer before or behind them come out again so that they change nothing at first,
     by what comes to them for `faces` (n, h, w) uint8. Raises ModelUnusable if the file holds no such network.
@@ -29,6 +29,9 @@ def recover(network: keras.Model, exported: Path, faces: Image) -> None:
             if isinstance(layer, keras.layers.Conv2D):
                 kernel, bias = _of(steps, layer.name)
                 layer.set_weights([kernel.transpose(1, 2, 3, 0), bias][: len(layer.weights)])
+            elif isinstance(layer, keras.layers.DepthwiseConv2D):
+                kernel, _ = _of(steps, layer.name)
+                layer.set_weights([kernel.transpose(1, 2, 3, 0)])
             elif isinstance(layer, keras.layers.Dense):
                 kernel, bias = _of(steps, layer.name)
                 layer.set_weights([kernel.T, bias])
@@ -57,22 +60,24 @@ def _steps(exported: Path) -> dict[str, tuple[Weights, Weights]]:
     details: dict[int, Any] = {-1: None} | {detail["index"]: detail for detail in interpreter.get_tensor_details()}
     found: dict[str, tuple[Weights, Weights]] = {}
     for step in interpreter._get_ops_details():  # biases have names that tell nothing
-        if step["op_name"] in ("CONV_2D", "FULLY_CONNECTED", "MUL", "ADD"):
+        if step["op_name"] in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD"):
             _, kernel, *others = (details[index] for index in step["inputs"])
             bias = others[0] if others else None
             weights = np.atleast_1d(_floats(interpreter, kernel))
             # a bias of nothing but zeros is left out
-            found[kernel["name"]] = weights, np.zeros(len(weights), np.float32) if bias is None else _floats(interpreter, bias)
+            outputs = weights.shape[-1 if step["op_name"] == "DEPTHWISE_CONV_2D" else 0]
+            found[kernel["name"]] = weights, np.zeros(outputs, np.float32) if bias is None else _floats(interpreter, bias)
     return found
 
 
 def _floats(interpreter: Interpreter, detail: dict[str, Any]) -> Weights:
-    """What the numbers of a tensor stand for, which has a scale for each of its first dimension's entries or none."""
+    """What the numbers of a tensor stand for, which has a scale for each entry of one of its dimensions, or none."""
     values: Weights = interpreter.get_tensor(detail["index"]).astype(np.float32)
     told = detail["quantization_parameters"]
     if not len(told["scales"]):
         return values
-    scales, zeros = (each.reshape(-1, *[1] * (values.ndim - 1)) for each in (told["scales"], told["zero_points"]))
+    behind = [1] * (values.ndim - 1 - told["quantized_dimension"])
+    scales, zeros = (each.reshape(-1, *behind) for each in (told["scales"], told["zero_points"]))
     floats: Weights = (values - zeros) * scales
     return floats.astype(np.float32)
 

@@ -24,7 +24,7 @@ def read_tfjs(path: Path) -> keras.Model:
     """
     try:
         described = json.loads(path.read_text())
-        return _network(described["modelTopology"]["node"], _weights(path, described["weightsManifest"]))
+        return _network(described["modelTopology"]["node"], read_weights(path, described["weightsManifest"]))
     # whatever is odd in a file comes out as one of these: a graph is built from what it says, step by step
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelUnusable(f"{path} is no graph of TensorFlow.js that can be run here: {first_line(error)}") from error
@@ -42,13 +42,14 @@ def _network(nodes: list[Node], known: dict[str, Tensor]) -> keras.Model:
     return keras.Model(pictures, result)
 
 
-def _weights(path: Path, manifest: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+def read_weights(path: Path, manifest: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
     for group in manifest:
         content, start = b"".join((path.parent / name).read_bytes() for name in group["paths"]), 0
         for weight in group["weights"]:
-            values = np.frombuffer(content, weight["dtype"], int(np.prod(weight["shape"])), start)
-            found[weight["name"]] = values.reshape(weight["shape"])
+            kept_as = weight.get("quantization", {}).get("dtype", weight["dtype"])
+            values = np.frombuffer(content, kept_as, int(np.prod(weight["shape"])), start)
+            found[weight["name"]] = values.astype(weight["dtype"]).reshape(weight["shape"])
             start += values.nbytes
     return found
 

@@ -18,6 +18,7 @@ from model.disk import alone_with, disk_told, drafted
 from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import confusion
 from model.faces import EMOTIONS
+from model.mobilenet import begin_from_mobilenet
 from model.networks import NETWORKS, PRETRAINED, load_network, save
 from model.plots import draw_confusion, draw_curves
 from model.recover import recover
@@ -38,8 +39,8 @@ class Training:
     """What one training is made with; written beside its result.
 
     `taught_by` are files of teachers' answers to the whole Training split, and `trust` is their share of the labels.
-    `start_from` names a checkpoint whose layers of equal shape are taken over, or an exported residual_cnn or custom_cnn
-    to go on from.
+    `start_from` names a checkpoint whose layers of equal shape are taken over, an exported residual_cnn, mobile_cnn or
+    custom_cnn to go on from, or, for a mobile_cnn, a MobileNet of TensorFlow.js (.json).
     """
 
     network: str = "custom_cnn"
@@ -170,6 +171,8 @@ def train(what: Training, data: Path, out: Path, finish: bool = False) -> Path:
 def _start(network: keras.Model, start_from: Path, training: Split) -> None:
     if start_from.suffix == ".tflite":
         recover(network, start_from, training.pixels)
+    elif start_from.suffix == ".json":
+        begin_from_mobilenet(network, start_from, training.pixels)
     else:
         take_over(network, start_from)
 

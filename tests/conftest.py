@@ -18,9 +18,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell's background jobs ignore Ctrl-C, and so would all the processes that tests start and interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-WITH_TENSORFLOW = {
+WITH_TENSORFLOW = {"test_train_generator.py"} | {
     f"test_{name}.py"
-    for name in ("classifier", "export", "networks", "normalisation", "recover", "settle", "teaching", "train", "train_generator")
+    for name in ("classifier", "export", "mobilenet", "networks", "normalisation", "recover", "settle", "teaching", "train")
 }
 """All of their tests are slow; to merely look at them would load tensorflow, which takes seconds."""
 

@@ -19,7 +19,7 @@ from model.card import SHIPPED_WEIGHTS
 from pipeline.events import Event
 from pipeline.follow import events_since, room_state
 from pipeline.keys import Keys
-from tests.commands import BASIS, ended, environment, started, until
+from tests.commands import BASIS, ROOT, ended, environment, started, until
 from tests.redis_servers import SERVER, RedisServer, free_port, needs_redis, running_redis, stopped_redis
 from tests.videos import portrait, write_video
 
@@ -115,6 +115,7 @@ def test_a_setting_out_of_range_is_named(capsys: pytest.CaptureFixture[str], arg
         ("carrier-pigeon://coop/4", "carrier-pigeon:// is no kind of room this bot can join"),
         ("algebra", "algebra is not a room URL such as local://algebra"),
         ("local://", "local:// is not a room URL such as local://algebra"),
+        ("local://[::1/x", "local://[::1/x is not a room URL: Invalid IPv6 URL"),
     ],
 )
 def test_a_room_url_of_no_known_kind_is_named(capsys: pytest.CaptureFixture[str], url: str, complaint: str) -> None:
@@ -205,6 +206,14 @@ def is_live(server: RedisServer) -> bool:
     return asyncio.run(read())
 
 
+@pytest.mark.slow
+def test_a_reader_who_has_seen_enough_is_no_traceback() -> None:
+    # `true` is gone long before anything is written
+    command = f"set -o pipefail; {sys.executable} -m bot basis | true"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 141 and "Error" not in result.stderr
+
+
 @needs_redis
 @pytest.mark.slow
 def test_a_bot_waits_for_its_redis_at_the_start_and_rides_out_an_outage_later(tmp_path: Path) -> None:
@@ -219,7 +228,7 @@ def test_a_bot_waits_for_its_redis_at_the_start_and_rides_out_an_outage_later(tm
             server.start()
             until(lambda: is_live(server))
             assert bot.err.count("redis is away") == 2, "one line for each outage"
-            bot.signal(signal.SIGTERM)
+            bot.signal(signal.SIGHUP)  # as when its terminal is closed; SIGTERM is the other tests'
             assert bot.exit_code() == 0 and "Traceback" not in bot.err
         assert not is_live(server)
 

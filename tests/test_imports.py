@@ -1,17 +1,20 @@
 """Imports point one way, and each large library stays in its room."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import WITH_TENSORFLOW
+
 ROOT = Path(__file__).parent.parent
 OWN = ("bot", "dashboard", "pipeline", "model")
 TRAINING = {
     *("train", "export", "evaluate", "batches", "networks", "settle", "calibrate", "quantise", "recover", "resume", "robustness"),
-    *("normalisation", "face_generator", "train_generator", "export_generator", "tfjs"),
+    *("normalisation", "face_generator", "train_generator", "export_generator", "tfjs", "mobilenet"),
 }
 
 
@@ -84,3 +87,8 @@ def test_the_running_bot_knows_no_training_file() -> None:
     # the commands that train import them only when they are called; what else they are called from is never the bot's way
     runtime = [*modules("pipeline"), ROOT / "model/classifier.py", ROOT / "model/detector.py", ROOT / "model/crop.py"]
     assert [path for path in runtime if training & set(imported(path))] == []
+
+
+def test_the_default_suite_leaves_out_every_file_of_tests_that_loads_tensorflow_by_itself() -> None:
+    loads = re.compile(r"^(?:import|from) (?:keras|tensorflow|tests\.tiny)\b|^\w+ = pytest\.importorskip\(", re.M)
+    assert {path.name for path in (ROOT / "tests").glob("test_*.py") if loads.search(path.read_text())} <= WITH_TENSORFLOW

@@ -19,7 +19,7 @@ FACES = synthetic_split(70, seed=3).pixels
 CROPS = resized(FACES, SIZE)
 
 
-@pytest.fixture(scope="module", params=["residual_cnn", "custom_cnn"])
+@pytest.fixture(scope="module", params=["residual_cnn", "mobile_cnn", "custom_cnn"])
 def network(request: pytest.FixtureRequest) -> Any:
     """A network whose normalisations do something, as after a training."""
     keras = pytest.importorskip("keras", reason="networks need tensorflow, extra `train`")

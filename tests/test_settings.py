@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.errors import SettingsWrong
-from bot.settings import PREFIX, Settings, read_settings
+from bot.settings import PREFIX, Settings, read_settings, unknown_names
 from bot.settings_table import settings_table
 
 README = Path(__file__).parents[1] / "README.md"
@@ -39,6 +39,13 @@ def test_a_flag_stands_over_the_environment_and_that_over_the_env_file(monkeypat
         ("key_prefix", "{a}"),
         ("log_level", "loud"),
         ("outbox_limit", "-1"),
+        ("redis_url", "redis://[::1"),
+        ("trusted_proxies", "nginx"),
+        ("trusted_proxies", "127.0.0.1,10.0.0.1/24"),
+        ("allowed_origins", "https://lms.example/course"),
+        ("allowed_origins", "lms.example"),
+        ("public_names", "https://class.example"),
+        ("public_names", "class.example:8443"),
     ],
 )
 def test_a_setting_out_of_range_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -53,6 +60,27 @@ def test_settings_that_do_not_fit_together_are_refused() -> None:
         read_settings(tls_key="key.pem")
     with pytest.raises(SettingsWrong, match="left_seconds must be longer than stalled_seconds"):
         read_settings(left_seconds=3, stalled_seconds=5)
+    with pytest.raises(SettingsWrong, match="turn_urls needs turn_username and turn_password"):
+        read_settings(turn_urls="turn:turn.example:3478", turn_username="class")
+
+
+def test_a_url_that_is_none_is_one_line_as_a_flag_too() -> None:
+    with pytest.raises(SettingsWrong, match=r"^CLASSMOOD_REDIS_URL: Invalid IPv6 URL$"):
+        read_settings(redis_url="redis://[::1")
+
+
+def test_origins_are_compared_as_browsers_write_them() -> None:
+    assert read_settings(allowed_origins="https://LMS.example/,*").allowed_origins == ("https://lms.example", "*")
+
+
+def test_a_name_that_is_no_setting_is_told_with_the_one_that_may_be_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(unknown_names()) == []
+    monkeypatch.setenv("CLASSMOOD_PUBLICATON", "aggregate")
+    Path(".env").write_text("CLASSMOOD_XYZZY=1\nCLASSMOOD_STUDENTS=8\nCLASSMOOD_PORT=1\nOTHER=2\n")
+    assert list(unknown_names()) == [
+        "CLASSMOOD_PUBLICATON is no setting and changes nothing; is CLASSMOOD_PUBLICATION meant?",
+        "CLASSMOOD_XYZZY is no setting and changes nothing",
+    ]
 
 
 def test_a_password_in_the_redis_url_is_taken_out_of_it_and_nothing_prints_a_secret() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -252,13 +253,25 @@ def test_numbers_that_cannot_be_are_one_line(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_network_that_was_taught_is_not_exported_without_a_word_of_its_teachers(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"taught_by": ["a.csv"]}, "--teachers is needed"),
+        ({"weights": "imagenet"}, "--begun-from is needed"),
+        ({"start_from": "faces.json"}, "--begun-from is needed"),
+        ({"start_from": "earlier/best.keras"}, "--begun-from is needed"),
+    ],
+)
+def test_a_network_that_owes_something_to_others_is_not_exported_without_a_word_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], says: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     for name in ("training", "public-test"):
         write_split(synthetic_split(70), tmp_path, name)
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "earlier" / "training.json").write_text(json.dumps({"seed": 1, "start_from": "faces.json"}))
     checkpoint = taught_checkpoint(tmp_path)
-    (tmp_path / "training.json").write_text(json.dumps({"seed": 1, "held_out": 0.1, "taught_by": ["a.csv"]}))
+    (tmp_path / "training.json").write_text(json.dumps({"seed": 1, "held_out": 0.1} | told))
     assert main(["export", str(checkpoint), "--data", str(tmp_path), "--out", str(tmp_path / "out")]) != 0
-    assert "--teachers is needed" in capsys.readouterr().err
+    assert says in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

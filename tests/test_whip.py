@@ -13,6 +13,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 import pytest
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,15 +21,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.errors import RoomRefused
+from bot.errors import RoomRefused, SettingsWrong
 from bot.rooms import Arrival, Departure
 from bot.rooms.fragment import read_fragment
 from bot.rooms.local import LocalRoom, host
 from bot.rooms.offer import OfferMalformed, OfferUnacceptable, read_offer
 from bot.rooms.reach import ANYWHERE, MAX_CANDIDATES, CandidateGate
 from bot.settings import Settings, read_settings
+from bot.students import students, whip_url
 from pipeline.coverage import Coverage
 from pipeline.mood import Mood
+from tests.marks import marked_clip
 from tests.webrtc import (
     OFFER,
     camera_offer,
@@ -441,7 +444,7 @@ async def test_a_port_in_use_is_refused_in_one_line(room: LocalRoom) -> None:
 
 
 async def test_servers_that_are_none_are_refused_in_one_line() -> None:
-    with pytest.raises(RoomRefused, match="STUN"):
+    with pytest.raises(SettingsWrong, match=r"^CLASSMOOD_STUN_URLS"):
         async with host("maths", chosen(stun_urls="http://stun.example")):
             pass
 
@@ -459,9 +462,39 @@ async def test_a_room_can_be_served_over_tls(tmp_path: Path) -> None:
 async def test_a_certificate_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, password=b"secret")
     for path in (tmp_path / "missing.pem", certificate):
-        with pytest.raises(RoomRefused, match=path.name):
+        with pytest.raises(SettingsWrong, match=rf"^CLASSMOOD_TLS_CERTIFICATE .*{path.name}"):
             async with host("maths", chosen(tls_certificate=path, tls_key=key)):
                 pass
+
+
+async def test_simulated_students_come_to_a_room_on_this_machine_whose_certificate_is_for_another_name(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.create_child_ca().issue_cert("class.example")
+    for pem in certificate.cert_chain_pems:  # the leaf and what is between it and the root, as certbot writes them
+        pem.write_to_path(tmp_path / "chain.pem", append=True)
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    settings = chosen(host="127.0.0.1", tls_certificate=tmp_path / "chain.pem", tls_key=tmp_path / "key.pem")
+    async with host("maths", settings) as room, students(room.whip_url, 1, [marked_clip(1)], settings):
+        assert await first_frames((await next_arrival(room.happenings())).track)
+
+
+async def test_a_certificate_that_a_simulation_cannot_read_is_one_line() -> None:
+    settings = chosen(tls_certificate="gone.pem", tls_key="gone.pem")
+    with pytest.raises(SettingsWrong, match=r"^CLASSMOOD_TLS_CERTIFICATE: gone\.pem cannot be used: No such file or directory$"):
+        async with students("https://class.example/whip/maths", 1, [], settings):
+            pass
+
+
+async def test_a_room_on_every_address_listens_on_those_of_ipv4_too() -> None:
+    async with host("maths", chosen(host="::", open_room=True)) as room, aiohttp.ClientSession() as http:
+        port = room.url.rpartition(":")[2]
+        for address in ("127.0.0.1", "[::1]"):
+            async with http.get(f"http://{address}:{port}/") as page:
+                assert page.status == 200
+
+
+def test_a_simulation_writes_addresses_of_ipv6_as_urls_have_them() -> None:
+    assert whip_url("local://maths", read_settings(host="::1", port=8080)) == "http://[::1]:8080/whip/maths"
 
 
 def write_certificate(folder: Path, password: bytes | None = None) -> tuple[Path, Path]:

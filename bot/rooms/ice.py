@@ -2,19 +2,19 @@
 
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceGatherer, RTCIceServer
 
-from bot.errors import RoomRefused
-from bot.settings import Settings
+from bot.errors import SettingsWrong
+from bot.settings import PREFIX, Settings
 
 
 def ice_servers(settings: Settings) -> list[RTCIceServer]:
-    """The servers for aiortc; raises RoomRefused for a URL that is none."""
+    """The servers for aiortc; raises SettingsWrong for a URL that is none."""
     password = settings.turn_password.get_secret_value()
     servers = [RTCIceServer(url) for url in settings.stun_urls]
     servers += [RTCIceServer(url, settings.turn_username, password) for url in settings.turn_urls]
     try:
         RTCIceGatherer(servers)
     except ValueError as error:
-        raise RoomRefused(f"the STUN and TURN servers cannot be used: {error}") from None
+        raise SettingsWrong(f"{PREFIX}STUN_URLS and {PREFIX}TURN_URLS: {error}") from None
     return servers
 
 

@@ -5,7 +5,6 @@ Source: https://janus.conf.meetecho.com/docs/videoroom.html
 
 import asyncio
 import logging
-import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,6 +21,7 @@ from bot.rooms.janus_stay import RECONCILE_SECONDS, Stay
 from bot.rooms.janus_subscription import Subscription, Terms
 from bot.settings import Settings
 from bot.tasks import background
+from bot.trust import trusting
 from pipeline.mood import Mood
 
 logger = logging.getLogger(__name__)
@@ -214,13 +214,5 @@ def janus_access(url: str, settings: Settings) -> tuple[Access, str]:
         raise SettingsWrong(f"a Janus room is written {parts.scheme}://HOST:PORT/ROOM, its secrets stand in the settings")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     socket = f"{'wss' if parts.scheme == 'januss' else 'ws'}://{host}:{port}{settings.janus_path}"
-    tls = _trusted(settings) if parts.scheme == "januss" else None
+    tls = trusting(settings.janus_ca_file, "JANUS_CA_FILE") if parts.scheme == "januss" else None
     return Access(socket, settings.janus_token.get_secret_value(), settings.janus_api_secret.get_secret_value(), tls), name
-
-
-def _trusted(settings: Settings) -> ssl.SSLContext:
-    """The usual authorities, and the one of the settings."""
-    try:
-        return ssl.create_default_context(cafile=None if settings.janus_ca_file is None else str(settings.janus_ca_file))
-    except OSError as error:
-        raise SettingsWrong(f"CLASSMOOD_JANUS_CA_FILE: {settings.janus_ca_file} cannot be used: {error.strerror}") from None

@@ -129,7 +129,9 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host_name, port, type=socket.SOCK_STREAM)[0]
         _check_that_it_is_closed(str(address[0]), settings)
-        return socket.create_server(address[:2], family=family, backlog=128)
+        # "::" means every address there is, those of IPv4 as well
+        both = address[0] == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(address[:2], family=family, backlog=128, dualstack_ipv6=both)
     except OSError as error:
         raise RoomRefused(f"cannot listen on {host_name} port {port}: {error.strerror or error}") from None
 
@@ -152,7 +154,9 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         # an empty password, so that an encrypted key fails instead of asking on the terminal
         context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")  # nosec B106
     except (OSError, ValueError) as error:
-        raise RoomRefused(f"cannot use {settings.tls_certificate} with {settings.tls_key}: {error}") from None
+        raise SettingsWrong(
+            f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY: cannot use {settings.tls_certificate} with {settings.tls_key}: {error}"
+        ) from None
     return context
 
 

@@ -27,7 +27,10 @@ async def open_room(url: str, settings: Settings) -> AsyncIterator[Room]:
 
 def split_room_url(url: str) -> tuple[str, str]:
     """Scheme and room name of a URL such as local://algebra; raises SettingsWrong if one is missing."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise SettingsWrong(f"{url} is not a room URL: {error}") from None
     name = unquote(parts.netloc + parts.path)
     if not parts.scheme or not name:
         raise SettingsWrong(f"{url} is not a room URL such as local://algebra")

@@ -5,8 +5,8 @@ const [form, nameField, consent, joinButton, leaveButton] = ["form", "name", "co
 const [stage, preview, moodLabel, statusLine] = ["stage", "preview", "mood", "status"].map(element);
 const [sign, readingButton] = ["sign", "reading"].map(element);
 
-// in the fragment, which browsers keep to themselves; a query would stand in logs
-const token = new URLSearchParams(location.hash.slice(1)).get("token");
+// in the fragment, which browsers keep to themselves; a query would stand in logs. A plus is a plus there, and no space
+const token = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B")).get("token");
 const authorization = token ? { Authorization: `Bearer ${token}` } : {};
 
 const COVERAGE = {

@@ -1,0 +1,86 @@
+"""Beginning a `mobile_cnn` from a MobileNet that has already learnt to see faces."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from model.dataset import resized
+from model.errors import ModelUnusable, first_line
+from model.faces import Image
+from model.tfjs import read_weights
+
+Weights = NDArray[np.float32]
+FACES = 512
+"""Enough for the mean and the variance of what comes to a layer; more would take gigabytes."""
+
+CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+
+
+def begin_from_mobilenet(network: keras.Model, path: Path, faces: Image) -> None:
+    """Give a `mobile_cnn` the convolutions of a MobileNet of TensorFlow.js whose normalisations went into them.
+
+    The network then sees in `faces` (n, h, w) uint8 what the MobileNet sees: each normalisation really normalises, and
+    undoes it at once. Each kernel is scaled to what a fresh one has, so that one learning rate suits them all. Its head
+    stays as it is. Raises ModelUnusable for another network and for a file that holds no such MobileNet.
+    """
+    if network.name != "mobile_cnn":
+        raise ModelUnusable(f"{network.name} cannot begin from {path}, of which a mobile_cnn alone has the layers")
+    try:
+        _begin(network, _convolutions(path), faces[:FACES])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ModelUnusable(f"{path} is no MobileNet to begin {network.name} from: {first_line(error)}") from error
+
+
+def _convolutions(path: Path) -> list[tuple[Weights, Weights]]:
+    """Kernel and shift of each convolution, in the order of the graph; what scales its channels is in the kernel."""
+    described = json.loads(path.read_text())
+    known = read_weights(path, described["weightsManifest"])
+    nodes = described["modelTopology"]["node"]
+    reads = {node["input"][0]: node for node in nodes if node.get("input")}
+    found = []
+    for node in nodes:
+        if node["op"] not in ("Conv2D", "DepthwiseConv2dNative"):
+            continue
+        kernel, after = known[node["input"][1]], reads[node["name"]]
+        if node["op"] == "DepthwiseConv2dNative":
+            kernel = kernel[..., 0]
+        if after["op"] == "Mul":
+            kernel, after = kernel * known[after["input"][1]], reads[after["name"]]
+        found.append((kernel, known[after["input"][1]]))
+    return found
+
+
+def _begin(network: keras.Model, given: list[tuple[Weights, Weights]], faces: Image) -> None:
+    convolutions = [layer for layer in network.layers if isinstance(layer, CONVOLUTIONS)]
+    if len(given) < len(convolutions):
+        raise ValueError(f"it has {len(given)} convolutions, and {network.name} {len(convolutions)}")
+    kernel, shift = given[0]
+    # it saw colours, of which a grey face has three times the same, and in steps of 1 instead of 64
+    waiting = iter([(64 * kernel.sum(axis=2, keepdims=True), shift), *given[1:]])
+    values: Any = resized(faces, network.input_shape[1])[..., None].astype(np.float32)
+    for layer in network.layers[1:]:  # one behind the other, from the input on
+        if isinstance(layer, CONVOLUTIONS):
+            kernel, shift = next(waiting)
+            factor = _set(layer, kernel)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            _undo(layer, keras.ops.convert_to_numpy(values), factor, shift)
+        values = layer(values, training=False)
+
+
+def _set(layer: keras.Layer, kernel: Weights) -> np.float32:
+    """Give the layer a kernel as large as a fresh one (He et al., arXiv 1502.01852), and return how much larger it became."""
+    (wanted,) = layer.get_weights()
+    into_one = wanted.shape[:2] if isinstance(layer, keras.layers.DepthwiseConv2D) else wanted.shape[:3]
+    factor = np.float32(np.sqrt(2 / np.prod(into_one) / np.square(kernel).mean()))
+    layer.set_weights([(factor * kernel).reshape(wanted.shape)])
+    return factor
+
+
+def _undo(layer: keras.Layer, values: Weights, factor: np.float32, shift: Weights) -> None:
+    """Have a normalisation make of `values` (n, h, w, channels) what they were before they grew by `factor`, and add `shift`."""
+    mean, variance = values.mean(axis=(0, 1, 2)), values.var(axis=(0, 1, 2))
+    layer.set_weights([np.sqrt(variance + layer.epsilon) / factor, shift + mean / factor, mean, variance])
