@@ -1,6 +1,7 @@
 """The wiring: the only file that knows every part, in the order data meets them."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -28,6 +29,8 @@ from pipeline.mood import MoodRules, Moods
 from pipeline.publish import Publisher
 from pipeline.summary import ClassFigures
 
+logger = logging.getLogger(__name__)
+
 FLUSH_SECONDS = 3.0
 """How long the last events may take on their way out."""
 
@@ -50,18 +53,26 @@ class Bot:
 def load_analyst(settings: Settings) -> Analyst:
     """Detector and classifier, ready to look; raises ModelUnusable if weights are not what their card says."""
     cv2.setNumThreads(1)  # there is one model thread; more would take the event loop's core
-    limits = Limits(settings.smallest_face_pixels, settings.darkest_face, settings.blurriest_face)
-    return Analyst(BlazeFace(), LiteRtClassifier(settings.weights), limits)
+    return Analyst(BlazeFace(), LiteRtClassifier(settings.weights), limits(settings))
+
+
+def limits(settings: Settings) -> Limits:
+    """What a face needs so that it can be read, from the settings."""
+    return Limits(
+        smallest_face_pixels=settings.smallest_face_pixels,
+        darkest_face=settings.darkest_face,
+        blurriest_face=settings.blurriest_face,
+    )
 
 
 def mood_rules(settings: Settings) -> MoodRules:
     """The rules of change, from the settings."""
     return MoodRules(
-        settings.smoothing_seconds,
-        settings.unknown_below,
-        settings.lead_to_change,
-        settings.dwell_seconds,
-        settings.sample_seconds,
+        smoothing_seconds=settings.smoothing_seconds,
+        unknown_below=settings.unknown_below,
+        lead_to_change=settings.lead_to_change,
+        dwell_seconds=settings.dwell_seconds,
+        sample_seconds=settings.sample_seconds,
     )
 
 
@@ -127,7 +138,8 @@ async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterat
         finally:
             bot.attendance.close("bot stopped")
             bot.publisher.publish(status(bot, "stopping", 0.0))
-            await bot.publisher.flush(FLUSH_SECONDS)
+            if behind := await bot.publisher.flush(FLUSH_SECONDS):
+                logger.warning("%d events are not in redis after %g seconds", behind, FLUSH_SECONDS)
 
 
 async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings) -> None:
@@ -138,6 +150,8 @@ async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings)
         await bot.publisher.wait_until_reachable()
         async with running(bot, analyst, settings):
             await bot.attendance.run()
+        if not room.over:
+            await bot.publisher.flush(None)  # a withdrawal among it must not be lost, and the next stay needs Redis as well
 
 
 async def summaries(bot: Bot, settings: Settings) -> None:
@@ -158,12 +172,15 @@ async def watch_over(bot: Bot, settings: Settings) -> None:
 async def heartbeat(bot: Bot, settings: Settings) -> None:
     """Publish how the bot is doing, forever; the first time at once."""
     bot.publisher.publish(status(bot, "starting", 0.0))
-    looks = 0
+    looks, clock = 0, asyncio.get_running_loop().time
+    at_seconds = clock()
     while True:
         await asyncio.sleep(settings.heartbeat_seconds)
         before, looks = looks, bot.attendance.totals.looks
+        # a loop that has too much to do comes late
+        before_seconds, at_seconds = at_seconds, clock()
         state: BotState = "running" if bot.attendance.room.inside else "starting"
-        bot.publisher.publish(status(bot, state, (looks - before) / settings.heartbeat_seconds))
+        bot.publisher.publish(status(bot, state, (looks - before) / (at_seconds - before_seconds)))
 
 
 def status(bot: Bot, state: BotState, looks_per_second: float) -> BotStatus:

@@ -77,7 +77,9 @@ async def _target(url: SplitResult, room: str, settings: Settings) -> AsyncItera
     if url.scheme in MQTT_PORTS:
         from bot.mqtt import Mqtt
 
-        async with Mqtt(_broker(url, settings), url.path.strip("/") or "classmood", room, _seconds(settings)) as mqtt:
+        topic = url.path.strip("/") or "classmood"
+        status_seconds = max(round(3 * settings.heartbeat_seconds), 1)
+        async with Mqtt(_broker(url, settings), topic, room, _seconds(settings), status_seconds) as mqtt:
             yield mqtt
     else:
         import aiohttp

@@ -2,15 +2,15 @@
 
 A room has these topics under the one that was chosen, its name and the participants' ids percent-encoded:
 
-    BASE/ROOM/availability                 `online` or, by the last will, `offline`; retained
+    BASE/ROOM/availability     of this bridge: `online` or, by the last will, `offline`; retained
     BASE/ROOM/summary, BASE/ROOM/bot.status                                          retained
     BASE/ROOM/participant/ID/emotion.sample, emotion.changed, coverage.changed       retained
     BASE/ROOM/participant/ID/participant.joined, participant.left, and what else there is about them
 
 A retained message holds the latest of its kind, for who subscribes later. Those about a participant are cleared when
 they leave, what was read of them also when they withdraw their consent, and a broker forgets all of them with the
-retention. Every message goes out with QoS 1: at least once. One that the broker acknowledges with a failure is not
-sent: it is tried again where that may help, and dropped where it cannot.
+retention, the bot's status three heartbeats after it. Every message goes out with QoS 1: at least once. One that the
+broker acknowledges with a failure is not sent: it is tried again where that may help, and dropped where it cannot.
 Sources: https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html and
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/mqtt-protocol-binding.md
 """
@@ -105,13 +105,15 @@ class Mqtt:
     """Publishes a room's events to a broker; to be used as `async with`, which raises Trouble if the broker refuses.
 
     It connects when there is something to send, and again when the connection is lost. `retain_seconds` is how long
-    the broker keeps a retained message.
+    the broker keeps a retained message, and `status_seconds` how long it keeps the bot's status, as Redis does: a status
+    that is not there means that the bot is gone.
     """
 
-    def __init__(self, broker: Broker, base: str, room: str, retain_seconds: int) -> None:
+    def __init__(self, broker: Broker, base: str, room: str, retain_seconds: int, status_seconds: int) -> None:
         self._broker = broker
         self._room_topic = f"{base}/{_level(room)}"
         self._retain_seconds = retain_seconds
+        self._status_seconds = status_seconds
         self._client: _Client | None = None
         self._lacks_a_right = False
         self._one_at_a_time = asyncio.Lock()
@@ -143,9 +145,10 @@ class Mqtt:
             raise Refused("its topic would be longer than MQTT allows")
         client = await self._connected()
         try:
-            await self._publish(client, topic, event.to_json().encode(), _kind(event) in _RETAINED)
+            seconds = self._status_seconds if _kind(event) == "bot.status" else self._retain_seconds
+            await self._publish(client, topic, event.to_json().encode(), seconds, retain=_kind(event) in _RETAINED)
             for kind in _CLEARED.get(_kind(event), ()):
-                await self._publish(client, f"{self._person(event)}/{kind}", b"", retain=True)
+                await self._publish(client, f"{self._person(event)}/{kind}", b"", 0, retain=True)
         except _NotTaken as error:
             raise self._answered(error) from None
         except aiomqtt.MqttError as error:
@@ -173,11 +176,11 @@ class Mqtt:
     def _availability(self) -> str:
         return f"{self._room_topic}/availability"
 
-    async def _publish(self, client: _Client, topic: str, payload: bytes, retain: bool) -> None:
+    async def _publish(self, client: _Client, topic: str, payload: bytes, seconds: int, *, retain: bool) -> None:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # of paho
         if payload:
             properties.ContentType = "application/cloudevents+json; charset=utf-8"
-            properties.MessageExpiryInterval = self._retain_seconds
+            properties.MessageExpiryInterval = seconds
         await client.publish(topic, payload, qos=1, retain=retain, properties=properties, timeout=ANSWER_SECONDS)
 
     async def _connected(self) -> _Client:

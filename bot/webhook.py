@@ -116,6 +116,6 @@ def _seconds(retry_after: str, now: float) -> float:
         return min(float(retry_after[:9]), LONGEST_RETRY_AFTER_SECONDS)
     try:
         seconds = parsedate_to_datetime(retry_after).timestamp() - now
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of an offset that no number holds
         return 0.0
     return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)

@@ -97,7 +97,7 @@ async def erase_withdrawn(redis: Redis, keys: Keys, participant_id: str) -> int:
 
 
 async def _is_present(redis: Redis, keys: Keys, participant_id: str) -> bool:
-    async with redis.pipeline(transaction=True) as pipe:
+    async with redis.pipeline(transaction=False) as pipe:  # in a transaction, a full Redis refuses even to read
         pipe.execute_command("GET", keys.bot)
         pipe.execute_command("HGET", keys.participant(participant_id), "present")
         bot, present = await pipe.execute()
@@ -105,7 +105,7 @@ async def _is_present(redis: Redis, keys: Keys, participant_id: str) -> bool:
 
 
 async def _forget_state(redis: Redis, keys: Keys, participant_id: str) -> tuple[int, int]:
-    async with redis.pipeline(transaction=True) as pipe:
+    async with redis.pipeline(transaction=False) as pipe:  # in a transaction, a full Redis refuses even to make room
         pipe.execute_command("DEL", keys.participant(participant_id))
         pipe.execute_command("ZREM", keys.participants, participant_id)
         states, ranks = await pipe.execute()

@@ -32,10 +32,11 @@ Subject = tuple[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Data on its way to Redis, and when it was published."""
+    """Data on its way to Redis, and when it was published; `again_ms` is when it was told again, if it was."""
 
     at_ms: int
     data: Data
+    again_ms: int | None = None
 
 
 def subject_of(data: Data) -> Subject:
@@ -50,7 +51,7 @@ def _kind(data: Data) -> str:
         case ConsentGranted() | ConsentWithdrawn():
             return "consent"
         case AttentionRaised() | AttentionCleared():
-            return "attention"
+            return f"attention {data.reason}"  # each reason is cleared by itself
         case _:
             return data.type
 
@@ -95,6 +96,11 @@ class Outbox:
             if self._latest.setdefault(subject, self._first) != self._first:
                 self._outdate(self._first)
         self._keep_to_the_limit()
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """When what waits at the head was published."""
+        return next(iter(self._waiting.values())).at_ms if self._waiting else None
 
     def take(self, most: int) -> list[Waiting]:
         """Remove and return the first."""
@@ -192,8 +198,6 @@ class Told:
         if isinstance(waiting.data, ConsentWithdrawn):
             for each in [each for each, told in person.items() if isinstance(told.data, READING)]:
                 del person[each]
-        if isinstance(waiting.data, AttentionRaised | AttentionCleared):  # each reason is cleared by itself
-            kind = f"{kind} {waiting.data.reason}"
         person.pop(kind, None)  # to the end: several may be of the same millisecond
         if not isinstance(waiting.data, AttentionCleared):  # where nothing is raised there is nothing to clear
             person[kind] = waiting
@@ -218,9 +222,9 @@ class Told:
 
 
 def _remember(ended: OrderedDict[str, Waiting], participant_id: str, waiting: Waiting) -> None:
-    if ended.get(participant_id) is waiting:  # told again, and as old as it was
-        return
-    ended.pop(participant_id, None)
+    known = ended.get(participant_id)
+    if known is None or known.data is not waiting.data:  # else it was told again, and is as old as it was
+        ended.pop(participant_id, None)
     ended[participant_id] = waiting
     if len(ended) > MOST_ENDED:
         ended.popitem(last=False)

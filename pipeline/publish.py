@@ -7,7 +7,7 @@ import ssl
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -88,6 +88,11 @@ def heals(error: RedisError) -> bool:
     if isinstance(error, AuthenticationError | AuthorizationError) or _is_a_refused_handshake(error.__context__):
         return False
     return isinstance(error, _WEATHER) or reason(error).startswith(_WEATHER_CODES)
+
+
+def is_full(error: RedisError) -> bool:
+    """Whether Redis has no memory left for what it was asked."""
+    return isinstance(error, OutOfMemoryError) or reason(error).startswith("OOM")
 
 
 def _is_a_refused_handshake(cause: BaseException | None) -> bool:
@@ -204,8 +209,8 @@ class Publisher:
             await self._something_waits.wait()
             await self._send_all()
 
-    async def flush(self, timeout_seconds: float) -> int:
-        """Send what still waits, after `run` has ended; returns how many stayed behind when the time was up."""
+    async def flush(self, timeout_seconds: float | None) -> int:
+        """Send what still waits, after `run` has ended; returns how many stayed behind when the time, if any, was up."""
         with suppress(asyncio.TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 await self._send_all()
@@ -228,6 +233,8 @@ class Publisher:
                     raise RedisUnusable(f"redis refuses: {reason(error)}") from None
                 if not wait_seconds:
                     logger.warning("redis is away, %d events wait: %s", self.waiting, reason(error))
+                if is_full(error):
+                    await self._make_room()
                 wait_seconds = min(max(2 * wait_seconds, FIRST_RETRY_SECONDS), self._retry_seconds)
                 await self._sleep(wait_seconds)
                 continue
@@ -235,6 +242,18 @@ class Publisher:
                 waited = self.published.total() - arrived + self.waiting
                 logger.info("redis is back: %d events waited, %d were dropped", waited, self.dropped - dropped)
             return result
+
+    async def _make_room(self) -> None:
+        """Trim and erase what is due, without a transaction: within one, a full Redis refuses even that."""
+        with suppress(*REDIS_TROUBLES):  # the next try tells
+            seconds, microseconds = await cancellable(self._redis.time())
+            self._redis_ms = seconds * 1000 + microseconds // 1000
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for command in housekeeping(self._clock(), self._redis_ms, self._keys, self._lifetimes):
+                    pipe.execute_command(*command)
+                await cancellable(pipe.execute(raise_on_error=False))
+            for each in [*self._withdrawals.items()][:1]:
+                await cancellable(self._erase_a_page(*each))
 
     async def _left_behind(self) -> list[_Known]:
         """Whom Redis knows by the state that a former run left; raises RedisUnusable if the keys belong to something else."""
@@ -285,7 +304,7 @@ class Publisher:
         self._acknowledge(len(self._unanswered))
         if is_lost:
             logger.warning("redis no longer has what it had acknowledged: it is told of %d participants again", len(self._told))
-            self._outbox.put_back(self._told.in_order())
+            self._tell_again(self._told.in_order())
             self._outbox.discard_withdrawn()
             self._went_back = True
 
@@ -303,8 +322,13 @@ class Publisher:
                 undone += ended
             if each.has_withdrawn:  # what was erased may be back too
                 self._erase_what_was_read_of(each.id)
-        self._outbox.put_back(sorted(undone, key=lambda waiting: waiting.at_ms))
+        self._tell_again(sorted(undone, key=lambda waiting: waiting.at_ms))
         self._went_back = False
+
+    def _tell_again(self, earlier: list[Waiting]) -> None:
+        """Put what Redis lost before what waits, as of now: in the time of their first telling, time would go backwards."""
+        now_ms = min(self._clock(), self._outbox.oldest_ms or self._clock())
+        self._outbox.put_back([replace(each, again_ms=now_ms) for each in earlier])
 
     def _mark(self) -> list[Command]:
         """The commands that ask for the last sequence number of the time before and for Redis' time, and leave the new one."""
@@ -353,7 +377,7 @@ class Publisher:
             source=self._source,
             type=waiting.data.type,
             subject=getattr(waiting.data, "participant", None),
-            time=rfc3339(waiting.at_ms),
+            time=rfc3339(waiting.at_ms if waiting.again_ms is None else waiting.again_ms),
             sequence=sequence,
             epoch=self.epoch,
             dataschema=schema_url(waiting.data.type),

@@ -117,6 +117,16 @@ class ScriptedRoom:
         self.shown.append(mood)
 
 
+class LostOnce(ScriptedRoom):
+    """A room to which the connection is lost once."""
+
+    async def happenings(self) -> AsyncIterator[Happening]:
+        was_lost = self.inside
+        async for happening in super().happenings():
+            yield happening
+        self.inside, self.over = False, not was_lost
+
+
 class FaceEverywhere:
     """A detector that finds the same faces in every picture that is not black."""
 

@@ -13,17 +13,19 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from bot.app import assemble, status
+from bot.app import FLUSH_SECONDS, assemble, attend, status
+from bot.rooms import ConsentChanged, Participant, Unseen
 from bot.settings import read_settings
 from bot.tasks import background
 from model.faces import Emotion
 from pipeline.analysis import Analyst
+from pipeline.coverage import Coverage
 from pipeline.events import BotStatus, Event, ParticipantLeft
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
 from pipeline.summary import ClassFigures
 from tests.commands import environment
-from tests.fakes import AlwaysOf, Clock, FaceEverywhere, ScriptedRoom
+from tests.fakes import AlwaysOf, Clock, FaceEverywhere, LostOnce, ScriptedRoom
 from tests.hard_publisher import happenings, joined
 from tests.redis_servers import SERVER, RedisServer, every_server, running_redis
 from tests.replayed import Replayed
@@ -164,6 +166,34 @@ async def test_a_redis_that_somebody_empties_is_told_again_too() -> None:
             await sender.flush(5)
             assert await redis.hget(KEYS.participant("ada"), "name") == "name 1"
             assert await redis.zrange(KEYS.participants, 0, -1) == ["ada", "ben"]
+
+
+@needs_redis
+@pytest.mark.slow
+async def test_a_withdrawal_outlives_the_loss_of_the_room_while_redis_is_away(tmp_path: Path) -> None:
+    """As behind a switch that restarts, which takes both away."""
+    room, settings = LostOnce(KEYS.room), read_settings(names=True, redis_retry_seconds=0.1)
+    with running_redis(SERVER, *AT_ONCE) as server:
+        async with server.client() as redis:
+            reader = Analyst(FaceEverywhere(), AlwaysOf(Emotion.HAPPY))
+            async with background(attend(room, redis, reader, settings)):
+                room.happen(Unseen(Participant("ada", "Ada", consent=True), Coverage.CAMERA_OFF))
+                async with asyncio.timeout(10):
+                    while not await redis.exists(KEYS.participant("ada")):
+                        await asyncio.sleep(0.01)
+                server.kill()
+                room.happen(ConsentChanged("ada", False, "room"))
+                room.close()
+                await asyncio.sleep(FLUSH_SECONDS + 0.5)  # the stay is over, and nothing could be told of it
+                server.start()
+                async with asyncio.timeout(10):
+                    while await redis.hget(KEYS.participant("ada"), "consent") != "0":
+                        await asyncio.sleep(0.01)
+                room.close()
+            events = [Event.model_validate_json(fields["event"]) for _, fields in await redis.xrange(KEYS.events)]
+    told = [event.type.removeprefix("classmood.") for event in events if event.subject == "ada"]
+    assert told[-3:] == ["consent.withdrawn", "coverage.changed", "participant.left"] and "participant.joined" in told
+    assert len({event.epoch for event in events}) == 2
 
 
 class Outage:

@@ -58,7 +58,22 @@ async def test_who_left_is_forgotten_for_good(redis: Redis) -> None:
     for data in (*ONE_OF_EACH, status()):
         sender.publish(data)
     await sender.flush(5)
-    assert (await forget(redis, KEYS, "p1")).is_present is False
+    forgotten = await forget(redis, KEYS, "p1")
+    assert forgotten.is_present is False and (forgotten.states, forgotten.entries) == (1, 8)
+    assert participants(await stream(redis)) == [None, None, None, None]
+
+
+async def test_a_person_is_forgotten_by_a_redis_that_is_full(redis: Redis) -> None:
+    sender = publisher(redis)
+    for data in (joined(), sample()):
+        sender.publish(data)
+    await sender.flush(5)
+    await redis.config_set("maxmemory", "1")
+    try:
+        assert await forget(redis, KEYS, "p1") == Forgotten(1, 1, 2, scanned=2, is_present=False)
+    finally:
+        await redis.config_set("maxmemory", "0")
+    assert participants(await stream(redis)) == []
 
 
 async def test_entries_of_others_and_of_the_future_are_told_apart(redis: Redis) -> None:

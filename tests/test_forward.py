@@ -34,6 +34,7 @@ from pipeline.keys import Keys
 from pipeline.publish import Publisher
 from tests.commands import started, until
 from tests.redis_servers import RedisServer, free_port, needs_redis
+from tests.test_publish import status
 
 KEYS = Keys("classmood", "maths/7b")
 # Debian has it where only root looks
@@ -271,7 +272,15 @@ async def test_a_target_that_goes_away_while_many_events_are_under_way_is_told_o
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7), ("99999999999", 3600), ("soon", 0), ("", 0), ("-3", 0), ("Thu, 01 Jan 1970 00:01:30 GMT", 60)],
+    [
+        ("7", 7),
+        ("99999999999", 3600),
+        ("soon", 0),
+        ("", 0),
+        ("-3", 0),
+        ("Thu, 01 Jan 1970 00:01:30 GMT", 60),
+        (f"Thu, 01 Jan 1970 00:01:30 +{9**30}", 0),
+    ],
 )
 async def test_retry_after_is_read_in_both_its_forms(header: str, seconds: float) -> None:
     async def busy(request: web.Request) -> web.Response:
@@ -365,7 +374,7 @@ async def test_a_broker_gets_each_event_on_its_topic_and_keeps_the_latest_until_
     port = free_port()
     with mosquitto(broker_folder, port, "allow_anonymous true"):
         async with subscribed(port) as heard:
-            async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600) as target:
+            async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
                 bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
                 async with background(bridge.run()):
                     await publish(sender, ParticipantJoined(participant="a+b", name="Ada", reason="published"), changed("a+b"))
@@ -397,7 +406,7 @@ async def test_a_broker_gets_each_event_on_its_topic_and_keeps_the_latest_until_
 async def test_a_broker_forgets_what_was_read_of_whoever_withdraws(redis: Redis, sender: Publisher, broker_folder: Path) -> None:
     port = free_port()
     with mosquitto(broker_folder, port, "allow_anonymous true"):
-        async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600) as target:
+        async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
             bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
             async with background(bridge.run()):
                 await publish(sender, changed("a"), changed("b"))
@@ -418,7 +427,7 @@ async def test_as_many_events_under_way_as_there_may_be_are_nothing_to_warn_of(
     port = free_port()
     await publish(sender, *(changed(f"p{number % 40}") for number in range(400)))
     with mosquitto(broker_folder, port, "allow_anonymous true"):
-        async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600) as target:
+        async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
             bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
             async with background(bridge.run()):
                 await eventually(lambda: bridge.counts.forwarded == 400)
@@ -428,7 +437,7 @@ async def test_as_many_events_under_way_as_there_may_be_are_nothing_to_warn_of(
 @needs_mosquitto
 async def test_a_broker_that_restarts_loses_no_event(redis: Redis, sender: Publisher, broker_folder: Path) -> None:
     port = free_port()
-    target = Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600)
+    target = Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15)
     bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True, sleep=lambda s: asyncio.sleep(min(s, 0.05)))
     with mosquitto(broker_folder, port, "allow_anonymous true"):
         await target.__aenter__()
@@ -451,10 +460,27 @@ async def test_a_broker_that_refuses_the_password_and_one_that_is_not_there_are_
     port = free_port()
     refuses = pytest.raises(Trouble, match=f"mqtt broker at 127.0.0.1:{port} refuses: .*[Nn]ot authorized")
     with mosquitto(broker_folder, port, "allow_anonymous false"), refuses as refused:
-        await Mqtt(Broker("127.0.0.1", port, username="ada", password="s3cret"), "school", "maths", 60).__aenter__()
+        await Mqtt(Broker("127.0.0.1", port, username="ada", password="s3cret"), "school", "maths", 60, 15).__aenter__()
     assert "s3cret" not in str(refused.value)
     with pytest.raises(Trouble, match=f"mqtt broker at 127.0.0.1:{port}: "):
-        await Mqtt(Broker("127.0.0.1", port), "school", "maths", 60).__aenter__()
+        await Mqtt(Broker("127.0.0.1", port), "school", "maths", 60, 15).__aenter__()
+
+
+@needs_mosquitto
+async def test_a_broker_keeps_the_status_of_a_bot_no_longer_than_redis_does(
+    redis: Redis, sender: Publisher, broker_folder: Path
+) -> None:
+    port = free_port()
+    with mosquitto(broker_folder, port, "allow_anonymous true"):
+        async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
+            bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
+            async with background(bridge.run()):
+                await publish(sender, status(), changed("ada"))
+                await eventually(lambda: bridge.counts.forwarded == 2)
+                async with subscribed(port) as late:
+                    await eventually(lambda: len(late) == 3)
+    left = {topic: each.properties.json().get("MessageExpiryInterval", 0) for topic, each in zip(topics(late), late, strict=True)}  # type: ignore[union-attr]
+    assert 0 < left["bot.status"] <= 15 < left["participant/ada/emotion.changed"] <= 3600
 
 
 @needs_mosquitto
@@ -465,7 +491,7 @@ async def test_what_a_broker_does_not_allow_is_dropped_and_counted_and_said_once
     rights.write_text("topic read #\ntopic write school/+/participant/ada/#\n")
     # as the one who may read its rights: as root it would run as a user of its own
     with mosquitto(broker_folder, port, "allow_anonymous true", f"acl_file {rights}", f"user {getuser()}"):
-        async with subscribed(port) as heard, Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600) as target:
+        async with subscribed(port) as heard, Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
             bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
             async with background(bridge.run()):
                 await publish(sender, changed("ada"), changed("ben"), changed("ben"), changed("ada"))
@@ -507,13 +533,13 @@ async def answering_broker(code: int) -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("code", [0x00, 0x10])
 async def test_an_acknowledgement_of_success_is_one(code: int) -> None:
-    async with answering_broker(code) as port, Mqtt(Broker("127.0.0.1", port), "school", "maths", 60) as target:
+    async with answering_broker(code) as port, Mqtt(Broker("127.0.0.1", port), "school", "maths", 60, 15) as target:
         await target.send(_event())
 
 
 @pytest.mark.parametrize(("code", "perhaps_the_event"), [(0x80, True), (0x83, True), (0x91, False), (0x97, False)])
 async def test_a_broker_that_cannot_take_an_event_now_is_asked_again(code: int, perhaps_the_event: bool) -> None:
-    async with answering_broker(code) as port, Mqtt(Broker("127.0.0.1", port), "school", "maths", 60) as target:
+    async with answering_broker(code) as port, Mqtt(Broker("127.0.0.1", port), "school", "maths", 60, 15) as target:
         for _ in range(2):  # over the same connection
             with pytest.raises(NotNow) as later:
                 await target.send(_event())
@@ -522,13 +548,13 @@ async def test_a_broker_that_cannot_take_an_event_now_is_asked_again(code: int, 
 
 @pytest.mark.parametrize("code", [0x87, 0x90, 0x99])
 async def test_a_broker_that_will_never_take_an_event_is_not_asked_again(code: int) -> None:
-    async with answering_broker(code) as port, Mqtt(Broker("127.0.0.1", port), "school", "maths", 60) as target:
+    async with answering_broker(code) as port, Mqtt(Broker("127.0.0.1", port), "school", "maths", 60, 15) as target:
         with pytest.raises(Refused, match="the broker answers: "):
             await target.send(_event())
 
 
 async def test_a_topic_too_long_for_mqtt_is_refused_before_anything_is_sent() -> None:
-    target = Mqtt(Broker("127.0.0.1", 1), "school", "maths", 60)
+    target = Mqtt(Broker("127.0.0.1", 1), "school", "maths", 60, 15)
     with pytest.raises(Refused, match="topic"):
         await target.send(_event("ü" * 20_000))
 

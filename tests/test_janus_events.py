@@ -249,6 +249,13 @@ def test_a_camera_of_h264_is_chosen_where_its_profile_is_one_that_can_be_agreed_
     assert isinstance(change, Presence) and change.camera == Camera("5", "2")
 
 
+def test_somebody_without_an_id_is_nobody() -> None:
+    roster = JanusRoster(policy=EVERYONE)
+    nobody, ada = {"id": "", "streams": [camera()]}, {"id": "5", "streams": [camera()]}
+    changes = roster.take(read_room_event({"publishers": [nobody, ada]}))
+    assert [change.camera for change in changes if isinstance(change, Presence)] == [Camera("5", "0")]
+
+
 def test_a_dummy_that_keeps_a_place_is_no_student() -> None:
     roster = JanusRoster(policy=EVERYONE)
     roster.take(read_room_event({"attendees": [{"id": 4, "display": "Dummy publisher"}]}))

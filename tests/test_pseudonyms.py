@@ -23,7 +23,7 @@ from pipeline.follow import events_since, room_state
 from pipeline.forget import forget
 from pipeline.keys import Keys
 from pipeline.mood import Mood
-from tests.fakes import SOMEWHERE, AlwaysOf, Clock, FaceEverywhere, ScriptedRoom, SilentTrack
+from tests.fakes import SOMEWHERE, AlwaysOf, Clock, FaceEverywhere, LostOnce, ScriptedRoom, SilentTrack
 from tests.redis_servers import needs_redis
 from tests.test_publish import until
 
@@ -162,16 +162,6 @@ async def test_a_long_class_is_one_class() -> None:
 def test_a_room_is_masked_once() -> None:
     masked = pseudonymous(ScriptedRoom())
     assert pseudonymous(masked) is masked
-
-
-class LostOnce(ScriptedRoom):
-    """A room to which the connection is lost once."""
-
-    async def happenings(self) -> AsyncIterator[Happening]:
-        was_lost = self.inside
-        async for happening in super().happenings():
-            yield happening
-        self.inside, self.over = False, not was_lost
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from pipeline.events import (
     BasisStated,
     BotStatus,
     ConsentGranted,
+    ConsentWithdrawn,
     CoverageChanged,
     Data,
     EmotionChanged,
@@ -36,6 +37,7 @@ from pipeline.events import (
 from pipeline.follow import events_since, room_state
 from pipeline.keys import Keys
 from pipeline.publish import Publisher, RedisUnusable
+from tests.fakes import Clock
 from tests.redis_servers import SERVER, RedisServer, every_server, needs_redis, proxied, running_redis, stopped_redis
 
 KEYS = Keys("classmood", "maths {7b}: 100%")
@@ -221,11 +223,11 @@ async def test_time_is_when_an_event_was_published_and_latency_counts_from_the_f
     assert list(sender.latencies_ms) == [8500]
 
 
-async def outage(server: RedisServer, sender: Publisher) -> None:
+async def outage(server: RedisServer, sender: Publisher, caplog: pytest.LogCaptureFixture) -> None:
     """Redis is gone, and the publisher has noticed."""
     server.kill()
     sender.publish(joined(1))
-    await asyncio.sleep(0.02)
+    await until(lambda: "redis is away" in caplog.text)
     assert sender.waiting == 1
 
 
@@ -236,7 +238,7 @@ async def test_an_outage_keeps_the_newest_in_order_and_counts_the_rest(program: 
         async with server.client() as redis:
             sender = publisher(redis, outbox_limit=10)
             async with background(sender.run()):
-                await outage(server, sender)
+                await outage(server, sender, caplog)
                 for number in range(2, 13):
                     sender.publish(joined(number))
                 await asyncio.sleep(0.2)
@@ -410,6 +412,50 @@ async def test_a_full_redis_is_weather(redis: Redis) -> None:
     finally:
         await redis.config_set("maxmemory", "0")
     assert len(await stream(redis)) == 1
+
+
+@needs_redis
+async def test_a_full_redis_is_trimmed_and_erased_from_all_the_same(redis: Redis) -> None:
+    await redis.xadd(KEYS.events, {"event": "{}"}, id="1-1")  # of long ago
+    fill = "for i = 1, 20000 do redis.call('XADD', KEYS[1], '*', 'event', ARGV[1]) end"
+    await redis.eval(fill, 1, KEYS.events, json.dumps({"subject": "p1"}))
+    sender = publisher(redis, withdrawal_erases=True)
+    try:
+        async with background(sender.run()):
+            sender.publish(joined())
+            sender.publish(ConsentWithdrawn(participant="p1", source="page"))
+            await until(lambda: sender.published["classmood.consent.withdrawn"] == 1)
+            await redis.config_set("maxmemory", "1")
+            sender.publish(joined(2))
+            while await redis.xlen(KEYS.events) > 1:
+                await asyncio.sleep(0.01)
+            assert sender.waiting == 1
+            await redis.config_set("maxmemory", "0")
+            await until(lambda: sender.waiting == 0)
+    finally:
+        await redis.config_set("maxmemory", "0")
+    assert [event.type for event in await stream(redis)] == ["classmood.consent.withdrawn", "classmood.participant.joined"]
+
+
+@needs_redis
+async def test_what_redis_lost_is_told_again_as_of_then_so_that_time_does_not_go_backwards(redis: Redis) -> None:
+    clock = Clock(1_700_000_000_000)
+    sender = publisher(redis, clock=clock)
+    for data in (joined(), sample(), AttentionRaised(participant="p1", reason="changed", for_seconds=90.0)):
+        sender.publish(data)
+        clock.pass_seconds(60)
+    await sender.flush(5)
+    kept = (await redis.xrange(KEYS.events))[0]
+    await redis.flushall()  # as one that went back to an older state
+    await redis.xadd(KEYS.events, kept[1])
+    sender.publish(status())
+    clock.pass_seconds(60)
+    await sender.flush(5)
+    events = await stream(redis)
+    assert [event.type for event in events[1:]].count("classmood.participant.joined") == 1
+    times = [event.time for event in events]
+    assert times == sorted(times) and times[-1] == "2023-11-14T22:17:20.000Z"
+    assert await redis.hget(KEYS.participant("p1"), "attention_since_ms") == str(1_700_000_030_000), "it is since when it was"
 
 
 @needs_redis

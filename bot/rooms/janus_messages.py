@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 Model = TypeVar("Model", bound=BaseModel)
 
-Id = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) in (int, str) else None)]
+Id = Annotated[str, BeforeValidator(lambda value: (str(value) or None) if type(value) in (int, str) else None)]
 """Of a room or participant: numbers, or strings where the server has `string_ids`; here always a string."""
 
 Words = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else "")]
