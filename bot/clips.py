@@ -72,11 +72,6 @@ def _encoder(width: int, height: int) -> VideoCodecContext:
     return vp8_encoder((width, height), Fraction(FRAMES_PER_SECOND), 250_000, keyframe_every=FRAMES_PER_SECOND)
 
 
-def portrait_clip(variant: int) -> Clip:
-    """The portrait's pictures, encoded."""
-    return encode(portrait_pictures(variant))
-
-
 def portrait_pictures(variant: int) -> Iterator[Image]:
     """The astronaut's portrait, moving and changing its size, RGB; each variant in its own way."""
     bgr = cv2.imread(str(PORTRAIT), cv2.IMREAD_COLOR)

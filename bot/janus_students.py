@@ -4,7 +4,7 @@ Source: https://janus.conf.meetecho.com/docs/videoroom.html
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiortc import RTCSessionDescription
@@ -17,7 +17,7 @@ from bot.rooms.janus_api import JanusHandle, JanusSession, janus_session
 from bot.rooms.janus_messages import VIDEO_ROOM, Envelope
 from bot.settings import Settings
 from bot.tasks import background
-from bot.together import Enter, showing, student_name
+from bot.together import Enter, student_name
 
 CONSENTS = {"consent": True}
 """What simulated students tell of themselves; Debian's Janus 1.1.2 does not hand it on."""
@@ -134,15 +134,3 @@ async def janus_student(room_url: str, name: str, settings: Settings) -> AsyncIt
 async def janus_entrance(room_url: str, settings: Settings) -> AsyncIterator[Enter]:
     """The way into a Janus room."""
     yield lambda number: janus_student(room_url, student_name(number), settings)
-
-
-@asynccontextmanager
-async def janus_students(
-    room_url: str, count: int, ready: Sequence[Recording], settings: Settings
-) -> AsyncIterator[asyncio.Event]:
-    """Have `count` students in a room while the block runs; yields an event that tells when all of them lost it.
-
-    Student N sends recording N modulo their number.
-    """
-    async with janus_entrance(room_url, settings) as enter, showing(enter, count, ready) as deserted:
-        yield deserted

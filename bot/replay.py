@@ -29,6 +29,7 @@ OUTBOX_LIMIT = 1_000_000
 """Never reached: a round lets a batch wait and no more, since a recording loses nothing by being late."""
 
 AS_FAST_AS_POSSIBLE = math.inf
+"""A speed; the command line writes it `max`."""
 
 
 @dataclass(frozen=True, slots=True)

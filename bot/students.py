@@ -86,14 +86,12 @@ def whip_url(room_url: str, settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def students(
-    url: str, count: int, ready: Sequence[Recording], settings: Settings, ticket: SecretStr | None = None
-) -> AsyncIterator[asyncio.Event]:
+async def students(url: str, count: int, ready: Sequence[Recording], settings: Settings) -> AsyncIterator[asyncio.Event]:
     """Have `count` students in a room while the block runs, by WHIP; yields an event that tells when all of them lost it.
 
-    Student N sends recording N modulo their number. They agree to be read, and bring the room's ticket where it wants one.
+    Student N sends recording N modulo their number. They agree to be read.
     """
-    async with whip_entrance(url, settings, ticket) as enter, showing(enter, count, ready) as deserted:
+    async with whip_entrance(url, settings) as enter, showing(enter, count, ready) as deserted:
         yield deserted
 
 

@@ -17,6 +17,7 @@ from bot.settings import Settings
 from dashboard.board import left_in_this_run
 from pipeline.cancellation import cancellable
 from pipeline.clock import now_ms
+from pipeline.contract import shown
 from pipeline.coverage import Coverage
 from pipeline.entries import event_in
 from pipeline.events import BasisStated
@@ -83,7 +84,7 @@ async def _only_room(redis: Redis, prefix: str) -> str:
     if not found:
         raise NothingHappened("Redis knows of no room yet")
     if len(found) > 1:
-        raise SettingsWrong(f"which room? there are {', '.join(map(printable, found))}")
+        raise SettingsWrong(f"which room? there are {', '.join(map(_shown, found))}")
     return found[0]
 
 
@@ -129,9 +130,9 @@ def _people(state: RoomState, at_ms: int, trouble: str, most: int) -> Group:
 
 
 def _title(state: RoomState, trouble: str) -> Text:
-    title = Text(printable(state.room) or "a room", style="bold")
+    title = Text(_shown(state.room) or "a room", style="bold")
     if trouble:
-        return title.append(f"   not live: {printable(trouble, 200)}", style="red")
+        return title.append(f"   not live: {shown(trouble, 200)}", style="red")
     if state.bot is None:
         return title.append("   no bot: not live", style="red")
     return title.append(f"   {state.bot.state}, {state.bot.looks_per_second:.1f} looks per second", style="green")
@@ -140,7 +141,7 @@ def _title(state: RoomState, trouble: str) -> Text:
 def _row(participant: ParticipantState, at_ms: int) -> tuple[Text, ...]:
     seen = participant.coverage is Coverage.OK and participant.emotion is not None
     return (
-        Text(printable(participant.name) or printable(participant.id)),
+        Text(_shown(participant.name) or _shown(participant.id)),
         Text(str(participant.emotion), style=STYLES.get(str(participant.emotion), "dim")) if seen else Text("-"),
         Text(f"{participant.confidence:.0%}" if seen and participant.confidence is not None else "-"),
         Text(str(participant.coverage or "-"), style="" if seen else "yellow"),
@@ -154,7 +155,7 @@ def _attention(participant: ParticipantState, at_ms: int) -> str:
     if not participant.attention:
         return ""
     since_ms = at_ms if participant.attention_since_ms is None else participant.attention_since_ms
-    return f"{printable(participant.attention).replace('_', ' ')} for {max(0, at_ms - since_ms) // 1000} s"
+    return f"{_shown(participant.attention).replace('_', ' ')} for {max(0, at_ms - since_ms) // 1000} s"
 
 
 def _figures(summary: SummaryState | None) -> Text:
@@ -174,7 +175,5 @@ def _counts(state: RoomState) -> str:
     return coverage_in_words(dict(counts)) + (f"; {left} left" if left else "")
 
 
-def printable(text: str, longest: int = LONGEST_NAME) -> str:
-    """Text of unknown origin without what moves a terminal's cursor or turns its direction, and cut to `longest`."""
-    clean = "".join(character for character in text if character.isprintable())
-    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+def _shown(text: str) -> str:
+    return shown(text, LONGEST_NAME)

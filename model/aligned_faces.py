@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.dataset import FACE_SIZE, VOTES, Split
 from model.faces import EMOTIONS, Emotion, Face, FaceDetector, Image
 
-RIGHT_EYE, LEFT_EYE, NOSE, MOUTH = (15.1, 19.0), (32.9, 19.0), (24.0, 29.1), (24.0, 37.4)
+RIGHT_EYE, LEFT_EYE, MOUTH = (15.1, 19.0), (32.9, 19.0), (24.0, 37.4)
 """Where the median face of the Training split has them, mirrored and averaged, in pixels of its 48x48 square."""
 
 OVAL_CENTRE, OVAL_HALF_AXES = (24.0, 24.5), (18.5, 23.5)
@@ -95,7 +95,10 @@ def _found(picture: Image, detector: FaceDetector) -> Face | None:
 
 
 def placing(points: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The move, turn and scale (2, 3) that bring eyes, nose and mouth (4, 2) to their places; None for a face from the side."""
+    """The move, turn and scale (2, 3) that bring the eyes and the mouth to their places; None for a face from the side.
+
+    `points` (4, 2) are both eyes, the nose, which tells where the face looks, and the mouth.
+    """
     right, left, nose, _ = points
     between = left - right
     width = float(np.hypot(*between))

@@ -80,12 +80,6 @@ def fitted_temperature(scores: Numbers, labels: Labels) -> float:
     return float(np.exp(-low))
 
 
-def cooled(scores: Numbers, temperature: float) -> Numbers:
-    """The probabilities (n, 7) at a temperature: their powers by its inverse, to a sum of 1 again."""
-    logits = np.log(np.maximum(scores.astype(np.float64), 1e-12))
-    return _softmax(logits / temperature).astype(np.float32)
-
-
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)

@@ -174,10 +174,10 @@ def _step(name: str) -> str:
     return f".{name}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,79}", name) else f"['{shown(name)}']"
 
 
-def shown(text: str) -> str:
-    """Text of unknown origin, cut, without what moves a terminal's cursor."""
+def shown(text: str, longest: int = LONGEST_WORD) -> str:
+    """Text of unknown origin without what moves a terminal's cursor or turns its direction, and cut to `longest`."""
     clean = "".join(character for character in text if character.isprintable())
-    return clean if len(clean) <= LONGEST_WORD else clean[: LONGEST_WORD - 1] + "…"
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
 def _inconsistencies(event: TypedEvent) -> Iterator[Problem]:

@@ -88,14 +88,6 @@ class Withdrawal:
         return outdated, is_before
 
 
-async def erase_withdrawn(redis: Redis, keys: Keys, participant_id: str) -> int:
-    """Do the whole of a `Withdrawal`; returns how many entries were erased."""
-    withdrawal = Withdrawal(keys, participant_id)
-    while not withdrawal.is_done:
-        await withdrawal.erase_page(redis)
-    return withdrawal.erased
-
-
 async def _is_present(redis: Redis, keys: Keys, participant_id: str) -> bool:
     async with redis.pipeline(transaction=False) as pipe:  # in a transaction, a full Redis refuses even to read
         pipe.execute_command("GET", keys.bot)

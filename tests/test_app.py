@@ -3,21 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 import pytest
 from redis.asyncio import Redis
 
-from bot.app import Bot, assemble, load_analyst, running
+from bot.app import Bot, assemble, limits, load_analyst, mood_rules, running
 from bot.clips import Clip, encode
 from bot.redis_client import connect
 from bot.rooms.local import LocalRoom, host
 from bot.settings import Settings, read_settings
 from bot.students import students
 from bot.tasks import background
-from pipeline.analysis import Analyst
+from pipeline.analysis import Analyst, Limits
 from pipeline.events import Event
 from pipeline.follow import events_since, room_state
 from pipeline.keys import Keys
+from pipeline.mood import MoodRules
 from tests.redis_servers import SERVER, RedisServer, needs_redis, running_redis
 from tests.videos import portrait
 
@@ -101,6 +103,22 @@ async def test_sequence_has_no_gap_and_every_event_fits_its_type(redis_server: R
     kinds = [event.typed().type for event in events]
     assert kinds.index("classmood.participant.joined") < kinds.index("classmood.coverage.changed")
     assert kinds.index("classmood.coverage.changed") < kinds.index("classmood.emotion.changed")
+
+
+def test_each_setting_is_the_rule_of_its_name() -> None:
+    assert (mood_rules(read_settings()), limits(read_settings())) == (MoodRules(), Limits())
+    moods = {"smoothing_seconds": 2.0, "unknown_below": 0.3, "lead_to_change": 0.2, "dwell_seconds": 4.0, "sample_seconds": 5.0}
+    faces = {"smallest_face_pixels": 31.0, "darkest_face": 32.0, "blurriest_face": 33.0}
+    settings = read_settings(**moods, **faces)
+    assert (asdict(mood_rules(settings)), asdict(limits(settings))) == (moods, faces)
+
+
+async def test_what_is_kept_for_how_long_is_what_the_settings_say(redis_server: RedisServer, analyst: Analyst) -> None:
+    kept = {"retention_hours": 2, "audit_retention_days": 3, "heartbeat_seconds": 7}
+    async with at_work(redis_server, analyst, **kept) as these:
+        await these.until_published("classmood.bot.status", 1)
+        lives_ms = [await these.redis.pttl(key) for key in (KEYS.events, KEYS.audit, KEYS.bot)]
+    assert lives_ms == [pytest.approx(ms, abs=5000) for ms in (2 * 3_600_000, 3 * 86_400_000, 3 * 7000)]
 
 
 async def test_a_picture_without_a_face_is_told_as_such_and_gives_no_emotion(

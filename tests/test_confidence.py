@@ -9,7 +9,6 @@ from model.confidence import (
     CURVE_POINTS,
     at_coverage,
     calibration_error,
-    cooled,
     fitted_temperature,
     reliability,
     risk_coverage,
@@ -17,6 +16,12 @@ from model.confidence import (
 
 CONFIDENCE = np.array([0.9, 0.9, 0.5, 0.5, 1.0], np.float32)
 RIGHT = np.array([True, True, True, False, False])
+
+
+def cooled(scores: np.ndarray, temperature: float) -> np.ndarray:
+    """The probabilities (n, 7) at a temperature: their powers by its inverse, to a sum of 1 again."""
+    powers = np.maximum(scores.astype(np.float64), 1e-12) ** (1 / temperature)
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def probabilities(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:

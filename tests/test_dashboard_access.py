@@ -199,6 +199,7 @@ async def test_the_password_opens_a_session_until_logout(server: RedisServer, ht
 
 async def test_a_stream_ends_with_the_session(server: RedisServer, http: aiohttp.ClientSession) -> None:
     async with server.client() as redis, dashboard(server, password=PASSWORD) as url:
+        await redis.flushall()  # of other tests' classes
         await log_in(http, url)
         async with http.get(f"{url}/rooms/maths/live") as stream:
             assert (await stream.content.readline()).startswith(b"retry")

@@ -113,8 +113,8 @@ def test_without_faces_to_measure_a_network_on_it_is_not_made_static(tmp_path: P
 
 def test_the_temperature_of_held_out_faces_is_part_of_the_graph(tmp_path: Path) -> None:
     tiny = pytest.importorskip("tests.tiny", reason="export needs tensorflow, extra `train`")
-    from model.confidence import cooled
     from model.export import Notes, export
+    from tests.test_confidence import cooled
 
     # a quarter of the labels are wrong, and the network knows nothing of that
     training, split = synthetic_split(600, seed=4), synthetic_split(140, seed=3)

@@ -1,17 +1,18 @@
 """Simulated students in a real Janus room: they come, send, turn the camera off and on, leave, and are refused."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from bot.clips import Clip
+from bot.clips import Clip, Recording
 from bot.errors import RoomRefused
-from bot.janus_students import janus_student, janus_students
-from bot.settings import read_settings
+from bot.janus_students import janus_entrance, janus_student
+from bot.settings import Settings, read_settings
 from bot.students import Class, simulate
+from bot.together import showing
 from tests.commands import ended
 from tests.janus_client import JanusClient, add_tokens, janus_client
 from tests.janus_servers import JanusServer, needs_janus, running_janus
@@ -23,6 +24,18 @@ from tests.videos import write_video
 pytestmark = needs_janus
 
 NAMES = ("Ada", "Grace")
+
+
+@asynccontextmanager
+async def janus_students(
+    room_url: str, count: int, ready: Sequence[Recording], settings: Settings
+) -> AsyncIterator[asyncio.Event]:
+    """Have `count` students in a room while the block runs; yields an event that tells when all of them lost it.
+
+    Student N sends recording N modulo their number.
+    """
+    async with janus_entrance(room_url, settings) as enter, showing(enter, count, ready) as deserted:
+        yield deserted
 
 
 @pytest.fixture(scope="module")

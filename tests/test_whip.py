@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from bot.errors import RoomRefused, SettingsWrong
 from bot.rooms import Arrival, Departure
 from bot.rooms.fragment import read_fragment
+from bot.rooms.ice import ice_servers_as_json
 from bot.rooms.local import LocalRoom, host
 from bot.rooms.offer import OfferMalformed, OfferUnacceptable, read_offer
 from bot.rooms.reach import ANYWHERE, MAX_CANDIDATES, CandidateGate
@@ -109,6 +110,18 @@ async def test_the_answer_is_as_the_protocol_says(http: aiohttp.ClientSession) -
             assert headers["Accept-Patch"] == "application/trickle-ice-sdpfrag"
             assert "Link" not in headers
             assert "a=candidate" in published.answer
+        async with publisher(http, room.whip_url) as published:
+            assert published.response.headers.getall("Link") == [
+                '<stun:127.0.0.1:9>; rel="ice-server"',
+                '<turn:127.0.0.1:9?transport=tcp>; rel="ice-server"; '
+                'username="us\\"er"; credential="pass"; credential-type="password"',
+            ]
+
+
+def test_the_page_is_given_the_servers_as_a_browser_takes_them() -> None:
+    servers = chosen(stun_urls="stun:a", turn_urls="turn:b, turns:c", turn_username="ada", turn_password="pass")
+    secret = {"username": "ada", "credential": "pass"}
+    assert ice_servers_as_json(servers) == [{"urls": "stun:a"}, {"urls": "turn:b", **secret}, {"urls": "turns:c", **secret}]
 
 
 async def test_audio_is_answered_and_never_received(http: aiohttp.ClientSession, room: LocalRoom) -> None:

@@ -24,7 +24,8 @@ from pipeline.events import (
     ParticipantLeft,
 )
 from pipeline.follow import room_state
-from pipeline.forget import Forgotten, Withdrawal, erase_withdrawn, forget
+from pipeline.forget import Forgotten, Withdrawal, forget
+from pipeline.keys import Keys
 from pipeline.publish import BATCH, Publisher
 from tests.redis_servers import SERVER, RedisServer, every_server, needs_redis, proxied, running_redis
 from tests.test_publish import BASIS, KEYS, SUMMARY, joined, publisher, sample, stream
@@ -51,6 +52,14 @@ async def audited(redis: Redis) -> list[Event]:
 
 def kinds(events: Iterable[Event]) -> list[str]:
     return [event.type.removeprefix("classmood.") for event in events]
+
+
+async def erase_withdrawn(redis: Redis, keys: Keys, participant_id: str) -> int:
+    """Do the whole of a `Withdrawal`; returns how many entries were erased."""
+    withdrawal = Withdrawal(keys, participant_id)
+    while not withdrawal.is_done:
+        await withdrawal.erase_page(redis)
+    return withdrawal.erased
 
 
 @every_server

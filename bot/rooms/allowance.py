@@ -22,7 +22,3 @@ class Allowance:
         self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
         self._at = now
         return max(0.0, (1 - self._left) / self._per_second)
-
-    def is_full(self, now: float) -> bool:
-        """Whether nothing of it has been taken for so long that it need not be remembered."""
-        return self.wait_seconds(now) == 0 and self._left == self._burst

@@ -2,9 +2,6 @@
 
 import asyncio
 import logging
-import os
-import sys
-import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +12,7 @@ from functools import cache
 import numpy as np
 
 from bot.clips import FRAMES_PER_SECOND, encode
+from bot.priority import give_way
 from bot.synthetic.motion import PERIOD_SECONDS
 from bot.synthetic.people import person
 from bot.synthetic.pictures import Webcam
@@ -149,7 +147,7 @@ def following(scene: Scene, mien: Mien) -> Scene:
 @asynccontextmanager
 async def studio(most_orders: int = MOST_ORDERS) -> AsyncIterator[Studio]:
     """A studio that works while the block runs; raises ModelUnusable if the generator's weights cannot be used."""
-    with ThreadPoolExecutor(1, "studio", initializer=_give_way) as thread:
+    with ThreadPoolExecutor(1, "studio", initializer=give_way) as thread:
         generator = await asyncio.get_running_loop().run_in_executor(thread, FaceGenerator)
         place = Studio(thread, generator, most_orders)
         async with background(place.work()):
@@ -157,9 +155,3 @@ async def studio(most_orders: int = MOST_ORDERS) -> AsyncIterator[Studio]:
                 yield place
             finally:
                 logger.info("%d seconds of students came late, %d scenes were not taken", place.late, place.refused)
-
-
-def _give_way() -> None:
-    """Let whoever reads the pictures go first, where the system knows threads by a number."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)

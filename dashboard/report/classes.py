@@ -39,7 +39,6 @@ class Classes:
     clock: LessonClock = field(default_factory=LessonClock)
     events: int = 0
     repeated: int = 0
-    found: int = 0
     """How many classes there were so far."""
     begins_cut: bool = False
     """Whether what is left of the class that is kept begins in the middle of a run: it may have begun before."""
@@ -79,12 +78,10 @@ class Classes:
         if not occupied(data):
             return
         if self.lesson is None:
-            self.found += 1
             self.lesson = Lesson(self._begins_ms(at_ms, wall_ms))
             # in a room that was empty for so long since, an earlier class would have been another
             self.begins_cut = self._cut_ms is not None and at_ms - self._cut_ms < APART_MS
         elif not self.wanted.is_a_stretch and self._is_another(self.lesson, at_ms):
-            self.found += 1
             self._quiet = OrderedDict((epoch, _anew(run)) for epoch, run in self.lesson.runs.items())
             self.lesson = Lesson(at_ms, self.lesson.people.withdrawn)
             self.begins_cut = False

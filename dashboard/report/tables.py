@@ -48,7 +48,7 @@ def _rows(report: Report) -> Iterator[Row]:
 
 
 def _numbers(figures: Figures) -> dict[str, float]:
-    plain = {name: getattr(figures, name) for name in ("participants", "seen", "scored", "seen_share", "valence")}
+    plain = {name: getattr(figures, name) for name in PLAIN}
     return {
         **{name: value for name, value in plain.items() if value is not None},
         **_prefixed("coverage", figures.coverage),
