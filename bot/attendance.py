@@ -29,6 +29,7 @@ class Seat:
     last_frame_ms: int
     mend_after_ms: float
     track: ReceivedTrack | None = None
+    last_picture_ms: int = 0
     left_out: int = 0
     left_out_ms: int = 0
     read_since_ms: int | None = None
@@ -95,11 +96,15 @@ class Attendance:
             dead_ms = now - self._last_sign_ms(seat, now)
             if dead_ms >= self.left_ms:
                 self.room.drop(seat.participant.id, "stalled")
-            elif now - seat.last_frame_ms >= self.stalled_ms:
+            elif now - seat.last_frame_ms >= self.stalled_ms or self._shows_nothing(seat, now):
                 self.moods.unseen(seat.participant.id, now, Coverage.STALLED)
             if dead_ms >= seat.mend_after_ms:
                 seat.mend_after_ms *= 2  # each attempt costs the student's encoder a keyframe
                 self.room.stalled(seat.participant.id)
+
+    def _shows_nothing(self, seat: Seat, now: int) -> bool:
+        """Whether frames come, and none of them has become a picture for long."""
+        return seat.track is not None and seat.track.undecodable and now - seat.last_picture_ms >= self.stalled_ms
 
     def _last_sign_ms(self, seat: Seat, now: int) -> int:
         """When a frame last came of a participant, or packets that were left out because decoding did not keep up.
@@ -114,7 +119,7 @@ class Attendance:
         match happening:
             case Arrival() if happening.participant.consent:
                 seat = self._seat(happening.participant)
-                seat.read_since_ms = self.clock()
+                seat.read_since_ms = seat.last_picture_ms = self.clock()
                 seat.track = happening.track if isinstance(happening.track, ReceivedTrack) else None
                 seat.watcher = watchers.create_task(self._watched(seat, happening))
             case Arrival():  # no room should tell of one
@@ -189,6 +194,7 @@ class Attendance:
 
     def _shown(self, seat: Seat) -> Shown:
         def shown(picture: VideoFrame, at_ms: int) -> None:
+            seat.last_picture_ms = self.clock()
             if seat.read_since_ms is not None:  # the consent may have been withdrawn while it was decoded
                 self.frames.put(Frame(seat.participant.id, at_ms, picture))
 

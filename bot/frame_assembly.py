@@ -161,10 +161,15 @@ def is_vp8_keyframe(frame: bytes) -> bool:
 
 
 def is_h264_keyframe(frame: bytes) -> bool:
-    """Whether an H.264 access unit with start codes needs no other one: it holds an IDR picture (H.264, table 7-1)."""
+    """Whether an H.264 access unit with start codes needs no other one: it begins with an IDR picture's first slice.
+
+    H.264, table 7-1 and section 7.3.3: of a slice, `first_mb_in_slice` comes first, a single 1 where it is 0. A picture whose
+    first slices were lost passes for one that never had them otherwise, since every slice can be decoded by itself.
+    """
     at = frame.find(b"\0\0\1")
-    while 0 <= at < len(frame) - 3:
-        if frame[at + 3] & 0x1F == 5:
-            return True
+    while 0 <= at < len(frame) - 4:
+        kind = frame[at + 3] & 0x1F
+        if kind in (1, 5):
+            return kind == 5 and frame[at + 4] >= 0x80
         at = frame.find(b"\0\0\1", at + 3)
     return False

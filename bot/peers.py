@@ -35,6 +35,8 @@ async def close_peer(
 async def _close_in_time(peer: RTCPeerConnection, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
+            # aiortc stops one after the other, and each waits for its decoder's thread, which others keep busy too
+            await asyncio.gather(*(each.receiver.stop() for each in peer.getTransceivers()))
             await peer.close()
     except TimeoutError:
         # it waits for ever for a task of a receiver that failed, for instance at a report on more sources than one holds;

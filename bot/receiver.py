@@ -343,6 +343,7 @@ class DirectReceiver(BoundReceiver):
         self._decoder: Any = None
         self._undecoded: list[EncodedFrame] = []
         self._codec_name = ""
+        self._source: int | None = None
         self._reporting: asyncio.Task[None] | None = None
 
     def _set_rtcp_ssrc(self, ssrc: int) -> None:
@@ -385,19 +386,22 @@ class DirectReceiver(BoundReceiver):
         self._track.stop()
 
     def _handle_disconnect(self) -> None:
+        if self._reporting is not None:  # aiortc lets a report to nobody pass, so it would go on for ever
+            self._reporting.cancel()
         self._track.stop()
 
     async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
         if isinstance(packet, RtcpSrPacket) and packet.ssrc in self._heard:
             self.feedback.hear(packet)
-        elif isinstance(packet, RtcpByePacket):
+        elif isinstance(packet, RtcpByePacket) and (self._source is None or self._source in packet.sources):
+            self.shut = True  # of a source that goes on all the same nothing is decoded, for nobody looks
             self._track.stop()
 
     async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         if not self._is_welcome(packet):
             return
         if self._estimator is not None:
-            await self._estimate(packet, arrival_time_ms)
+            await self._estimate(packet)
         codec = self._codecs.get(packet.payload_type)
         if codec is None or self._decoding is None:
             return
@@ -434,6 +438,7 @@ class DirectReceiver(BoundReceiver):
         if codec.name not in KEYFRAMES:  # a retransmission in the place of what it would be of
             return
         self.feedback.note(packet)
+        self._source = packet.ssrc
         try:
             begins, data = _depayloaded(codec, packet.payload) if packet.payload else (False, b"")
         except ValueError:  # not what the codec's packets look like: a hole in the frame
@@ -444,6 +449,7 @@ class DirectReceiver(BoundReceiver):
         behind = self._decoding.behind
         self._track.left_out += behind
         if self._decoding.failed or behind:
+            self._track.undecodable |= self._decoding.failed
             self._decoding.failed = False
             self._assembler.lose()
             self._undecoded = []
@@ -471,14 +477,15 @@ class DirectReceiver(BoundReceiver):
             self._decoding.submit(partial(_decoded, self._decoder, self._undecoded), wanted_ms)
             self._undecoded = []
 
-    async def _estimate(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+    async def _estimate(self, packet: RtpPacket) -> None:
         """Tell the sender what the path bears (draft-alvestrand-rmcat-remb), which nobody else between us does."""
         ssrc = self.feedback.ssrc
         if self._estimator is None or packet.extensions.abs_send_time is None or ssrc is None:
             return
         estimate = self._estimator.add(
             abs_send_time=packet.extensions.abs_send_time,
-            arrival_time_ms=arrival_time_ms,
+            # not aiortc's own, which is the wall clock's: set ahead, it would look like a path that stood still
+            arrival_time_ms=time.monotonic_ns() // 1_000_000,
             payload_size=len(packet.payload) + packet.padding_size,
             ssrc=packet.ssrc,
         )

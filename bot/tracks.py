@@ -53,7 +53,7 @@ class ReceivedTrack(MediaStreamTrack):
     """A track that is told of its frames when they are complete, so that only wanted pictures come back from a decoder.
 
     Pictures that nobody watches are kept for `recv`, but none once a watcher has left, or the track has ended. `left_out`
-    counts the packets that came while decoding did not keep up.
+    counts the packets that came while decoding did not keep up; `undecodable` tells that what came last could not be decoded.
     """
 
     kind = "video"
@@ -61,6 +61,7 @@ class ReceivedTrack(MediaStreamTrack):
     def __init__(self) -> None:
         super().__init__()
         self.dropped = self.left_out = 0
+        self.undecodable = False
         self._over = asyncio.Event()
         self._watcher: _Watcher | None = None
         self._left = False
@@ -76,6 +77,7 @@ class ReceivedTrack(MediaStreamTrack):
 
     def show(self, picture: VideoFrame, at_ms: int) -> None:
         """Hand on a wanted picture."""
+        self.undecodable = False
         if self._watcher is not None:
             self._watcher.shown(picture, at_ms)
             return

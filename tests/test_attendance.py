@@ -108,6 +108,29 @@ async def test_whom_there_is_no_time_to_decode_is_stalled_but_neither_subscribed
         assert these.room.mended and these.room.dropped == [("ada", "stalled")]
 
 
+async def test_of_whom_frames_come_that_never_become_a_picture_is_stalled_and_stays() -> None:
+    async with watched() as these:
+        track = ReceivedTrack()
+        these.room.happen(Arrival(ADA, track))
+        await settle()
+
+        def pass_seconds_of_frames(seconds: int) -> None:
+            for _ in range(seconds):
+                these.clock.pass_seconds(1)
+                track.arrived()
+                these.attendance.find_silent(these.clock())
+
+        pass_seconds_of_frames(10)
+        assert these.coverage() == [], "a decoder that is late is no trouble of theirs"
+        track.undecodable = True
+        pass_seconds_of_frames(40)
+        assert these.coverage() == ["stalled"] and not these.room.dropped
+        track.show(picture(), these.clock())
+        these.attendance.report(reading("happy", these.clock()))
+        pass_seconds_of_frames(1)
+        assert these.coverage() == ["stalled", "ok"]
+
+
 async def test_a_stalled_participant_whose_frames_come_back_is_read_again() -> None:
     async with watched() as these:
         these.room.happen(Arrival(ADA, SilentTrack()))

@@ -23,7 +23,7 @@ from aiortc.rtp import RtpPacket
 
 from bot.receiver import LARGEST_BYTES
 from bot.rooms import Arrival, Departure, Happening
-from bot.rooms.datagrams import LONGEST_QUEUE, RECEIVE_BUFFER_BYTES, is_as_expected, sockets_of, widen
+from bot.rooms.datagrams import LONGEST_QUEUE, MOST_SOURCES, RECEIVE_BUFFER_BYTES, is_as_expected, sockets_of, widen
 from bot.rooms.local import LocalRoom, host
 from bot.rooms.session import WhipSession
 from bot.settings import Settings, read_settings
@@ -196,6 +196,23 @@ async def test_a_flood_of_one_publisher_leaves_the_others_their_pictures(http: a
             assert await still_sees(watched.track)
             assert session_of(room, flooder).datagrams_dropped > 0
             assert session_of(room, watched).datagrams_dropped == 0
+
+
+async def test_a_publisher_with_ever_new_sources_is_heard_with_those_there_are_places_for(
+    http: aiohttp.ClientSession, room: LocalRoom
+) -> None:
+    happenings = room.happenings()
+    async with publisher(http, f"{room.whip_url}?consent=yes") as published:
+        arrival = await arrived(happenings)
+        assert await first_frames(arrival.track)
+        session, dtls = session_of(room, arrival), dtls_of(published)
+        for ssrc in range(1, 501):
+            packet = RtpPacket(payload_type=96, ssrc=ssrc, sequence_number=1, timestamp=1, payload=b"\x10\x01")
+            await dtls._send_rtp(packet.serialize())
+        async with asyncio.timeout(5):
+            while session.datagrams_dropped < 500 - MOST_SOURCES:
+                await asyncio.sleep(0.01)
+        assert await still_sees(arrival.track)
 
 
 def flood(publisher: Published, datagram: bytes, per_second: int = 10_000, seconds: float = 2.0) -> None:

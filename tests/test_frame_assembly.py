@@ -190,3 +190,5 @@ def test_keyframes_are_known_by_their_first_bytes() -> None:
     parameters, keyframe, other = b"\0\0\0\1\x67\x42", b"\0\0\0\1\x65\x88", b"\0\0\0\1\x41\x9a"
     assert is_h264_keyframe(parameters + keyframe) and is_h264_keyframe(keyframe)
     assert not is_h264_keyframe(other) and not is_h264_keyframe(parameters) and not is_h264_keyframe(b"\0\0\1")
+    second_slice = b"\0\0\0\1\x65\x48"
+    assert is_h264_keyframe(keyframe + second_slice) and not is_h264_keyframe(second_slice), "its beginning was lost"

@@ -16,6 +16,7 @@ from aiortc.rtp import (
     RTCP_PSFB_PLI,
     RTCP_RTPFB_NACK,
     AnyRtcpPacket,
+    RtcpByePacket,
     RtcpPsfbPacket,
     RtcpRrPacket,
     RtcpRtpfbPacket,
@@ -227,6 +228,38 @@ async def test_a_sender_that_cannot_be_told_anything_any_more_ends_its_track(
         await asyncio.sleep(0.05)
         assert receiver.track.readyState == "ended"
     assert "its sender cannot be reported to: RuntimeError('closed')" in caplog.text
+
+
+async def test_a_goodbye_of_another_source_ends_nothing_and_that_of_its_own_ends_the_track(clip: Clip) -> None:
+    packets = list(Sent(SSRC).frames(clip, padding=False))
+    async with direct() as receiver:
+        take_all(receiver, packets[:5])
+        await receiver._handle_rtcp_packet(RtcpByePacket(sources=[OTHER]))
+        assert receiver.track.readyState == "live"
+        await receiver._handle_rtcp_packet(RtcpByePacket(sources=[OTHER, SSRC]))
+        assert receiver.track.readyState == "ended"
+        take_all(receiver, packets[5:])
+        assert receiver._undecoded == [], "nothing is decoded for nobody"
+
+
+async def test_a_receiver_whose_connection_is_cut_reports_to_nobody_any_more() -> None:
+    async with direct() as receiver:
+        reporting = receiver._reporting
+        assert reporting is not None
+        receiver._handle_disconnect()
+        await asyncio.wait([reporting], timeout=1)
+        assert reporting.cancelled()
+
+
+async def test_that_a_frame_could_not_be_decoded_is_told_until_a_picture_is_shown(clip: Clip) -> None:
+    sent = Sent(SSRC)
+    async with direct() as receiver:
+        broken = [sent.packet(9000 * number, b"\x10\x00\x00\x00", last=True) for number in range(3)]
+        await frames_of(receiver, broken)
+        take_all(receiver, [sent.packet(27_000, b"\x10\x01", last=True)])
+        assert receiver.track.undecodable
+        assert await frames_of(receiver, list(sent.frames(clip, padding=False))) == len(clip.packets)
+        assert not receiver.track.undecodable
 
 
 async def test_while_decoding_does_not_keep_up_no_keyframe_is_asked_for_and_afterwards_one(clip: Clip) -> None:

@@ -19,7 +19,7 @@ from typing import cast
 from aioice import Connection
 from aiortc import RTCPeerConnection
 
-from bot.receiver import LARGEST_BYTES, UNREADABLE_STUN, can_show_ice, ice_of
+from bot.receiver import LARGEST_BYTES, MAX_SOURCES, UNREADABLE_STUN, can_show_ice, ice_of
 from bot.rooms.allowance import Allowance
 from bot.rooms.reach import MAX_CANDIDATES, goes_nowhere
 
@@ -36,6 +36,9 @@ STRANGERS_BURST = 200
 
 RECEIVE_BUFFER_BYTES = 4 * 2**20
 """Of a socket that carries a whole class: half a second of fifty fast cameras, by the kernel's way to count."""
+
+MOST_SOURCES = 2 * MAX_SOURCES
+"""SSRCs of a publisher that are decrypted: libsrtp remembers each for ever, and looks through all of them with every packet."""
 
 LONGEST_QUEUE = 1000
 """Datagrams that wait for a reader; there is none before the connection is up."""
@@ -98,6 +101,7 @@ class DatagramGuard(asyncio.DatagramProtocol):
         self._publisher = Allowance(PUBLISHER_PER_SECOND, PUBLISHER_BURST, self._clock())
         self._strangers = Allowance(STRANGERS_PER_SECOND, STRANGERS_BURST, self._clock())
         self._known: set[tuple[str, int]] = set()
+        self._sources: set[bytes] = set()
         self._guarded = cast(asyncio.DatagramProtocol, transport.get_protocol())
         transport.set_protocol(self)
 
@@ -128,8 +132,19 @@ class DatagramGuard(asyncio.DatagramProtocol):
         if not SMALLEST_BYTES <= len(data) <= LARGEST_BYTES or self.waiting >= LONGEST_QUEUE:
             return False
         if self._is_known(addr[:2]):
-            return self._publisher.spend(self._clock())
+            return self._has_place(data) and self._publisher.spend(self._clock())
         return self._may_introduce_itself(data, addr) and self._strangers.spend(self._clock())
+
+    def _has_place(self, data: bytes) -> bool:
+        """Whether it is no media, or of a source for which there is a place."""
+        if not 127 < data[0] < 192:  # RFC 7983, section 7
+            return True
+        # of a report (RFC 5761, section 4) and of a packet of media the sender stands at different places
+        source = data[4:8] if 63 < data[1] & 0x7F < 96 else data[8:12]
+        if source not in self._sources and len(self._sources) >= MOST_SOURCES:
+            return False
+        self._sources.add(source)
+        return True
 
     def _is_known(self, source: tuple[str, int]) -> bool:
         """Whether it is one of the publisher's candidates, signalled or proven by a check."""
