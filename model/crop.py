@@ -18,8 +18,11 @@ BOX_BELOW_SQUARE = 0.08
 LEAST_BETWEEN_EYES = 0.2
 """In widths of the box: eyes that are closer together are those of a face from the side, and tell no tilt. The median is 0.44."""
 
-MOST_TILT = math.radians(60)
-"""Eyes that lie further from level are not believed: the detector knows upright heads."""
+MOST_TILT = math.radians(120)
+"""Eyes that lie further from level are not believed: the detector knows upright heads.
+
+Of a head that lies on its side it sees a smaller tilt than there is, yet with it 45 to 48 % of PublicTest's faces, 90 pixels
+wide, are read as labelled, and 26 to 31 % without; of upright ones as many as before."""
 
 MOST_SAMPLES = 8
 """Samples per output pixel and axis, at most: eight a side average out the noise of a face of any size."""

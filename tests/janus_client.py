@@ -83,10 +83,6 @@ class JanusClient:
         """Throw somebody out of the room."""
         await self._owner("kick", id=(await self.participants())[display]["id"])
 
-    async def mute(self, display: str, mid: str, mute: bool = True) -> None:
-        """Have the server send on nothing of one of somebody's streams, or let it flow again."""
-        await self._owner("moderate", id=(await self.participants())[display]["id"], mid=mid, mute=mute)
-
     async def destroy(self) -> None:
         """End the room for everybody."""
         await self._owner("destroy")

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -57,13 +57,9 @@ class JanusOptions:
     """The tokens that the server itself knows; with any, each request must bring one."""
     notify_joining: bool = True
     session_timeout_seconds: int = 60
-    reclaim_seconds: int = 0
-    """For how long a session outlives its connection."""
     certificate: tuple[Path, Path] | None = None
     """PEM chain and key: the server then also speaks `wss://`."""
     http: bool = False
-    room_settings: dict[str, str] = field(default_factory=dict)
-    """Further lines of the room, as they stand in the file."""
 
     def __post_init__(self) -> None:
         assert re.fullmatch(r"[\w*-]+", str(self.room)), "only a request can make a room of any other name"
@@ -142,9 +138,9 @@ def _listens(port: int) -> bool:
 
 
 @contextmanager
-def stopped_janus(options: JanusOptions | None = None, **changes: object) -> Iterator[JanusServer]:
+def stopped_janus(**changes: object) -> Iterator[JanusServer]:
     """A server that is not started yet; whatever runs of it is ended with the block. `changes` are fields of the options."""
-    options = replace(options or JanusOptions(), **changes)  # type: ignore[arg-type]  # names and types are JanusOptions' own
+    options = JanusOptions(**changes)  # type: ignore[arg-type]  # names and types are JanusOptions' own
     with TemporaryDirectory(prefix="classmood-test-janus-") as folder:
         server = JanusServer(Path(folder), options)
         try:
@@ -154,9 +150,9 @@ def stopped_janus(options: JanusOptions | None = None, **changes: object) -> Ite
 
 
 @contextmanager
-def running_janus(options: JanusOptions | None = None, **changes: object) -> Iterator[JanusServer]:
+def running_janus(**changes: object) -> Iterator[JanusServer]:
     """A server that answers, with its room."""
-    with stopped_janus(options, **changes) as server:
+    with stopped_janus(**changes) as server:
         server.start()
         yield server
 
@@ -182,7 +178,6 @@ def _core(server: JanusServer) -> str:
             {_line("api_secret", options.api_secret)}
             token_auth = {_truth(bool(options.tokens))}
             session_timeout = {options.session_timeout_seconds}
-            reclaim_session_timeout = {options.reclaim_seconds}
         }}
         media: {{ rtp_port_range = "20000-29999" }}
         plugins: {{ disable = "{_libraries(UNUSED_PLUGINS)}" }}
@@ -219,7 +214,6 @@ def _http(server: JanusServer) -> str:
 
 
 def _videoroom(options: JanusOptions) -> str:
-    further = "\n            ".join(f"{name} = {value}" for name, value in options.room_settings.items())
     return f"""
         general: {{ string_ids = {_truth(options.string_ids)} }}
         room-{options.room}: {{
@@ -232,7 +226,6 @@ def _videoroom(options: JanusOptions) -> str:
             fir_freq = 0
             notify_joining = {_truth(options.notify_joining)}
             record = false
-            {further}
         }}
     """
 

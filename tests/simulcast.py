@@ -29,17 +29,9 @@ class BrowserStudent:
         mids: list[str] = await self._page.evaluate("wish => student.publish(wish)", wish)
         return mids
 
-    async def limit(self, bits_per_second: int) -> None:
-        """Have the room ask the browser for no more than that, as rooms are often set up to."""
-        await self._page.evaluate("bitrate => student.request({ request: 'configure', bitrate })", bits_per_second)
-
     async def unpublish(self) -> None:
         """Turn the camera off, and stay."""
         await self._page.evaluate("() => student.unpublish()")
-
-    async def hush(self) -> None:
-        """Send no more media, without telling anybody."""
-        await self._page.evaluate("() => student.hush()")
 
     async def leave(self) -> None:
         """Leave as one should."""

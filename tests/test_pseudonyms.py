@@ -193,8 +193,9 @@ async def test_neither_ids_nor_names_of_the_room_reach_redis_and_an_alias_can_be
         async with at_work(room, redis) as bot:
             room.happen(came("lovelace@school.example", HOSTILE))
             await until(lambda: bot.publisher.published["classmood.coverage.changed"] == 1)
-        heard = [await channel.get_message(timeout=1) for _ in range(3)]
+        heard = [await channel.get_message(timeout=1) for _ in range(3)]  # that it subscribed is none
         [person] = (await room_state(redis, KEYS)).participants
+    assert len([message for message in heard if message]) == 2
     written = await everything(redis) + json.dumps(heard, ensure_ascii=False)
     assert person.id in written and person.name in written
     for secret in ("lovelace", "school", "Ada", "script", "\u202e", "\\u202e"):
