@@ -118,6 +118,17 @@ def test_the_redis_of_the_compose_file_keeps_everything_it_is_told(redis: str) -
     assert [setting(name) for name in ("appendonly", "appendfsync", "maxmemory-policy")] == ["yes", "everysec", "noeviction"]
 
 
+@pytest.mark.slow
+def test_the_dashboard_of_the_compose_file_serves_plainly_whatever_certificate_the_room_has(tmp_path: Path) -> None:
+    service = COMPOSE["services"]["dashboard"]
+    of_the_room = {"CLASSMOOD_TLS_CERTIFICATE": "/certificates/fullchain.pem", "CLASSMOOD_TLS_KEY": "/certificates/privkey.pem"}
+    its_own = {name: interpolated(str(value)) for name, value in service["environment"].items()}
+    with started(tmp_path, *service["command"], **of_the_room | its_own, CLASSMOOD_DASHBOARD_PORT="0") as running:
+        running.until_it_says("http://127.0.0.1:")
+        running.signal(signal.SIGTERM)
+        assert running.exit_code() == 0, running.err
+
+
 @needs_redis
 @pytest.mark.slow
 def test_the_bot_of_the_compose_file_is_healthy_while_it_runs_and_not_afterwards(redis: str, tmp_path: Path) -> None:
@@ -131,6 +142,8 @@ def test_the_bot_of_the_compose_file_is_healthy_while_it_runs_and_not_afterwards
     health = classmood(json.loads(last("HEALTHCHECK").partition("CMD ")[2]))
     with started(tmp_path, *arguments, **settings) as running:
         until(lambda: ended(tmp_path, *health, **settings)[0] == 0)
+        kind, *of_the_room = bot["healthcheck"]["test"]
+        assert kind == "CMD" and ended(tmp_path, *classmood(of_the_room), **settings)[0] == 0
         running.signal(signal.SIGTERM)
         assert running.exit_code() == 0, running.err
         assert not left_in(tmp_path)
