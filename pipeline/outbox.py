@@ -38,6 +38,11 @@ class Waiting:
     data: Data
     again_ms: int | None = None
 
+    @property
+    def told_ms(self) -> int:
+        """The time of its event."""
+        return self.at_ms if self.again_ms is None else self.again_ms
+
 
 def subject_of(data: Data) -> Subject:
     """What data tells of, and of whom: the state needs only the latest of each."""
@@ -99,8 +104,8 @@ class Outbox:
 
     @property
     def oldest_ms(self) -> int | None:
-        """When what waits at the head was published."""
-        return next(iter(self._waiting.values())).at_ms if self._waiting else None
+        """The time of what waits at the head."""
+        return next(iter(self._waiting.values())).told_ms if self._waiting else None
 
     def take(self, most: int) -> list[Waiting]:
         """Remove and return the first."""

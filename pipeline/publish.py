@@ -377,7 +377,7 @@ class Publisher:
             source=self._source,
             type=waiting.data.type,
             subject=getattr(waiting.data, "participant", None),
-            time=rfc3339(waiting.at_ms if waiting.again_ms is None else waiting.again_ms),
+            time=rfc3339(waiting.told_ms),
             sequence=sequence,
             epoch=self.epoch,
             dataschema=schema_url(waiting.data.type),

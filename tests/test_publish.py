@@ -441,20 +441,24 @@ async def test_a_full_redis_is_trimmed_and_erased_from_all_the_same(redis: Redis
 async def test_what_redis_lost_is_told_again_as_of_then_so_that_time_does_not_go_backwards(redis: Redis) -> None:
     clock = Clock(1_700_000_000_000)
     sender = publisher(redis, clock=clock)
-    for data in (joined(), sample(), AttentionRaised(participant="p1", reason="changed", for_seconds=90.0)):
+    raised = AttentionRaised(participant="p1", reason="changed", for_seconds=90.0)
+    for data in (joined(), sample(), raised, joined(2), ParticipantLeft(participant="p2", reason="left")):
         sender.publish(data)
         clock.pass_seconds(60)
     await sender.flush(5)
     kept = (await redis.xrange(KEYS.events))[0]
-    await redis.flushall()  # as one that went back to an older state
+    await redis.flushall()  # as one that went back to an older state, in which p2 was there
     await redis.xadd(KEYS.events, kept[1])
+    await redis.hset(KEYS.participant("p2"), mapping={"present": "1"})
+    await redis.zadd(KEYS.participants, {"p2": clock()})
     sender.publish(status())
     clock.pass_seconds(60)
     await sender.flush(5)
     events = await stream(redis)
     assert [event.type for event in events[1:]].count("classmood.participant.joined") == 1
     times = [event.time for event in events]
-    assert times == sorted(times) and times[-1] == "2023-11-14T22:17:20.000Z"
+    assert participants(events).count("p2") == 1 and events[2].type == "classmood.participant.left"
+    assert times == sorted(times) and times[-1] == "2023-11-14T22:19:20.000Z"
     assert await redis.hget(KEYS.participant("p1"), "attention_since_ms") == str(1_700_000_030_000), "it is since when it was"
 
 
