@@ -4,7 +4,8 @@ import argparse
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from datetime import time as time_of_day
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -52,16 +53,32 @@ async def make_mark(settings: Settings, room: str, label: str, at_ms: int | None
             raise RedisRefused(f"not marked: {reason(error)}") from None
 
 
+_TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?")
+
+
+def end(text: str) -> int:
+    """A moment up to which something is wanted: as `moment`, but that a time of day is one of today and may be still to come."""
+    return moment(f"{datetime.now():%Y-%m-%d}T{text}" if _TIME_OF_DAY.fullmatch(text) else text)
+
+
 def moment(text: str) -> int:
     """A moment that a person wrote, as milliseconds since the epoch.
 
-    A date and time after RFC 3339, where without an offset local time is meant; a time of today; or so long ago, as 90s or 5m.
+    A date and time after RFC 3339, where without an offset local time is meant; when the clock showed that last, as 09:15; or so
+    long ago, as 90s or 5m.
     Raises argparse.ArgumentTypeError.
     """
     if ago := re.fullmatch(r"-?(\d{1,6})([smh])", text):
         return round(time.time() * 1000) - int(ago[1]) * {"s": 1000, "m": 60_000, "h": 3_600_000}[ago[2]]
     try:
-        whole = f"{datetime.now():%Y-%m-%d}T{text}" if re.fullmatch(r"\d\d:\d\d(:\d\d)?", text) else text
-        return round(datetime.fromisoformat(whole).timestamp() * 1000)
+        if _TIME_OF_DAY.fullmatch(text):
+            return last_time(text, datetime.now())
+        return round(datetime.fromisoformat(text).timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
         raise argparse.ArgumentTypeError(f"{text!r} is no moment such as 2026-01-31T09:15:00Z, 09:15 or 90s (ago)") from None
+
+
+def last_time(text: str, now: datetime) -> int:
+    """When the clock last showed that: a class may go on over midnight."""
+    then = datetime.combine(now.date(), time_of_day.fromisoformat(text))
+    return round((then if then <= now else then - timedelta(days=1)).timestamp() * 1000)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import NothingHappened, SettingsWrong
-from bot.marker_commands import moment
+from bot.marker_commands import end, moment
 from bot.settings import Settings
 
 FORMATS = {"html": ".html", "json": ".json", "csv": ".csv", "md": ".md"}
@@ -37,7 +37,7 @@ def _add_choice_of_class(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markers", type=Path, metavar="FILE", help="with --recording: its marks, if they lie elsewhere")
     parser.add_argument("--run", metavar="EPOCH", help="one run of the bot alone, by its `epoch`")
     parser.add_argument("--since", type=moment, metavar="TIME", help="from then on: 2026-01-31T09:15:00Z, 09:15, or 90m (ago)")
-    parser.add_argument("--until", type=moment, metavar="TIME", help="up to then; without either, the last class is told")
+    parser.add_argument("--until", type=end, metavar="TIME", help="up to then; without either, the last class is told")
 
 
 async def _report(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -32,7 +32,7 @@ def mood_now(summary: AnySummary | None, smoothed: Sequence[Moment]) -> dict[str
 
 def counts_of_class(summary: AnySummary) -> dict[str, Any]:
     """Coverage by the summary alone, which an aggregate class rounds, and withholds with the rest."""
-    words = coverage_in_words(summary.coverage)
+    words = coverage_in_words(summary.coverage, summary.participants)
     return {
         "present": summary.participants,
         "seen": summary.coverage.get(Coverage.OK, 0),

@@ -289,6 +289,8 @@ class RoomHub:
 
     def _counts(self) -> dict[str, Any]:
         """Of the people themselves where they are published, else of the latest summary."""
+        if not self._begun or (self.board.aggregate and self._summary is None):
+            return {**self.board.counts(), "sentence": "not known yet"}
         if not self.board.aggregate or self._summary is None:
             return self.board.counts()
         return {**self.board.counts(), **counts_of_class(self._summary)}

@@ -17,9 +17,12 @@ _MISSING: dict[Coverage, tuple[str, str]] = {
 """One, and several, of those who are not seen."""
 
 
-def coverage_in_words(coverage: dict[Coverage, int]) -> str:
-    """Such as "18 of 32 seen: 9 cameras off, 3 no face, 2 did not consent"; the most frequent first."""
-    total = sum(coverage.values())
+def coverage_in_words(coverage: dict[Coverage, int], total: int | None = None) -> str:
+    """Such as "18 of 32 seen: 9 cameras off, 3 no face, 2 did not consent"; the most frequent first.
+
+    `total` is how many there are, where the states were rounded each by itself and do not add up to it.
+    """
+    total = sum(coverage.values()) if total is None else total
     if not total:
         return "nobody is here"
     missing = sorted(((count, state) for state, count in coverage.items() if state in _MISSING and count), reverse=True)

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from pipeline.events import BasisStated, BotStatus, Data, Publication, Summary
 
-LOOKS_STEP = 10.0
-COUNTER_STEP = 1000
-"""How coarse the bot's own rates and counters are where exact ones would tell how many cameras it reads."""
+_BY_CAMERA = ("frames_received", "looks", "frames_skipped", "frames_dropped")
+"""Counters that grow with each camera: however coarse, their growth over some minutes tells how many are read."""
 
 Filter = Callable[[Data], Data | None]
 """Gives data as it may be published, or None where it may not be."""
@@ -18,7 +17,7 @@ def at_level(level: Publication) -> Filter:
 
 
 class ClassAlone:
-    """Lets pass what is about nobody: the summary, the stated basis, and the bot's status with coarse counters.
+    """Lets pass what is about nobody: the summary, the stated basis, and the bot's status without what grows with each camera.
 
     It names what may pass, so that a type of event which is added later does not. The status counts the participants
     that the last summary counted.
@@ -28,7 +27,7 @@ class ClassAlone:
         self._participants = 0
 
     def __call__(self, data: Data) -> Data | None:
-        """The data, coarse where it must be; None of what is about one person."""
+        """The data, with less in it where it must be; None of what is about one person."""
         match data:
             case Summary():
                 self._participants = data.participants
@@ -36,12 +35,8 @@ class ClassAlone:
             case BasisStated():
                 return data
             case BotStatus():
-                return self._coarse(data)
+                return data.model_copy(
+                    update=dict.fromkeys(_BY_CAMERA, 0) | {"looks_per_second": 0.0, "participants": self._participants}
+                )
             case _:
                 return None
-
-    def _coarse(self, status: BotStatus) -> BotStatus:
-        counters = ("frames_received", "looks", "frames_skipped", "frames_dropped")
-        coarse = {name: getattr(status, name) // COUNTER_STEP * COUNTER_STEP for name in counters}
-        rate = status.looks_per_second // LOOKS_STEP * LOOKS_STEP
-        return status.model_copy(update={**coarse, "looks_per_second": rate, "participants": self._participants})

@@ -207,6 +207,38 @@ def test_a_yes_in_the_metadata_counts_while_it_stands_there() -> None:
     assert taken(roster, **publishing()) == [no, Coverage.NOT_CONSENTED]
 
 
+def test_a_yes_and_a_no_that_are_said_by_configure_count_at_once() -> None:
+    roster, yes, no = JanusRoster(), ConsentChanged("5", True, "room"), ConsentChanged("5", False, "room")
+    taken(roster, **publishing({"consent": True}))
+    assert taken(roster, id=5, metadata={"consent": False}) == [no, Coverage.NOT_CONSENTED]
+    assert taken(roster, id=5, metadata={"consent": True, "colour": "red"}) == [True, yes]
+    assert taken(roster, id=5, metadata={"colour": "red"}) == [no, Coverage.NOT_CONSENTED]
+    assert taken(roster, id=6, metadata={"consent": True}) == [], "of nobody who is there"
+    taken(roster, joining={"id": 7, "display": "Ben"})
+    assert taken(roster, id=7, metadata={"consent": True}) == [Coverage.CAMERA_OFF, ConsentChanged("7", True, "room")]
+
+
+@pytest.mark.parametrize("stays", [1, 2])
+def test_who_agreed_once_and_comes_again_with_a_no_has_withdrawn(stays: int) -> None:
+    agreed: set[str] = set()
+    roster, no = JanusRoster(agreed=agreed), ConsentChanged("5", False, "room")
+    taken(roster, **publishing({"consent": True}))
+    if stays == 2:  # the bot lost the room in between
+        roster = JanusRoster(agreed=agreed)
+    taken(roster, leaving=5)
+    assert taken(roster, joining={"id": 5, "metadata": {"consent": False}}) == [Coverage.NOT_CONSENTED, no]
+    taken(roster, leaving=5)
+    assert taken(roster, joining={"id": 5, "metadata": {"consent": False}}) == [Coverage.NOT_CONSENTED], "once"
+    assert taken(JanusRoster(agreed={"6"}), joining={"id": 6}) == [Coverage.NOT_CONSENTED], "silence takes nothing back"
+
+
+def test_silence_after_a_no_is_no_yes_even_where_everyone_is_read() -> None:
+    roster = JanusRoster(policy=EVERYONE)
+    taken(roster, joining={"id": 5, "display": "Ada", "metadata": {"consent": False}})
+    assert taken(roster, **publishing()) == []
+    assert taken(roster, **publishing({"consent": True})) == [True, ConsentChanged("5", True, "room")]
+
+
 def test_the_servers_list_can_withdraw_a_consent_and_its_silence_cannot() -> None:
     roster = JanusRoster()
     roster.take(read_room_event(publishing({"consent": True})))

@@ -5,13 +5,14 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from datetime import datetime
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from bot.errors import RedisRefused, SettingsWrong
-from bot.marker_commands import make_mark, moment
+from bot.marker_commands import end, last_time, make_mark, moment
 from bot.settings import Settings
 from pipeline.events import BotStatus
 from pipeline.keys import Keys
@@ -160,6 +161,13 @@ def test_a_moment_is_read_as_people_write_it() -> None:
     assert moment("2026-01-31T10:15:00+01:00") == 1_769_850_900_000
     assert abs(moment("90s") - (time.time() - 90) * 1000) < 2000
     assert moment("00:00") % 60_000 == 0
+    assert end("00:00") == moment("00:00")
+
+
+def test_a_time_of_day_is_the_last_one_so_that_a_class_may_go_on_over_midnight() -> None:
+    now = datetime(2026, 1, 2, 0, 5)
+    assert last_time("23:55", now) == datetime(2026, 1, 1, 23, 55).timestamp() * 1000
+    assert last_time("00:05:00", now) == now.timestamp() * 1000
 
 
 def test_a_mark_survives_its_own_json() -> None:

@@ -23,6 +23,7 @@ from pipeline.events import (
     EmotionSample,
     FaceBox,
     ParticipantJoined,
+    Summary,
 )
 from pipeline.markers import Marker, new_marker
 from tests.lessons import (
@@ -168,6 +169,28 @@ def test_a_class_that_publishes_the_whole_alone_has_a_curve_and_no_participants(
     assert made.overall.valence == 0.5
     assert (made.people.shown, made.people.participants, made.certainty.unknown_share) == ("none", (), None)
     assert "nothing of single participants" in made.people.why
+
+
+def test_while_a_class_is_too_small_to_be_told_of_it_is_neither_empty_nor_over() -> None:
+    nobody = Summary(participants=0, scored=0, coverage={}, shares=None, valence=None, withheld=True)
+    moments: list[Moment] = [(0, basis(level="aggregate"))]
+    for minute in range(40):
+        told = summary(60 * minute, {Emotion.HAPPY: 10, Emotion.NEUTRAL: 10}) if not 10 <= minute < 25 else (60 * minute, nobody)
+        moments += [told, *heartbeats(60 * minute, 60 * minute + 60, told[1].participants)]  # type: ignore[union-attr]
+    made = report(lines(moments))
+    assert made.seconds > 38 * 60, "a quarter of an hour with the cameras off, and one class"
+    assert (made.overall.participants, made.overall.seen_share) == (20, 1)
+    assert made.overall.told_seconds == pytest.approx(24 * 60, abs=180)
+
+
+def test_two_of_one_name_are_told_apart_and_numbers_stand_in_their_order() -> None:
+    moments = [*comes(0, "a", "Ana"), *comes(1, "b", "Ana"), *comes(2, "c", "Ben"), *heartbeats(0, 60, 3)]
+    named = report(lines([(0, basis(names=True)), *moments]), naming="names")
+    assert [each.label for each in named.people.participants] == ["Ana", "Ana (2)", "Ben"]
+    many = [moment for number in range(101) for moment in comes(number / 100, f"p{number}")]
+    numbered = report(lines([(0, basis(names=True)), *many, *heartbeats(0, 60, 101)]))
+    labels = [each.label for each in numbered.people.participants]
+    assert labels == [f"Participant {number:03d}" for number in range(1, 102)]
 
 
 def test_ten_minutes_without_anybody_end_a_class_and_less_does_not() -> None:

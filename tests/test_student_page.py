@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, Route, async_playwright, expect
 
 from bot.consent import NO_VISITORS, consent_policy
 from bot.rooms import Departure, Happening
@@ -75,6 +75,7 @@ async def test_the_page_is_told_the_room_and_what_to_send(room: LocalRoom) -> No
                 "retention_hours": 24.0,
                 "withdrawal_erases": True,
                 "record_days": 90.0,
+                "attention": False,
             },
         }
 
@@ -138,6 +139,7 @@ async def test_a_student_joins_by_the_page_sees_their_mood_and_leaves(room: Loca
     await expect(page.get_by_role("status")).to_contain_text("being read")
     room.show(mood(arrival.participant.id))
     await expect(page.locator("#mood")).to_have_text("You look happy · 81 %")
+    await expect(page.locator("#mood-words")).to_have_text("You look happy")  # the part that is read aloud
     room.show(mood(arrival.participant.id, None, Coverage.NO_FACE))
     await expect(page.locator("#mood")).to_have_text("No face in the picture")
     await stop_and_begin_again(room, page, happenings)
@@ -176,7 +178,7 @@ async def test_a_visitor_of_a_room_for_simulated_students_is_told_why_they_are_n
     async with host("demo", read_settings(port=0), policy) as room:
         happenings = room.happenings()
         await page.goto(room.url)
-        await expect(page.locator("#notice")).to_contain_text(f"You will not be read: {NO_VISITORS}.")
+        await expect(page.locator("#unread")).to_contain_text(f"You will not be read: {NO_VISITORS}.")
         await expect(page.locator("#consent")).to_be_hidden()
         await page.get_by_role("button", name="Join without being read").click()
         assert (await next_unseen(happenings)).coverage is Coverage.NOT_CONSENTED
@@ -206,8 +208,9 @@ async def test_nothing_is_asked_of_the_camera_before_the_tick(room: LocalRoom, p
     await page.goto(room.url)
     await expect(page.get_by_role("heading")).to_have_text("Join maths")
     await expect(page.locator("#published")).to_have_text(
-        "Your teacher receives the estimate under a pseudonym, not under your name. It is kept for 24 hours. If you stop it, "
-        "what was published of you is erased. That you agreed, and until when, is kept for 90 days."
+        "Your teacher receives the estimate under a pseudonym, not under your name, and when you come, go and cannot be seen. "
+        "It is kept for 24 hours, at most for twice as long. If you stop it, what was published of you since you last joined is "
+        "erased. That you agreed, and until when, is kept for 90 days."
     )
     await expect(page.get_by_role("button", name="Join")).to_be_disabled()
     await page.get_by_label("Your name").press("Enter")
@@ -216,6 +219,30 @@ async def test_nothing_is_asked_of_the_camera_before_the_tick(room: LocalRoom, p
     await page.get_by_label("I agree").check()
     await expect(page.get_by_role("button", name="Join")).to_be_enabled()
     assert await page.evaluate("window.asked") == 0
+
+
+@needs_chromium
+async def test_whoever_agreed_to_something_else_than_the_room_publishes_now_is_asked_again(room: LocalRoom, page: Page) -> None:
+    async def changed(route: Route) -> None:
+        told = await (await route.fetch()).json()
+        told["published"] |= {"names": True, "attention": True}
+        await route.fulfill(json=told)
+
+    happenings = room.happenings()
+    await page.goto(room.url)
+    await expect(page.locator("#published")).to_contain_text("under a pseudonym")
+    await page.get_by_label("I agree").check()
+    await page.route("**/configuration.json", changed)  # as of a room that was closed meanwhile and opened otherwise
+    await page.get_by_role("button", name="Join").click()
+    await expect(page.get_by_role("status")).to_have_text("What is published has changed. Read it above, and join again.")
+    await expect(page.locator("#published")).to_contain_text("under the name that you give")
+    await expect(page.locator("#published")).to_contain_text("They also receive a list of who may need help")
+    await expect(page.get_by_label("I agree")).not_to_be_checked()
+    await expect(page.get_by_role("button", name="Join")).to_be_disabled()
+    assert await page.evaluate("window.asked") == 0
+    await page.get_by_label("I agree").check()
+    await page.get_by_role("button", name="Join").click()
+    await next_arrival(happenings)
 
 
 @needs_chromium

@@ -58,6 +58,7 @@ class JanusRoom:
         self._reconcile_seconds = reconcile_seconds
         self._stay: Stay | None = None
         self._ourselves: list[str] = []
+        self._agreed: set[str] = set()
         self._heard = asyncio.Event()
         self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue()
 
@@ -114,6 +115,7 @@ class JanusRoom:
                 self._heard,
                 self._reconcile_seconds,
                 self._policy,
+                self._agreed,
             )
             self.inside = True
             try:

@@ -129,6 +129,8 @@ class RoomEvent(_Message):
     leaving: Id | None = None
     kicked: Id | None = None
     reason: str = ""
+    metadata: Any = None
+    """Of whom `id` names, where theirs have changed."""
     streams: tuple[Subscribed, ...] = ()
     skipped: int = 0
 
@@ -151,7 +153,7 @@ def read_room_event(data: dict[str, Any]) -> RoomEvent:
     lists = {"publishers": publishers, "attendees": attendees, "participants": participants, "streams": streams}
     odd = odd_publishers + odd_attendees + odd_participants + odd_streams + odd_joining
     fields = {}
-    for name in ("videoroom", "id", "private_id", "unpublished", "leaving", "kicked", "reason"):
+    for name in ("videoroom", "id", "private_id", "unpublished", "leaving", "kicked", "reason", "metadata"):
         if name in data and data[name] is not None:
             fields[name] = data[name]
     while True:

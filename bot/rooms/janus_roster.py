@@ -45,23 +45,33 @@ SAID_THERE = "room"
 class JanusRoster:
     """The people in a room besides ourselves; events may come twice, late, or not at all.
 
-    A change of consent comes right after the presence that it is of, or, withdrawn, right before it.
+    A change of consent comes right after the presence that it is of, or, withdrawn, right before it. `agreed` are those whose
+    yes was told before, in another stay too: if they say no when they come again, that is a withdrawal.
     """
 
-    def __init__(self, ourselves: Iterable[str] = (), policy: ConsentPolicy | None = None) -> None:
+    def __init__(
+        self, ourselves: Iterable[str] = (), policy: ConsentPolicy | None = None, agreed: set[str] | None = None
+    ) -> None:
         self.present: dict[str, Presence] = {}
         self._policy = policy or ConsentPolicy()
         self._nobody = set(ourselves)
         """Ids that are no student's: the bot's own, and of dummies, by which a room keeps a place."""
         self._missing: set[str] = set()
+        self._agreed = set() if agreed is None else agreed
+        self._refused: set[str] = set()
+        """Who said no: silence afterwards, of which an event may be, is no yes even where it is one of others."""
+        self._publishing_as: dict[str, Publisher] = {}
 
     def take(self, event: RoomEvent) -> list[Change]:
         """Take in an event; returns what it changed, which is nothing if it was known."""
         changes = self._everybody(event)
+        if event.id in self.present and event.metadata is not None:
+            changes += self._note(self._changed(event.id, event.metadata))
         for gone, reason in ((event.leaving, event.reason or "left"), (event.kicked, "removed by a moderator")):
             if gone is not None:
                 changes += self._leave(gone, reason)
         if event.unpublished in self.present:
+            self._publishing_as.pop(event.unpublished, None)
             changes += self._note(_without_a_camera(self.present[event.unpublished]))
         return changes
 
@@ -82,6 +92,7 @@ class JanusRoster:
         attendees = [*event.attendees, *([event.joining] if event.joining else [])]
         presences = [self._attending(each) for each in attendees if each.id not in self.present]
         presences += [self._publishing(each) for each in event.publishers if not each.dummy]
+        self._publishing_as |= {each.id: each for each in event.publishers if not each.dummy}
         dummies = {each.id for each in event.publishers if each.dummy}
         self._nobody |= dummies
         gone = [change for each in sorted(dummies) for change in self._leave(each, "left")]
@@ -94,18 +105,40 @@ class JanusRoster:
             return []
         self.present[participant_id] = presence
         consented = before is not None and before.participant.consent
-        if consented == consents:
+        comes_again_with_a_no = before is None and participant_id in self._agreed & self._refused
+        if consented == consents and not comes_again_with_a_no:
             return [presence]
+        if consents:
+            self._agreed.add(participant_id)
+        else:
+            self._agreed.discard(participant_id)
         changed = ConsentChanged(participant_id, consents, presence.yes_from or SAID_THERE)
-        return [presence, changed] if consents else [changed, presence]
+        return [changed, presence] if consented else [presence, changed]
 
     def _leave(self, participant_id: str, reason: str) -> list[Change]:
+        self._publishing_as.pop(participant_id, None)
         return [Departure(participant_id, reason)] if self.present.pop(participant_id, None) else []
 
     def _attending(self, attendee: Attendee | Publisher) -> Presence:
-        yes_from = self._policy.granted(attendee.id, said_in_metadata(attendee.metadata), SAID_THERE)
+        said = said_in_metadata(attendee.metadata)
+        if said is None and attendee.id in self._refused:
+            said = False
+        if said is False:
+            self._refused.add(attendee.id)
+        else:
+            self._refused.discard(attendee.id)
+        yes_from = self._policy.granted(attendee.id, said, SAID_THERE)
         participant = Participant(attendee.id, attendee.display, consent=yes_from is not None)
         return _without_a_camera(Presence(participant, None, yes_from=yes_from))
+
+    def _changed(self, participant_id: str, metadata: object) -> Presence:
+        """Somebody with other metadata than before, and all else as it was."""
+        known = self._publishing_as.get(participant_id)
+        if known is None:
+            display = self.present[participant_id].participant.name
+            return self._attending(Attendee(id=participant_id, display=display, metadata=metadata))
+        self._publishing_as[participant_id] = known.model_copy(update={"metadata": metadata})
+        return self._publishing(self._publishing_as[participant_id])
 
     def _publishing(self, publisher: Publisher) -> Presence:
         presence = self._attending(publisher)

@@ -41,12 +41,13 @@ class Stay:
         heard: asyncio.Event,
         reconcile_seconds: float = RECONCILE_SECONDS,
         policy: ConsentPolicy | None = None,
+        agreed: set[str] | None = None,
     ) -> None:
         self.subscription = Subscription(session, terms, configuration, self._arrived, self._unreadable)
         self._session = session
         self._handle = handle
         self._woken = woken
-        self._roster = JanusRoster(ourselves, policy)
+        self._roster = JanusRoster(ourselves, policy, agreed)
         self._tell = tell
         self._heard = heard
         self._reconcile_seconds = reconcile_seconds

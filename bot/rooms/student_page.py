@@ -120,4 +120,5 @@ def _published(settings: Settings) -> dict[str, object]:
         "retention_hours": settings.retention_hours,
         "withdrawal_erases": settings.withdrawal_erases,
         "record_days": settings.audit_retention_days,
+        "attention": settings.attention and settings.publication == "individual",
     }

@@ -47,8 +47,23 @@ export class Chart {
       fillcolor: color(emotion),
       hoverinfo: "skip",
     }));
-    const valence = { x, y: this.history.valence, yaxis: "y2", mode: "lines", line: { width: 2, color: color("ink") }, hoverinfo: "skip" };
+    const valence = { ...this.unjoined(x, this.history.valence), yaxis: "y2", mode: "lines", line: { width: 2, color: color("ink") }, hoverinfo: "skip" };
     return [...areas, valence];
+  }
+
+  /** The line is broken where nothing was heard for long: nobody knows how it went there. */
+  unjoined(x, y) {
+    const { at_ms: times, gap_ms: gapMs } = this.history;
+    const line = { x: [], y: [] };
+    times.forEach((atMs, i) => {
+      if (i > 0 && atMs - times[i - 1] > gapMs) {
+        line.x.push(x[i]);
+        line.y.push(null);
+      }
+      line.x.push(x[i]);
+      line.y.push(y[i]);
+    });
+    return line;
   }
 
   layout() {

@@ -5,6 +5,23 @@ import { element, isolated, make, setText, show } from "./dom.js";
 const SAID_MS = 6000;
 const REMEMBERED = "classmood.mark-by-key";
 
+// a browser that blocks all cookies throws at the mere mention of its storage
+function remembered() {
+  try {
+    return localStorage.getItem(REMEMBERED);
+  } catch {
+    return null;
+  }
+}
+
+function remember(choice) {
+  try {
+    localStorage.setItem(REMEMBERED, choice);
+  } catch {
+    // it holds until the page is closed
+  }
+}
+
 export class Marks {
   constructor(path) {
     this.path = path;
@@ -12,8 +29,8 @@ export class Marks {
     element("mark-form").addEventListener("submit", (event) => this.own(event));
     document.addEventListener("keydown", (event) => this.key(event));
     this.byKey = element("mark-by-key");
-    this.byKey.checked = localStorage.getItem(REMEMBERED) !== "no";
-    this.byKey.addEventListener("change", () => localStorage.setItem(REMEMBERED, this.byKey.checked ? "yes" : "no"));
+    this.byKey.checked = remembered() !== "no";
+    this.byKey.addEventListener("change", () => remember(this.byKey.checked ? "yes" : "no"));
   }
 
   /** `labels` is null for those who may only look. */

@@ -72,7 +72,7 @@ export class Mood {
 function whyNot(mood, level) {
   if (!mood) return "The bot has not told how the class is yet.";
   const rounded = level === "aggregate" ? " Its counts are withheld too." : "";
-  return `Shares are withheld: the emotion of too few people is known (${mood.scored} of ${mood.participants}) to speak of a class.${rounded}`;
+  return `Shares are withheld: too few people can be read at present to speak of a class.${rounded}`;
 }
 
 function bar(emotion) {

@@ -67,7 +67,7 @@ def _report(
     # which names there are is judged by all that was read, also of runs that had ended before
     is_named, why = _naming(list(lesson.runs.values()), options.naming)
     runs = [run for run in lesson.runs.values() if run.to_ms >= started_ms]
-    labels = {each: _label(participant, is_named) for each, participant in lesson.people.by_id.items()}
+    labels = _labels(lesson.people.by_id, is_named)
     people = _people(lesson, labels, options.naming, why)
     attention = lesson.people.attention(started_ms, ended_ms, labels)
     report = Report(
@@ -148,9 +148,15 @@ def _people(lesson: Lesson, labels: Mapping[str, str], asked: Naming, why: str) 
     return People(shown=asked, why=why, participants=tuple(persons))
 
 
-def _label(participant: Participant, is_named: bool) -> str:
-    numbered = f"Participant {participant.number:02d}"
-    return shown(participant.name).strip() or numbered if is_named else numbered
+def _labels(by_id: Mapping[str, Participant], is_named: bool) -> dict[str, str]:
+    """What each is called, no two the same: whoever rejoins a room without ids is somebody new in it, of the same name."""
+    digits, seen, labels = max(2, len(str(len(by_id)))), Counter[str](), dict[str, str]()
+    for each, participant in sorted(by_id.items(), key=lambda pair: pair[1].number):
+        numbered = f"Participant {participant.number:0{digits}d}"
+        label = shown(participant.name).strip() or numbered if is_named else numbered
+        seen[label] += 1
+        labels[each] = label if seen[label] == 1 else f"{label} ({seen[label]})"
+    return labels
 
 
 def _declared(run: RunSoFar) -> Declared:

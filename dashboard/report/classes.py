@@ -10,6 +10,9 @@ from pipeline.events import BasisStated, Data, Event
 APART_MS = 600_000
 """A room that nobody was seen in for so long, because it was empty or no bot was there, has had its class."""
 
+APART_IN_AGGREGATE_MS = 3 * APART_MS
+"""The same where counts are published of the whole class alone: while they are withheld, nobody can be seen in it either."""
+
 LONGEST_MS = 24 * 3_600_000
 """A class that lasts longer is cut here, for the sake of memory."""
 
@@ -39,7 +42,6 @@ class Classes:
     clock: LessonClock = field(default_factory=LessonClock)
     events: int = 0
     repeated: int = 0
-    """How many classes there were so far."""
     begins_cut: bool = False
     """Whether what is left of the class that is kept begins in the middle of a run: it may have begun before."""
     _cut_ms: int | None = None
@@ -92,7 +94,8 @@ class Classes:
 
     def _is_another(self, lesson: Lesson, at_ms: int) -> bool:
         started_ms = lesson.from_ms if lesson.started_ms is None else lesson.started_ms
-        return at_ms - lesson.occupied_ms >= APART_MS or at_ms - started_ms >= LONGEST_MS
+        apart_ms = APART_IN_AGGREGATE_MS if lesson.is_aggregate else APART_MS
+        return at_ms - lesson.occupied_ms >= apart_ms or at_ms - started_ms >= LONGEST_MS
 
     def _note_quietly(self, epoch: str, at_ms: int, data: Data | None) -> None:
         """Remember what a run tells of itself in an empty room."""

@@ -50,6 +50,11 @@ class RunSoFar:
                 self.models[data.model] = None
 
     @property
+    def is_aggregate(self) -> bool:
+        """Whether it publishes the class as a whole alone; a withheld summary then tells of nobody, not even their number."""
+        return self.basis is not None and self.basis.level == "aggregate"
+
+    @property
     def away_ms(self) -> int:
         """After how long without an event the bot counts as away."""
         return max(AWAY_LEAST_MS, 3 * (self.heartbeat_ms or 0))
@@ -115,10 +120,17 @@ class Lesson:
             self.occupied_ms = at_ms
             if self.started_ms is None and at_ms >= self.from_ms:
                 self.started_ms = at_ms
-        if isinstance(data, Summary):
+        if isinstance(data, Summary) and data.withheld and run.is_aggregate:
+            self.curve.end(at_ms)
+        elif isinstance(data, Summary):
             self.curve.add(at_ms, data)
         elif data is not None:
             self.people.add(at_ms, data)
+
+    @property
+    def is_aggregate(self) -> bool:
+        """Whether the present run tells of nobody while the class is too small to be told of."""
+        return self._run is not None and self._run.is_aggregate
 
     def miss(self, count: int) -> None:
         """Count events that are missing in the sequence before the next."""

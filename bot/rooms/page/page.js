@@ -4,6 +4,7 @@ const element = (id) => document.getElementById(id);
 const [form, nameField, consent, joinButton, leaveButton] = ["form", "name", "consent", "join", "leave"].map(element);
 const [stage, preview, moodLabel, statusLine] = ["stage", "preview", "mood", "status"].map(element);
 const [sign, readingButton] = ["sign", "reading"].map(element);
+const [moodWords, moodPercent] = ["mood-words", "mood-percent"].map(element);
 
 // in the fragment, which browsers keep to themselves; a query would stand in logs. A plus is a plus there, and no space
 const token = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B")).get("token");
@@ -35,6 +36,9 @@ let present = null;
 /** Why nobody who joins by this page is read, or an empty text. */
 let unreadBecause = "";
 
+/** What was last shown of what the room publishes. */
+let notice = "";
+
 function say(text, kind = "news") {
   statusLine.textContent = text;
   statusLine.dataset.kind = kind;
@@ -59,7 +63,7 @@ function showState(state) {
 
 /** Whoever uses the keyboard must not lose their place with a button that went away. */
 function keepFocus() {
-  [readingButton, leaveButton, joinButton].find((button) => !button.hidden)?.focus();
+  [readingButton, leaveButton, joinButton, consent].find((control) => !control.hidden && !control.disabled)?.focus();
 }
 
 /** The sign over the picture, and the one button, say whether the student is being read. */
@@ -139,9 +143,10 @@ async function publish(joining, configuration) {
 function showMood({ coverage, emotion, confidence }) {
   if (!present?.isRead) return; // it was on its way when the student stopped it
   const reading = emotion === "unknown" || !emotion ? "Not sure" : `You look ${LOOKS[emotion] ?? emotion}`;
-  const percent = emotion && emotion !== "unknown" ? ` · ${Math.round(confidence * 100)} %` : "";
-  const text = COVERAGE[coverage] ?? reading + percent;
-  if (moodLabel.textContent !== text) moodLabel.textContent = text;
+  const percent = coverage === "ok" && emotion && emotion !== "unknown" ? ` · ${Math.round(confidence * 100)} %` : "";
+  const text = COVERAGE[coverage] ?? reading;
+  if (moodWords.textContent !== text) moodWords.textContent = text;
+  moodPercent.textContent = percent;
   moodLabel.dataset.emotion = coverage === "ok" ? (emotion ?? "") : "";
   moodLabel.hidden = false;
 }
@@ -170,7 +175,7 @@ async function changeReading() {
     await (here.isRead ? stopReading(here) : beginReading(here));
     if (present === here) say(inTheRoom());
   } catch (error) {
-    say(error.message, "trouble");
+    if (present === here || error.hasLeft) say(error.message, "trouble"); // who left meanwhile was told so
   } finally {
     here.changing = false;
   }
@@ -178,18 +183,21 @@ async function changeReading() {
 
 async function stopReading(here) {
   await here.sender.replaceTrack(null);
+  if (present !== here) return;
   showReading(here, false);
   try {
     await tellConsent(here, "no");
   } catch (error) {
+    if (present !== here) return;
     // a room that did not hear it would go on taking the student's yes for granted
-    if (present === here) leave();
-    throw new Trouble(`${error.message} You have left instead, and are not being read.`);
+    leave();
+    throw Object.assign(new Trouble(`${error.message} You have left instead, and are not being read.`), { hasLeft: true });
   }
 }
 
 async function beginReading(here) {
   await tellConsent(here, "yes");
+  if (present !== here) return;
   showReading(here, true);
   await here.sender.replaceTrack(here.camera.getVideoTracks()[0]);
 }
@@ -233,17 +241,30 @@ function leave() {
   say("You have left. Nothing is sent any more.");
 }
 
+/** The camera was unplugged, or its permission taken back. */
+function loseCamera() {
+  if (!present) return;
+  leave();
+  say("Your camera is gone, so you have left the room. Nothing is sent any more; you can join again.", "trouble");
+}
+
 async function join(joining) {
   showState("joining");
   say("Opening your camera …");
   const configuration = await (await ask("configuration.json")).json();
+  if (noticeOf(configuration) !== notice) {
+    // a room that came back may publish otherwise than what was agreed to
+    show(configuration);
+    consent.checked = false;
+    throw new Trouble("What is published has changed. Read it above, and join again.");
+  }
   joining.camera = await openCamera(configuration);
   if (present !== joining) return joining.camera.getTracks().forEach((track) => track.stop());
   preview.srcObject = joining.camera;
   say("Joining …");
   showReading(joining, !unreadBecause);
   const [track] = joining.camera.getVideoTracks();
-  track.addEventListener("ended", leave);
+  track.addEventListener("ended", loseCamera);
   joining.peer = new RTCPeerConnection({ iceServers: configuration.ice_servers, bundlePolicy: "max-bundle" });
   watchConnection(joining.peer);
   // what would not be read is not sent either
@@ -274,13 +295,19 @@ async function tryToJoin(event) {
 }
 
 /** What is published, so that whoever agrees knows to what. */
-function describePublication({ level, names, retention_hours: hours, withdrawal_erases: erases, record_days: days }) {
-  const kept = `It is kept for ${forHours(hours)}.`;
+function describePublication({ level, names, retention_hours: hours, withdrawal_erases: erases, record_days: days, attention }) {
+  const kept = `It is kept for ${forHours(hours)}, at most for twice as long.`;
   if (level === "aggregate") return `Published is the mood of the whole class alone, and nothing about you alone. ${kept}`;
   const under = names ? "under the name that you give" : "under a pseudonym, not under your name";
-  const erased = erases ? " If you stop it, what was published of you is erased." : "";
+  const help = attention
+    ? " They also receive a list of who may need help: whose face has looked less pleasant than is usual for them, and who has been out of sight, for minutes."
+    : "";
+  const erased = erases ? " If you stop it, what was published of you since you last joined is erased." : "";
   const record = ` That you agreed, and until when, is kept for ${forHours(24 * days)}.`;
-  return `Your teacher receives the estimate ${under}. ${kept}${erased}${record}`;
+  return (
+    `Your teacher receives the estimate ${under}, and when you come, go and cannot be seen.${help} ` +
+    `${kept}${erased}${record}`
+  );
 }
 
 function forHours(hours) {
@@ -289,13 +316,21 @@ function forHours(hours) {
   return `${rounded} ${unit}${rounded === 1 ? "" : "s"}`;
 }
 
+const noticeOf = ({ published, unread_because: why }) => JSON.stringify([published, why]);
+
+/** Show what a room publishes, and whether it reads anybody who joins by this page. */
+function show(configuration) {
+  const { room, published, unread_because: why } = configuration;
+  notice = noticeOf(configuration);
+  element("room").textContent = room;
+  element("published").textContent = describePublication(published);
+  element("name-hint").textContent = published.names ? "as your teacher sees it" : "your teacher sees a pseudonym instead";
+  introduceUnread(why ?? "");
+}
+
 async function introduce() {
   try {
-    const { room, published, unread_because: why } = await (await ask("configuration.json")).json();
-    element("room").textContent = room;
-    element("published").textContent = describePublication(published);
-    element("name-hint").textContent = published.names ? "as your teacher sees it" : "your teacher sees a pseudonym instead";
-    if (why) introduceUnread(why);
+    show(await (await ask("configuration.json")).json());
   } catch (error) {
     say(error.message, "trouble");
   }
@@ -304,11 +339,12 @@ async function introduce() {
 /** In a room that reads no visitors there is nothing to agree to. */
 function introduceUnread(why) {
   unreadBecause = why;
-  element("notice").textContent = `You will not be read: ${why}. You can join all the same; your picture is not sent.`;
-  element("consent-field").hidden = true;
-  joinButton.textContent = "Join without being read";
+  element("notice").hidden = element("consent-field").hidden = Boolean(why);
+  element("unread").hidden = !why;
+  element("unread").textContent = `You will not be read: ${why}. You can join all the same; your picture is not sent.`;
+  joinButton.textContent = why ? "Join without being read" : "Join with camera";
   showState(stage.dataset.state);
-  say("Nothing is sent before you join.");
+  if (why) say("Nothing is sent before you join.");
 }
 
 form.addEventListener("submit", tryToJoin);
