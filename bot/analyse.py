@@ -89,7 +89,7 @@ def _looks(pictures: Iterable[av.VideoFrame], participant_id: str, looks_per_sec
 
 def duration_seconds(path: Path) -> float:
     """How long a recording says it is; 0 if it does not say."""
-    with av.open(str(path)) as container:
+    with av.open(str(path.absolute()), metadata_errors="replace") as container:
         return (container.duration or 0) / av.time_base
 
 

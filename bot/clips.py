@@ -1,6 +1,7 @@
 """Short videos, encoded once, for any number of simulated students to send."""
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,11 +17,14 @@ from av.video.codeccontext import VideoCodecContext
 from bot.errors import SettingsWrong
 from bot.vp8_encoder import vp8_encoder
 from model.faces import Image
+from pipeline.pixels import usual_matrix
 
 logger = logging.getLogger(__name__)
 
 FRAMES_PER_SECOND = 10
 LONGEST_SECONDS = 300
+HUNDREDTH = 0.01
+"""Of the time of a picture: as much later than it is due, a picture still is in time, for times are rounded."""
 """Of a file, this much is played before it starts again: encoded packets stay in memory."""
 LARGEST = (640, 360)
 PORTRAIT_SIZE = (480, 270)
@@ -103,25 +107,30 @@ def file_clip(path: Path) -> Clip:
 
 def _file_pictures(path: Path) -> Iterator[Image]:
     """The file's pictures on an even grid of time, whatever its own frame rate, all of the first one's size."""
-    due_seconds = 0.0
-    size: tuple[int, int] | None = None
+    shown, size = 0, (0, 0)
     start: float | None = None
-    for frame in decoded(path):
-        start = frame.time if start is None else start  # some begin hours after nought
-        time_seconds = None if frame.time is None or start is None else frame.time - start
-        if time_seconds is not None and time_seconds < due_seconds:
-            continue
-        size = size or _fitting(frame.width, frame.height)
-        picture = frame.to_ndarray(format="rgb24", width=size[0], height=size[1]).astype(np.uint8, copy=False)
-        picture = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90 % 4))  # phones turn what they record
-        for _ in range(1 if time_seconds is None else _repeats(time_seconds, due_seconds)):
-            due_seconds += 1 / FRAMES_PER_SECOND
-            yield picture
+    before: av.VideoFrame | None = None
+    for number, frame in enumerate(decoded(path)):
+        # a stream without timestamps is taken for one of 25 frames a second
+        time_seconds = number / 25 if frame.time is None else frame.time
+        start = time_seconds if start is None else start  # some begin hours after nought
+        if before is None:
+            size = _fitting(frame.width, frame.height)
+        elif due := math.ceil((time_seconds - start) * FRAMES_PER_SECOND - HUNDREDTH) - shown:
+            picture = _drawn(before, size)  # it stands until the next one comes
+            for _ in range(due):
+                shown += 1
+                yield picture
+        before = frame
+    if before is not None:
+        yield _drawn(before, size)
 
 
-def _repeats(time_seconds: float, due_seconds: float) -> int:
-    """How often to show a picture that comes when others were due before it."""
-    return 1 + min(round((time_seconds - due_seconds) * FRAMES_PER_SECOND), LONGEST_SECONDS * FRAMES_PER_SECOND)
+def _drawn(frame: av.VideoFrame, size: tuple[int, int]) -> Image:
+    width, height = size
+    picture = frame.to_ndarray(format="rgb24", width=width, height=height, src_colorspace=usual_matrix(frame))
+    turned = np.rot90(picture.astype(np.uint8, copy=False), frame.rotation // 90 % 4)  # phones turn what they record
+    return np.ascontiguousarray(turned)
 
 
 def _fitting(width: int, height: int) -> tuple[int, int]:
@@ -142,7 +151,8 @@ def decoded(path: Path) -> Iterator[av.VideoFrame]:
     """
     begun, damaged = False, 0
     try:
-        with av.open(str(path)) as container:
+        # absolute, or a colon in a name would make a protocol of what stands before it
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise SettingsWrong(f"{path} has no video in it")
             container.streams.video[0].thread_type = "AUTO"

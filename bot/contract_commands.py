@@ -3,7 +3,8 @@
 import argparse
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,37 +56,47 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="what was played as one JSON object")
 
 
-async def _validate(arguments: argparse.Namespace, settings: Settings) -> None:
-    from bot.recordings import named
-    from bot.validate import Findings, conclude
+def _validate(arguments: argparse.Namespace, settings: Settings) -> Awaitable[None] | None:
+    from bot.recordings import recorded
+    from bot.validate import check_lines
 
     if (arguments.file is None) == (arguments.room is None):
         raise SettingsWrong("validate takes either a file or --room")
     if arguments.file is not None and (arguments.follow or arguments.seconds):
         raise SettingsWrong("--follow and --seconds go with --room")
+    if arguments.room is not None:
+        return _validate_room(arguments, settings)
+    with _findings(arguments) as findings:  # without an event loop, which would keep signals from what waits for a line
+        check_lines(recorded(arguments.file), findings)
+    return None
+
+
+@contextmanager
+def _findings(arguments: argparse.Namespace) -> Iterator[Any]:
+    """What is found while the block runs, told at its end; raises as `conclude` does."""
+    from bot.recordings import named
+    from bot.validate import Findings, conclude
+
     findings = Findings(_say if arguments.json else print, arguments.allow_gaps)
     try:
-        await _look_for(findings, arguments, settings)
+        yield findings
     finally:
         if arguments.json or findings.events:
             print(json.dumps(findings.summary()) if arguments.json else findings.in_words(), flush=True)
     conclude(findings, f"room {arguments.room}" if arguments.room else named(arguments.file))
 
 
-async def _look_for(findings: Any, arguments: argparse.Namespace, settings: Settings) -> None:
-    from bot.recordings import recorded
+async def _validate_room(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.redis_client import connect
-    from bot.validate import check_lines, check_room, check_room_as_it_goes
+    from bot.validate import check_room, check_room_as_it_goes
 
-    if arguments.file is not None:
-        check_lines(recorded(arguments.file), findings)
-        return
     keys = Keys(settings.key_prefix, arguments.room)
-    async with connect(settings) as redis:
-        if arguments.follow:
-            await check_room_as_it_goes(redis, keys, findings, arguments.seconds, settings.redis_retry_seconds)
-        else:
-            await check_room(redis, keys, findings)
+    with _findings(arguments) as findings:
+        async with connect(settings) as redis:
+            if arguments.follow:
+                await check_room_as_it_goes(redis, keys, findings, arguments.seconds, settings.redis_retry_seconds)
+            else:
+                await check_room(redis, keys, findings)
 
 
 async def _record(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -57,7 +57,8 @@ def _checked(text: str) -> SplitResult:
     """The URL of a target; raises SettingsWrong."""
     try:
         url = urlsplit(text)
-    except ValueError as error:
+        (url.hostname or "").encode("idna")
+    except ValueError as error:  # of the latter, too, for a host with a part that is empty or too long
         raise SettingsWrong(f"--to: {error}") from None
     if url.scheme not in (*MQTT_PORTS, "http", "https") or not url.hostname:
         raise SettingsWrong("--to must be mqtt://HOST[:PORT][/TOPIC], mqtts://…, or http(s)://URL")

@@ -1,10 +1,12 @@
 """Files that hold whole lines at any moment, and are never overwritten by accident."""
 
+import fcntl
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from io import RawIOBase
 from pathlib import Path
 from typing import Protocol
@@ -28,26 +30,38 @@ class Lines(Protocol):
 
 
 class PlainFile:
-    """A file that does not end in half a line, even where the disk is full."""
+    """A file that does not end in half a line, even where the disk is full; one to be `overwritten` is emptied with the first."""
 
-    def __init__(self, file: RawIOBase, name: str) -> None:
+    def __init__(self, file: RawIOBase, name: str, *, overwritten: bool = False) -> None:
         self.whole = 0
         self.failed = False
         self._file = file
         self._name = name
+        self._before = 0 if overwritten else _end(file)
+        self._overwritten = overwritten
 
     def write(self, lines: bytes) -> None:
         """Append, or leave the file as it is and raise RecordingUnusable."""
         rest = memoryview(lines)
         try:
+            if self._overwritten and not self.whole and self._file.seekable():
+                self._file.truncate(0)  # only now: what is overwritten is not lost for nothing
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
         except OSError as error:
             self.failed = True
             if self._file.seekable():  # not a pipe
-                self._file.truncate(self.whole)
+                self._file.truncate(self._before + self.whole)
             raise RecordingUnusable(f"cannot write {self._name}: {error.strerror}") from None
         self.whole += len(lines)
+
+
+def _end(file: RawIOBase) -> int:
+    """Where the next byte goes: behind what a shell's `>>` goes on from, and what others wrote to the same output before."""
+    if not file.seekable():
+        return 0
+    appends = fcntl.fcntl(file.fileno(), fcntl.F_GETFL) & os.O_APPEND
+    return os.fstat(file.fileno()).st_size if appends else file.tell()
 
 
 class GzipFile:
@@ -71,32 +85,35 @@ class GzipFile:
 def opened_for_lines(path: Path | None, force: bool) -> Iterator[Lines]:
     """A new file, gzipped where its name ends in .gz, or standard output; what stays empty is removed again.
 
+    A file that is overwritten stays as it was until the first line comes.
+
     Raises SettingsWrong where it would overwrite a file without `force`, RecordingUnusable where it cannot write.
     """
+    is_new = path is not None and not path.exists()
     with _created(path, force) as raw:
-        file = PlainFile(raw, str(path or "standard output"))
-        if path is None or path.suffix != ".gz":
-            yield file
-        else:
-            packed = GzipFile(file)
-            try:
-                yield packed
-            finally:
-                packed.close()
-    if path is not None and not file.whole and path.is_file():
-        path.unlink()
+        file = PlainFile(raw, str(path or "standard output"), overwritten=path is not None)
+        try:
+            with closing(GzipFile(file)) if path is not None and path.suffix == ".gz" else nullcontext(file) as lines:
+                yield lines
+        finally:
+            if path is not None and is_new and not file.whole:
+                path.unlink(missing_ok=True)
 
 
 def _created(path: Path | None, force: bool) -> RawIOBase:
     if path is None:
         return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # no Path leads there
     try:
-        return open(path, "wb" if force else "xb", buffering=0, opener=_for_the_owner)
+        return open(path, "wb" if force else "xb", buffering=0, opener=_as_it_is)
     except FileExistsError:
         raise SettingsWrong(f"{path} is there already: --force overwrites it") from None
     except OSError as error:
         raise RecordingUnusable(f"cannot write {path}: {error.strerror}") from None
 
 
-def _for_the_owner(name: str, flags: int) -> int:
-    return os.open(name, flags, OWNER_ONLY)
+def _as_it_is(name: str, flags: int) -> int:
+    """Open for the owner alone, also what others could read before, without emptying it."""
+    descriptor = os.open(name, flags & ~os.O_TRUNC, OWNER_ONLY)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, OWNER_ONLY)
+    return descriptor

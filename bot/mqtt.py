@@ -17,6 +17,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/mqtt-protoc
 
 import asyncio
 import logging
+import secrets
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -116,6 +117,8 @@ class Mqtt:
         self._status_seconds = status_seconds
         self._client: _Client | None = None
         self._lacks_a_right = False
+        # one for all connections: the broker ends the former with the next, and its last will cannot come afterwards
+        self._identifier = f"classmood-{secrets.token_hex(8)}"
         self._one_at_a_time = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -194,6 +197,7 @@ class Mqtt:
         client = _Client(
             broker.host,
             broker.port,
+            identifier=self._identifier,
             username=broker.username,
             password=broker.password,
             protocol=aiomqtt.ProtocolVersion.V5,
@@ -208,10 +212,12 @@ class Mqtt:
         except _NotTaken as error:
             self._answered(error)  # the events may be taken all the same
         except aiomqtt.MqttCodeError as error:
+            await _drop(client)
             if getattr(error.rc, "value", error.rc) in _REFUSALS:
                 raise Trouble(f"mqtt broker at {broker.host}:{broker.port} refuses: {error}") from None
             raise NotNow(str(error)) from None
         except aiomqtt.MqttError as error:
+            await _drop(client)
             raise NotNow(str(error)) from None
         return client
 
@@ -220,10 +226,12 @@ class Mqtt:
             if self._client is not client:  # another lane was quicker
                 return
             self._client = None
-        try:
-            await client.__aexit__(None, None, None)
-        except aiomqtt.MqttError:  # it was lost already
-            return
+        await _drop(client)
+
+
+async def _drop(client: _Client) -> None:
+    with suppress(aiomqtt.MqttError):  # it was lost already, or never there
+        await client.__aexit__(None, None, None)
 
 
 def _kind(event: Event) -> str:

@@ -47,6 +47,8 @@ async def keep_marks(redis: Redis, keys: Keys, recording: Path, since_ms: float)
     if kept:
         text = "".join(f"{marker.model_dump_json()}\n" for marker in kept)
         write_whole(marks_file(recording), text.encode(), force=True)
+    else:  # those of a recording that was there before are not of this one
+        marks_file(recording).unlink(missing_ok=True)
     return len(kept)
 
 

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bot.errors import SettingsWrong
+from model.errors import first_line
 from model.faces import Emotion
 
 LESSONS = Path(__file__).with_name("lessons")
@@ -104,6 +105,8 @@ def read_script(path: Path) -> Script:
         raise SettingsWrong(f"{path} is nested too deeply") from None
     except ValidationError as error:
         raise SettingsWrong(_complaint(path, root, error)) from None
+    except ValueError as error:  # a date that no calendar has, or a number that is none
+        raise SettingsWrong(f"{path} holds what cannot be: {first_line(error)}") from None
 
 
 def _where(error: yaml.YAMLError) -> str:

@@ -239,6 +239,8 @@ class Settings(BaseSettings):
             raise ValueError("redis_certificate and redis_key go together")
         if (self.redis_ca_file or self.redis_certificate) and self.redis_url.scheme != "rediss":
             raise ValueError("redis_ca_file and redis_certificate need a redis_url that begins with rediss://")
+        if self.redis_url.query:
+            raise ValueError("redis_url takes no query: what belongs to the connection has settings of its own")
         if self.turn_urls and not (self.turn_username and self.turn_password.get_secret_value()):
             raise ValueError("turn_urls needs turn_username and turn_password: no browser takes a TURN server without")
         if self.left_seconds <= self.stalled_seconds:

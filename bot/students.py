@@ -60,7 +60,8 @@ async def simulated(room_url: str, who: Class, settings: Settings) -> AsyncItera
         enter = await stack.enter_async_context(entrance(room_url, settings))
         if who.videos:
             count = who.count or DEFAULT_COUNT
-            ready = await asyncio.to_thread(lambda: [file_clip(path) for path in who.videos])
+            # one by one, so that whoever ends it need not wait for all of them
+            ready = [await asyncio.to_thread(file_clip, path) for path in who.videos]
             yield count, await stack.enter_async_context(showing(enter, count, ready))
         else:
             script = read_script(who.script)

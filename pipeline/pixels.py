@@ -72,11 +72,16 @@ class Converter:
         return self._reformatter.reformat(
             picture,
             format="yuv420p",
-            src_colorspace=picture.colorspace if picture.colorspace in _MATRICES else Colorspace.ITU601,
+            src_colorspace=usual_matrix(picture),
             dst_colorspace=Colorspace.ITU601,
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
+
+
+def usual_matrix(picture: av.VideoFrame) -> int:
+    """The colour matrix of a picture, or the commonest where it is one that FFmpeg refuses to convert from."""
+    return picture.colorspace if picture.colorspace in _MATRICES else int(Colorspace.ITU601)
 
 
 def _level(grey: float) -> float:

@@ -563,6 +563,8 @@ async def test_a_topic_too_long_for_mqtt_is_refused_before_anything_is_sent() ->
     ("url", "complaint"),
     [
         ("ftp://host/x", "--to must be mqtt://"),
+        ("http://a..b/", "--to: "),
+        (f"mqtt://{'a' * 70}/", "--to: "),
         ("mqtt:///topic", "--to must be mqtt://"),
         ("https://ada:s3cret@host/x", "must not hold a password"),
         ("mqtt://host:notaport/x", "the port must be a number"),

@@ -3,9 +3,12 @@
 import asyncio
 import gzip
 import json
+import os
 import resource
 import signal
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from redis.asyncio import Redis
 from bot.cli import main
 from bot.line_files import PlainFile, opened_for_lines
 from bot.record import Recorder, record
+from bot.recorded_marks import keep_marks, marks_file
 from bot.recordings import RecordingUnusable
 from bot.replay import AS_FAST_AS_POSSIBLE, Pace, Played, moved, replay
 from bot.settings import Settings
@@ -304,6 +308,46 @@ async def test_a_recording_begins_now_if_not_told_otherwise(redis: Redis, tmp_pa
     assert [event.subject for event in events_in(file)] == ["after"]
 
 
+def test_a_file_that_is_overwritten_stays_as_it_was_until_the_first_line_and_is_the_owners_alone(tmp_path: Path) -> None:
+    file = tmp_path / "class.jsonl"
+    file.write_text("a class of yesterday, which was much longer than this one\n")
+    file.chmod(0o644)
+    with pytest.raises(KeyboardInterrupt), opened_for_lines(file, force=True):
+        raise KeyboardInterrupt
+    assert file.read_text().startswith("a class of yesterday")
+    with opened_for_lines(file, force=True) as lines:
+        lines.write(b"{}\n")
+    assert file.read_bytes() == b"{}\n" and file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_file_that_stays_empty_is_removed_also_where_a_recording_is_ended(tmp_path: Path) -> None:
+    for name in ("class.jsonl", "class.jsonl.gz"):
+        with pytest.raises(KeyboardInterrupt), opened_for_lines(tmp_path / name, force=False):
+            raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("appending", [True, False])
+def test_a_full_disk_costs_nothing_of_what_stood_before_in_the_output_of_a_shell(tmp_path: Path, appending: bool) -> None:
+    path = tmp_path / "all.jsonl"
+    path.write_bytes(b"before\n" * 1000)
+    with path.open("ab" if appending else "r+b", buffering=0) as output:
+        if not appending:
+            output.seek(0, os.SEEK_END)  # where the program before it in the same shell stopped
+        file = PlainFile(output, "standard output")
+        file.write(b"one\n")
+        with no_file_longer_than(7010), pytest.raises(RecordingUnusable, match="cannot write standard output"):
+            file.write(b"two, which is longer\n")
+    assert path.read_bytes() == b"before\n" * 1000 + b"one\n"
+
+
+async def test_a_lesson_without_marks_leaves_none_of_an_earlier_recording(redis: Redis, tmp_path: Path) -> None:
+    recording = tmp_path / "class.jsonl.gz"
+    marks_file(recording).write_text("yesterday's\n")
+    assert await keep_marks(redis, KEYS, recording, 0) == 0
+    assert not marks_file(recording).exists()
+
+
 async def test_what_is_no_event_is_left_out_and_counted_and_what_is_newer_is_kept(redis: Redis, tmp_path: Path) -> None:
     event = json.loads((FIXTURES / "events/classmood.emotion.changed.json").read_text())
     newer = {**event, "dataschema": "urn:classmood:schema:2:classmood.emotion.changed", "mood": 1}
@@ -394,20 +438,26 @@ async def test_events_that_were_trimmed_before_they_were_read_are_told(tmp_path:
     assert recorder.sequences.missing == 2 and "9 follows 6: 2 missing" in caplog.text
 
 
-def test_a_full_disk_ends_in_one_line_and_leaves_whole_lines(tmp_path: Path) -> None:
-    file = tmp_path / "class.jsonl"
+@contextmanager
+def no_file_longer_than(size: int) -> Iterator[None]:
+    """As on a disk that is full then."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
-        with file.open("wb", buffering=0) as raw:
-            plain = PlainFile(raw, "class.jsonl")
-            plain.write(b"whole\n")
-            resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
-            with pytest.raises(RecordingUnusable, match=r"cannot write class\.jsonl: File too large"):
-                plain.write(b"another\nand another\n")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_full_disk_ends_in_one_line_and_leaves_whole_lines(tmp_path: Path) -> None:
+    file = tmp_path / "class.jsonl"
+    with file.open("wb", buffering=0) as raw:
+        plain = PlainFile(raw, "class.jsonl")
+        plain.write(b"whole\n")
+        with no_file_longer_than(10), pytest.raises(RecordingUnusable, match=r"cannot write class\.jsonl: File too large"):
+            plain.write(b"another\nand another\n")
     assert file.read_text() == "whole\n"
 
 

@@ -73,6 +73,7 @@ WRONG = {
     "duration_seconds: 5\nsteps:\n  - {at_seconds: 1, camera: off, mood: bad}\n": r"line 3: steps\.1\.mood: ",
     "steps:\n  - {at_seconds: 1, camera: off}\n": "line 1: duration_seconds: Field required",
     "duration_seconds: 5\nsteps: [\n": r"line 3 is no YAML",
+    "duration_seconds: 5\nsteps:\n  - {at_seconds: 1, mark: 2026-02-30}\n": "holds what cannot be: day is out of range",
     "steps: !!python/object:os.system x\n": "line 1 is no YAML",
     "steps: &a [*a]\n": "line 1: ",
     "": "line 1: ",

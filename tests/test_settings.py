@@ -60,6 +60,10 @@ def test_settings_that_do_not_fit_together_are_refused() -> None:
         read_settings(tls_key="key.pem")
     with pytest.raises(SettingsWrong, match="left_seconds must be longer than stalled_seconds"):
         read_settings(left_seconds=3, stalled_seconds=5)
+    for query in ("family=0", "password=s3cret"):
+        with pytest.raises(SettingsWrong, match="redis_url takes no query") as wrong:
+            read_settings(redis_url=f"redis://127.0.0.1/0?{query}")
+        assert query not in str(wrong.value)
     with pytest.raises(SettingsWrong, match="turn_urls needs turn_username and turn_password"):
         read_settings(turn_urls="turn:turn.example:3478", turn_username="class")
 

@@ -1,5 +1,6 @@
 import asyncio
 from contextlib import AsyncExitStack
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from bot.clip_track import ClipTrack
-from bot.clips import LARGEST, Clip, encode, file_clip, portrait_pictures
+from bot.clips import LARGEST, Clip, _file_pictures, decoded, encode, file_clip, portrait_pictures
 from bot.errors import RoomRefused, SettingsWrong
 from bot.rooms import Arrival
 from bot.rooms.local import host
@@ -20,6 +21,54 @@ from tests.webrtc import next_arrival, next_departure
 
 def settings(**values: object) -> Settings:
     return read_settings(port=0, **values)
+
+
+def test_a_picture_stands_until_the_next_one_comes_whatever_the_files_own_rate(tmp_path: Path) -> None:
+    path = tmp_path / "gaps.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=1000)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.options = {"bf": "0"}
+        for at_ms, level in ((0, 40), (100, 80), (1500, 120), (1533, 160), (1600, 200)):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = at_ms, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    levels = [int(picture[..., 0].mean()) for picture in _file_pictures(path)]
+    assert levels == [pytest.approx(level, abs=4) for level in [40, *[80] * 14, 120, 200]]
+
+
+def test_of_a_file_of_ten_pictures_a_second_each_is_shown_once(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "ten.mkv", (64, 48), 10, 3)
+    assert len(list(_file_pictures(path))) == 30
+
+
+def test_a_file_with_a_colon_in_its_name_and_a_title_in_another_encoding_is_a_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("lesson-10:30.avi")
+    with av.open(str(path.absolute()), "w") as container:
+        container.metadata["title"] = "Fxxte"
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes().replace(b"Fxxte", b"F\xeate"))  # as old camcorders write it
+    assert len(file_clip(path).packets) == 1
+
+
+@pytest.mark.parametrize("matrix", [8, 14])
+def test_a_file_whose_colours_no_program_converts_is_shown_all_the_same(tmp_path: Path, matrix: int) -> None:
+    path = tmp_path / "screen.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.options = {"x264-params": f"colormatrix={'YCgCo' if matrix == 8 else 'ICtCp'}"}
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")))
+        container.mux(stream.encode(None))
+    assert next(decoded(path)).colorspace == matrix, "or it would prove nothing"
+    assert len(file_clip(path).packets) == 1
 
 
 def pictures_of(clip: Clip) -> list[av.VideoFrame]:

@@ -2,7 +2,7 @@
 # A room's present state, then every event; sh follow.sh ROOM [redis://…]
 set -eu
 key="classmood:{$1}" url="${2:-redis://127.0.0.1:6379/0}"
-cli() { redis-cli -u "$url" "$@"; }
+cli() { redis-cli -e -u "$url" "$@"; } # -e: an error of Redis is an error of ours
 
 id=$(cli xrevrange "$key:events" + - count 1 | head -n 1) # before the state: what comes between is told twice, not lost
 cli zrange "$key:participants" 0 -1 | while read -r who; do
