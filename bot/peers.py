@@ -5,6 +5,7 @@ import logging
 
 from aiortc import RTCPeerConnection
 
+from bot.receiver import DirectReceiver
 from bot.rooms.waiting import in_time
 
 logger = logging.getLogger(__name__)
@@ -35,8 +36,6 @@ async def close_peer(
 async def _close_in_time(peer: RTCPeerConnection, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            # aiortc stops one after the other, and each waits for its decoder's thread, which others keep busy too
-            await asyncio.gather(*(each.receiver.stop() for each in peer.getTransceivers()))
             await peer.close()
     except TimeoutError:
         # it waits for ever for a task of a receiver that failed, for instance at a report on more sources than one holds;
@@ -45,6 +44,9 @@ async def _close_in_time(peer: RTCPeerConnection, seconds: float) -> None:
         for dtls in {each.receiver.transport for each in peer.getTransceivers()}:
             await dtls.stop()
             await dtls.transport.stop()
+        # aiortc stops one receiver after the other, and each waits for its decoder's thread, which others keep busy too
+        ours = [each.receiver for each in peer.getTransceivers() if isinstance(each.receiver, DirectReceiver)]
+        await asyncio.gather(*(receiver.stop() for receiver in ours))
 
 
 async def _settled(peer: RTCPeerConnection, seconds: float) -> None:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from model.card import Calibration
+from model.card import CARD_FILE, Calibration
 from model.confidence import fitted_temperature
 from model.dataset import Split, repeats, resized
 from model.errors import ModelUnusable
@@ -92,21 +92,24 @@ def held_out(checkpoint: Path) -> tuple[float, int]:
 
 def had_teachers(checkpoint: Path) -> bool:
     """Whether the checkpoint's training, or one that it began from, learnt from others, as far as something beside them tells."""
-    return any(told.get("taught_by") for told in _trainings(checkpoint))
+    return any(told.get("taught_by") or _owes(file, "; taught by ") for file, told in _trainings(checkpoint))
 
 
 def began_from_others(checkpoint: Path) -> bool:
     """Whether that training, or one that it began from, began from weights that others made, as far as is told."""
-    return any(told.get("weights") or str(told.get("start_from")).endswith(".json") for told in _trainings(checkpoint))
+    return any(
+        told.get("weights") or str(told.get("start_from")).endswith(".json") or _owes(file, "; begun from ")
+        for file, told in _trainings(checkpoint)
+    )
 
 
-def _trainings(checkpoint: Path) -> Iterator[dict[str, Any]]:
-    """What the checkpoint's training wrote down of itself, then the one that it began from, and so on."""
+def _trainings(checkpoint: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The checkpoint and what its training wrote down of itself, then the one that it began from, and so on."""
     seen: set[Path] = set()
     while checkpoint not in seen:
         seen.add(checkpoint)
         told = _told(checkpoint)
-        yield told
+        yield checkpoint, told
         if told.get("start_from"):
             checkpoint = Path(told["start_from"])
 
@@ -114,6 +117,12 @@ def _trainings(checkpoint: Path) -> Iterator[dict[str, Any]]:
 def heard_the_crowd(checkpoint: Path) -> bool:
     """Whether the FER+ votes, where its data had any, were part of the checkpoint's labels."""
     return bool(_told(checkpoint).get("crowd", 1.0))
+
+
+def _owes(checkpoint: Path, words: str) -> bool:
+    """Whether the card beside an exported file, from which a training may have begun, says so."""
+    card = checkpoint.with_name(CARD_FILE)
+    return checkpoint.suffix == ".tflite" and card.exists() and words in card.read_text()
 
 
 def _told(checkpoint: Path) -> dict[str, Any]:

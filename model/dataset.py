@@ -117,7 +117,7 @@ def read_mosaic(path: Path) -> Image:
 def _read_labels(path: Path) -> NDArray[np.int64]:
     """The label and the ten votes of each face, (n, 11)."""
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             rows = [_row(line, f"{path} line {reader.line_num}") for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

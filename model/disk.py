@@ -23,7 +23,7 @@ def alone_with(path: Path) -> Iterator[None]:
 
     Raises ModelUnusable if another process has it.
     """
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # for writing: over NFS, an exclusive lock wants that
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

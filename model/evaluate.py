@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.classifier import LiteRtClassifier
 from model.confidence import Labels, Numbers, confidence_figures
 from model.dataset import VOTE_OF_LABEL, Split, repeats, resized
-from model.errors import ModelUnusable
+from model.errors import ModelUnusable, first_line
 from model.faces import EMOTIONS, Image
 from model.fairness import Groups, by_group
 
@@ -59,7 +59,10 @@ def _keras_candidate(checkpoint: Path) -> Candidate:
 
 def check_shape(network: Any, checkpoint: Path) -> None:
     """Raise ModelUnusable unless the Keras network turns square grey faces into the scores of the emotions."""
-    entry, scores = network.input_shape, network.output_shape
+    try:
+        entry, scores = network.input_shape, network.output_shape
+    except AttributeError as error:  # one that was never built
+        raise ModelUnusable(f"{checkpoint} does not say what it takes: {first_line(error)}") from error
     if len(entry) != 4 or not entry[1] or entry[1] != entry[2] or entry[3] != 1 or scores != (None, len(EMOTIONS)):
         raise ModelUnusable(f"{checkpoint} turns {entry} into {scores}, not square grey faces into {len(EMOTIONS)} scores")
 
@@ -74,10 +77,13 @@ def evaluate(
     """What the candidate is worth on the split, ready for JSON; fractions are of 0 to 1.
 
     `training` are the faces (m, 48, 48) it was trained on: `accuracy_without_repeats` leaves out the split's rows
-    that stand among them, and is None if they are not named. `by_group` is None without groups.
+    that stand among them, and is None if they are not named. `by_group` is None without groups. Raises ModelUnusable for a
+    candidate whose scores are no probabilities.
     """
     faces = resized(split.pixels, candidate.size)
     scores = candidate.predict(faces)
+    if not are_probabilities(scores):
+        raise ModelUnusable(f"{candidate.name} answers with numbers that are no probabilities")
     predicted: Labels = scores.argmax(axis=1)
     right = predicted == split.labels
     table = confusion(split.labels, predicted)
@@ -99,6 +105,11 @@ def evaluate(
         "parameters": candidate.parameters,
         "file_bytes": candidate.file_bytes,
     }
+
+
+def are_probabilities(scores: Numbers) -> bool:
+    """Whether scores (n, 7) are of 0 to 1, and each row's add up to 1, as far as 8 bits can tell."""
+    return bool(np.allclose(scores.sum(axis=1), 1, atol=0.02) and scores.min() >= 0)
 
 
 def confusion(labels: Labels, predicted: Labels) -> Labels:

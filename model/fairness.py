@@ -4,6 +4,7 @@ import csv
 from dataclasses import dataclass
 from math import hypot, sqrt
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -83,23 +84,25 @@ def _largest_gap(hits: dict[str, NDArray[np.bool_]]) -> dict[str, Any] | None:
     if len(hits) < 2:
         return None
     worse, *_, better = sorted(hits, key=lambda name: float(hits[name].mean()))
-    counts = [int(count) for name in (better, worse) for count in (hits[name].sum(), len(hits[name]))]
-    gap, interval = difference(*counts)
+    (hits_better, n_better), (hits_worse, n_worse) = ((int(hits[name].sum()), len(hits[name])) for name in (better, worse))
+    # best and worst are chosen out of all pairs: of ten groups that are alike, some two are far apart by chance (Bonferroni)
+    pairs = len(hits) * (len(hits) - 1) / 2
+    gap, interval = difference(hits_better, n_better, hits_worse, n_worse, z=NormalDist().inv_cdf(1 - 0.025 / pairs))
     return {"better": better, "worse": worse, "gap": gap, "interval": list(interval)}
 
 
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a proportion (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
-    share, spread = hits / n, Z_95**2 / n
+def wilson(hits: int, n: int, z: float = Z_95) -> tuple[float, float]:
+    """The score interval of a proportion, of 95 % by default (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
+    share, spread = hits / n, z**2 / n
     middle = (share + spread / 2) / (1 + spread)
-    half = Z_95 / (1 + spread) * sqrt(share * (1 - share) / n + spread / (4 * n))
+    half = z / (1 + spread) * sqrt(share * (1 - share) / n + spread / (4 * n))
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def difference(hits: int, n: int, other_hits: int, other_n: int) -> tuple[float, tuple[float, float]]:
-    """The difference of two proportions and its 95 % interval (Newcombe 1998, method 10)."""
+def difference(hits: int, n: int, other_hits: int, other_n: int, z: float = Z_95) -> tuple[float, tuple[float, float]]:
+    """The difference of two proportions and its interval, of 95 % by default (Newcombe 1998, method 10)."""
     share, other = hits / n, other_hits / other_n
-    low, high = wilson(hits, n)
-    other_low, other_high = wilson(other_hits, other_n)
+    low, high = wilson(hits, n, z)
+    other_low, other_high = wilson(other_hits, other_n, z)
     gap = share - other
     return gap, (gap - hypot(share - low, other_high - other), gap + hypot(high - share, other - other_low))

@@ -22,7 +22,7 @@ def read_fer2013_csv(path: Path, *usages: str) -> tuple[Split, ...]:
     Raises DataUnusable for a file that cannot be read, a line that is none of a face, and a split without faces.
     """
     faces: dict[str, list[tuple[int, Image]]] = {usage: [] for usage in USAGES}
-    with _told(path), path.open(newline="") as file:
+    with _told(path), path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
             raise DataUnusable(f"{path} has no column {missing[0]}: it is not the CSV of FER-2013")

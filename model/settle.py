@@ -27,11 +27,12 @@ def settle(network: keras.Model, training: Split, seed: int, most: int = FACES) 
     rows = np.random.default_rng(seed).permutation(len(training))[:most]
     faces = resized(training.pixels[rows], network.input_shape[1])[..., None].astype(np.float32)
     with _measuring(network) as normalisations:
-        for number, start in enumerate(range(0, len(faces), BATCH)):
+        for start in range(0, len(faces), BATCH):
+            batch = faces[start : start + BATCH]
             for layer in normalisations:
-                # the mean over the batches so far
-                layer.momentum = 1 - 1 / (number + 1)
-            network(faces[start : start + BATCH], training=True)
+                # the mean over the faces so far; the last batch may have fewer
+                layer.momentum = start / (start + len(batch))
+            network(batch, training=True)
 
 
 class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):  # type: ignore[misc]  # keras is untyped

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.dataset import resized
 from model.disk import drafted
 from model.errors import DataUnusable, ModelUnusable
-from model.evaluate import Candidate, load_candidate
+from model.evaluate import Candidate, are_probabilities, load_candidate
 from model.faces import EMOTIONS, Image
 from model.litert import Graph
 
@@ -30,13 +30,9 @@ def seen_by(teacher: Path, faces: Image) -> Scores:
     """
     candidate = _candidate(teacher)
     answer: Scores = np.mean([_scores(candidate, each) for each in (faces, faces[..., ::-1])], axis=0)
-    if not _are_probabilities(answer):
+    if not are_probabilities(answer):
         raise ModelUnusable(f"{teacher} answers with numbers that are no probabilities")
     return answer
-
-
-def _are_probabilities(scores: Scores) -> bool:
-    return bool(np.allclose(scores.sum(axis=1), 1, atol=0.01) and scores.min() >= 0)
 
 
 def write_scores(path: Path, scores: Scores) -> None:
@@ -58,14 +54,14 @@ def read_scores(paths: Sequence[Path], faces: int) -> Scores:
 
 def _read_scores(path: Path, faces: int) -> Scores:
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [[float(row[emotion]) for emotion in EMOTIONS] for row in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise DataUnusable(f"{path} cannot be read as a line of {len(EMOTIONS)} probabilities a face: {error}") from error
     if len(rows) != faces:
         raise DataUnusable(f"{path} has lines for {len(rows)} faces, not for the {faces} that are trained on")
     scores = np.array(rows, np.float32)
-    if not _are_probabilities(scores):
+    if not are_probabilities(scores):
         raise DataUnusable(f"{path} has lines that are no probabilities: they are negative, or do not add up to 1")
     return scores
 

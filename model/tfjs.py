@@ -47,10 +47,12 @@ def read_weights(path: Path, manifest: list[dict[str, Any]]) -> dict[str, NDArra
     for group in manifest:
         content, start = b"".join((path.parent / name).read_bytes() for name in group["paths"]), 0
         for weight in group["weights"]:
-            kept_as = weight.get("quantization", {}).get("dtype", weight["dtype"])
-            values = np.frombuffer(content, kept_as, int(np.prod(weight["shape"])), start)
-            found[weight["name"]] = values.astype(weight["dtype"]).reshape(weight["shape"])
+            smaller = weight.get("quantization", {})
+            values = np.frombuffer(content, smaller.get("dtype", weight["dtype"]), int(np.prod(weight["shape"])), start)
             start += values.nbytes
+            if "scale" in smaller:  # kept in 8 or 16 bits, as steps from the smallest
+                values = values * smaller["scale"] + smaller["min"]
+            found[weight["name"]] = values.astype(weight["dtype"]).reshape(weight["shape"])
     return found
 
 

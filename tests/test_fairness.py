@@ -54,6 +54,13 @@ def test_each_group_has_its_accuracy_and_the_largest_gap_is_between_groups_that_
     assert gap["interval"][0] < gap["gap"] < gap["interval"][1]
 
 
+def test_groups_that_are_alike_are_rarely_told_apart_however_many_there_are() -> None:
+    chance, groups, faces = np.random.default_rng(1), 10, 200
+    people = tuple(f"group {number}" for number in range(groups) for _ in range(faces))
+    found = [by_group(Groups("age", people), chance.random(groups * faces) < 0.67)["largest_gap"]["interval"] for _ in range(100)]
+    assert sum(low > 0 for low, _ in found) <= 10, "of 100, five may be expected; without correction it was 67"
+
+
 def test_one_group_that_is_large_enough_has_no_gap_to_another() -> None:
     found = by_group(Groups("age", ("old",) * 40 + ("young",) * 5), np.array(hits(20, 45)))
     assert found["largest_gap"] is None and found["groups"]["young"]["too_small"]

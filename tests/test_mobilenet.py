@@ -15,6 +15,7 @@ keras = pytest.importorskip("keras", reason="networks are built with tensorflow,
 
 from model.mobilenet import begin_from_mobilenet  # noqa: E402  # it imports keras
 from model.networks import MOBILE_BLOCKS, mobile_cnn, residual_cnn  # noqa: E402
+from model.tfjs import read_weights  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
@@ -100,6 +101,15 @@ def test_the_network_sees_in_grey_faces_what_the_mobilenet_saw(tmp_path: Path) -
     assert wanted.std() > 0.5, "a network that sees nothing would prove nothing"
     seen = features_of(network)(FACES[:8, ..., None].astype(np.float32), training=False).numpy()
     assert seen == pytest.approx(wanted, abs=0.01)
+
+
+def test_weights_in_eight_bits_are_read_as_what_they_stand_for(tmp_path: Path) -> None:
+    steps = np.array([0, 64, 255], np.uint8)
+    (tmp_path / "net.bin").write_bytes(steps.tobytes() * 2)
+    told = {"shape": [3], "quantization": {"dtype": "uint8", "min": -1.0, "scale": 2 / 255}}
+    weights = [{"name": "kernel", "dtype": "float32", **told}, {"name": "more", "dtype": "float32", **told}]
+    read = read_weights(tmp_path / "net.json", [{"paths": ["net.bin"], "weights": weights}])
+    assert read["kernel"] == pytest.approx([-1, -0.498, 1], abs=0.001) and read["more"].tolist() == read["kernel"].tolist()
 
 
 def test_its_normalisations_normalise_and_its_kernels_have_the_size_of_fresh_ones(tmp_path: Path) -> None:

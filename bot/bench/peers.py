@@ -1,7 +1,8 @@
 """Other ways to look at a picture, for comparison: only where they are installed, never a dependency."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,11 +32,23 @@ def look_peers() -> dict[str, Look]:
     """Ways to find and read the face in an RGB picture, by name."""
     peers: dict[str, Look] = {}
     if find_spec("fer"):
-        peers["fer"] = _fer()
+        with _left_out_where_it_cannot("fer"):
+            peers["fer"] = _fer()
     if find_spec("keras"):
         detector, find = _haar() or ("BlazeFace", _blazeface())
-        peers[f"{detector}, then keras.predict of custom_cnn"] = _found_and_read(find, _keras())
+        with _left_out_where_it_cannot(UNTAUGHT):
+            peers[f"{detector}, then {UNTAUGHT}"] = _found_and_read(find, _keras())
     return peers
+
+
+@contextmanager
+def _left_out_where_it_cannot(name: str) -> Iterator[None]:
+    """Say in one line that a peer is installed and cannot be measured."""
+    try:
+        yield
+    # what is missing of a package, or of the network it would fetch its weights through
+    except (ImportError, OSError, ValueError) as error:
+        logger.warning("%s is installed and cannot be measured: %s", name, first_line(error))
 
 
 def face_peers() -> dict[str, Read]:
@@ -48,13 +61,9 @@ def face_peers() -> dict[str, Read]:
     for name, (package, make) in ways.items():
         if not find_spec(package):
             continue
-        try:
+        with _left_out_where_it_cannot(name):
             read = make()
             read(np.zeros((FACE_SIZE, FACE_SIZE), np.uint8))
-        # what is missing of a package, or of the network it would fetch its weights through
-        except (ImportError, OSError, ValueError) as error:
-            logger.warning("%s is installed and cannot be measured: %s", name, first_line(error))
-        else:
             peers[name] = read
     return peers
 

@@ -11,6 +11,7 @@ from bot.bench.faces import SIZE, decoded, pictures
 from bot.bench.graphs import bare_classifier, bare_detector, detector_side
 from bot.bench.peers import look_peers
 from bot.bench.stopwatch import Cost, Work, compare
+from bot.errors import SettingsWrong
 from model.classifier import LiteRtClassifier
 from model.detector import drawn, filled
 from pipeline.analysis import Analyst
@@ -36,7 +37,8 @@ def bench_pipeline(analyst: Analyst) -> dict[str, Any]:
     """
     images = pictures()
     frames = [Frame("portrait", 0, picture) for picture in decoded(images)]
-    assert all(reading.coverage is Coverage.OK for reading in analyst.read(frames)), "a portrait is always found"
+    if unread := {reading.coverage for reading in analyst.read(frames)} - {Coverage.OK}:
+        raise SettingsWrong(f"with these settings the portrait is {', '.join(sorted(unread))}, and there is nothing to measure")
     planes = [frame.picture for frame in frames]
     steps = _steps(analyst)
     works: dict[str, Work] = {

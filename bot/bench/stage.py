@@ -26,7 +26,19 @@ from pipeline.entries import entries_since
 from pipeline.events import BotStatus
 from pipeline.keys import Keys
 
-OF_THE_BENCH = {"jurisdiction": "US", "basis": "consent", "consent": "everyone", "log_level": "warning"}
+OF_THE_BENCH = {
+    "jurisdiction": "US",
+    "basis": "consent",
+    "consent": "everyone",
+    "log_level": "warning",
+    # what the replayed room serves
+    "janus_path": "/",
+    "janus_substream": 0,
+    "janus_temporal": 0,
+    # what is waited for
+    "publication": "individual",
+    "sample_seconds": 1.0,
+}
 OWN_REDIS = {
     "redis_username": "",
     "redis_password": SecretStr(""),
