@@ -117,7 +117,8 @@ async def test_a_publisher_is_told_of_the_servers_as_the_protocol_says(http: aio
     async with host("maths", chosen(**servers, **secret)) as room, publisher(http, room.whip_url) as published:
         assert published.response.headers.getall("Link") == [
             '<stun:127.0.0.1:9>; rel="ice-server"',
-            '<turn:127.0.0.1:9?transport=tcp>; rel="ice-server"; username="us\\"er"; credential="pass"; credential-type="password"',
+            '<turn:127.0.0.1:9?transport=tcp>; rel="ice-server"; '
+            'username="us\\"er"; credential="pass"; credential-type="password"',
         ]
 
 
