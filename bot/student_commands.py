@@ -61,7 +61,8 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> None:
         from model.export import Notes
         from model.export_generator import Judges, export_generator
         from model.splits import read_splits
-    classifiers = {"shipped": load_candidate(settings.weights)}
+    shipped = load_candidate(settings.weights)
+    classifiers = {shipped.name: shipped}
     classifiers |= {f"{path.parent.name}/{path.name}": load_candidate(path) for path in arguments.judge}
     judges = Judges(read_splits(arguments.data)[0], classifiers)
     print(export_generator(arguments.checkpoint, arguments.out, Notes(DATA, LICENCE, arguments.made_by), judges))
