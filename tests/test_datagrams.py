@@ -198,6 +198,7 @@ async def test_a_flood_of_one_publisher_leaves_the_others_their_pictures(http: a
             assert session_of(room, watched).datagrams_dropped == 0
 
 
+@pytest.mark.slow
 async def test_a_publisher_with_ever_new_sources_is_heard_with_those_there_are_places_for(
     http: aiohttp.ClientSession, room: LocalRoom
 ) -> None:

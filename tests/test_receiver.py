@@ -251,6 +251,7 @@ async def test_a_receiver_whose_connection_is_cut_reports_to_nobody_any_more() -
         assert reporting.cancelled()
 
 
+@pytest.mark.slow
 async def test_that_a_frame_could_not_be_decoded_is_told_until_a_picture_is_shown(clip: Clip) -> None:
     sent = Sent(SSRC)
     async with direct() as receiver:

@@ -222,6 +222,7 @@ async def test_nothing_is_asked_of_the_camera_before_the_tick(room: LocalRoom, p
 
 
 @needs_chromium
+@pytest.mark.slow
 async def test_whoever_agreed_to_something_else_than_the_room_publishes_now_is_asked_again(room: LocalRoom, page: Page) -> None:
     async def changed(route: Route) -> None:
         told = await (await route.fetch()).json()

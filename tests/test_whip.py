@@ -484,6 +484,7 @@ async def test_a_certificate_that_cannot_be_read_is_refused_in_one_line(tmp_path
                 pass
 
 
+@pytest.mark.slow
 async def test_simulated_students_come_to_a_room_on_this_machine_whose_certificate_is_for_another_name(tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.create_child_ca().issue_cert("class.example")
