@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 
-from bot.clips import decoded
+from bot.clips import decoded, opened
 from bot.tracks import Looks
 from model.faces import EMOTIONS
 from pipeline.analysis import Analyst, Reading
@@ -89,7 +89,7 @@ def _looks(pictures: Iterable[av.VideoFrame], participant_id: str, looks_per_sec
 
 def duration_seconds(path: Path) -> float:
     """How long a recording says it is; 0 if it does not say."""
-    with av.open(str(path.absolute()), metadata_errors="replace") as container:
+    with opened(path) as container:
         return (container.duration or 0) / av.time_base
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
 
 from bot.errors import SettingsWrong
@@ -23,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 FRAMES_PER_SECOND = 10
 LONGEST_SECONDS = 300
+"""Of a file, this much is played before it starts again: encoded packets stay in memory."""
 HUNDREDTH = 0.01
 """Of the time of a picture: as much later than it is due, a picture still is in time, for times are rounded."""
-"""Of a file, this much is played before it starts again: encoded packets stay in memory."""
 LARGEST = (640, 360)
 PORTRAIT_SIZE = (480, 270)
 PORTRAIT_SECONDS = 8
@@ -144,6 +145,12 @@ def check_readable(path: Path) -> None:
         raise SettingsWrong(f"{path} has no picture in it")
 
 
+def opened(path: Path) -> InputContainer:
+    """A video file, whatever is in its name and in its metadata; raises av.FFmpegError and OSError."""
+    # absolute, or a colon in a name would make a protocol of what stands before it
+    return av.open(str(path.absolute()), metadata_errors="replace")
+
+
 def decoded(path: Path) -> Iterator[av.VideoFrame]:
     """The frames of a video file, in order; raises SettingsWrong for a file that cannot be read as video.
 
@@ -151,8 +158,7 @@ def decoded(path: Path) -> Iterator[av.VideoFrame]:
     """
     begun, damaged = False, 0
     try:
-        # absolute, or a colon in a name would make a protocol of what stands before it
-        with av.open(str(path.absolute()), metadata_errors="replace") as container:
+        with opened(path) as container:
             if not container.streams.video:
                 raise SettingsWrong(f"{path} has no video in it")
             container.streams.video[0].thread_type = "AUTO"

@@ -18,6 +18,8 @@ from pipeline.keys import Keys
 from pipeline.markers import Marker, MarkRefused, mark
 from pipeline.publish import reason
 
+_TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?")
+
 
 def add_mark_command(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to the parser's."""
@@ -51,9 +53,6 @@ async def make_mark(settings: Settings, room: str, label: str, at_ms: int | None
             raise SettingsWrong(str(error)) from None
         except RedisError as error:
             raise RedisRefused(f"not marked: {reason(error)}") from None
-
-
-_TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?")
 
 
 def end(text: str) -> int:

@@ -147,7 +147,7 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:
     on_tensorflow()  # which alone writes such files, whatever the network was trained on
     with needing_keras():
-        from model.calibrate import began_from_others, had_teachers, heard_the_crowd
+        from model.calibrate import BEGUN_FROM, TAUGHT_BY, began_from_others, had_teachers, heard_the_crowd
         from model.export import Notes, export
     from model.splits import read_both
 
@@ -158,9 +158,9 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> None:
         raise SettingsWrong(f"--begun-from is needed: {arguments.checkpoint} began from others' weights, and its card names them")
     made_from = FER_2013 + (VOTED if training.votes.any() and heard_the_crowd(arguments.checkpoint) else "")
     if arguments.begun_from:
-        made_from += f"; begun from {arguments.begun_from}"
+        made_from += BEGUN_FROM + arguments.begun_from
     if arguments.teachers:
-        made_from += f"; taught by {arguments.teachers}"
+        made_from += TAUGHT_BY + arguments.teachers
     print(export(arguments.checkpoint, arguments.out, Notes(made_from, LICENCE, arguments.made_by), test, training))
 
 

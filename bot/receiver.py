@@ -54,7 +54,7 @@ from bot.frame_assembly import (
     vp8_payload,
 )
 from bot.rooms.waiting import in_time
-from bot.rtp_header import FIXED_BYTES, RtpHeader, parse_rtp
+from bot.rtp_header import FIXED_BYTES, RtpHeader, is_media, is_report, parse_rtp
 from bot.tracks import ReceivedTrack
 
 logger = logging.getLogger(__name__)
@@ -520,8 +520,7 @@ class ShortCut(asyncio.DatagramProtocol):
         """Called by the event loop."""
         if not 0 < len(data) <= LARGEST_BYTES:
             return
-        # media by its first byte (RFC 7983), and no report by its second (RFC 5761)
-        if len(data) > FIXED_BYTES and 127 < data[0] < 192 and not 63 < data[1] & 0x7F < 96:
+        if len(data) > FIXED_BYTES and is_media(data) and not is_report(data):
             receiver = self._receivers.get(int.from_bytes(data[8:12]))
             if receiver is not None and self._dtls._rx_srtp is not None:
                 try:

@@ -19,6 +19,16 @@ class RtpHeader:
     payload: bytes
 
 
+def is_media(data: bytes) -> bool:
+    """Whether a datagram of at least two bytes is RTP or RTCP, encrypted or not (RFC 7983, section 7)."""
+    return 127 < data[0] < 192
+
+
+def is_report(data: bytes) -> bool:
+    """Whether one that `is_media` is RTCP (RFC 5761, section 4)."""
+    return 63 < data[1] & 0x7F < 96
+
+
 def parse_rtp(data: bytes) -> RtpHeader:
     """Read a packet; header extensions are skipped. Raises ValueError if it is none, or cut short."""
     if len(data) < FIXED_BYTES:

@@ -25,7 +25,7 @@ from bot.synthetic.acting import acting
 from bot.tasks import background
 from bot.together import Enter, showing, student_name
 from bot.trust import trusting
-from dashboard.options import is_loopback
+from dashboard.options import in_url, is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +82,7 @@ def whip_url(room_url: str, settings: Settings) -> str:
         return room_url
     _, room = split_room_url(room_url)
     scheme = "https" if settings.tls_certificate else "http"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{scheme}://{host}:{settings.port}/whip/{quote(room, safe='')}"
+    return f"{scheme}://{in_url(settings.host)}:{settings.port}/whip/{quote(room, safe='')}"
 
 
 @asynccontextmanager

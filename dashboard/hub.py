@@ -289,11 +289,12 @@ class RoomHub:
 
     def _counts(self) -> dict[str, Any]:
         """Of the people themselves where they are published, else of the latest summary."""
-        if not self._begun or (self.board.aggregate and self._summary is None):
-            return {**self.board.counts(), "sentence": "not known yet"}
-        if not self.board.aggregate or self._summary is None:
-            return self.board.counts()
-        return {**self.board.counts(), **counts_of_class(self._summary)}
+        counts = self.board.counts()
+        if self._begun and not self.board.aggregate:
+            return counts
+        if self._begun and self._summary is not None:
+            return counts | counts_of_class(self._summary)
+        return counts | {"sentence": "not known yet"}
 
 
 def _status(text: str | None) -> BotStatus | None:

@@ -76,6 +76,11 @@ def is_loopback(host: str) -> bool:
         return host.lower().rstrip(".") == "localhost"
 
 
+def in_url(host: str) -> str:
+    """An address or a name as URLs have it: addresses of IPv6 in brackets (RFC 3986, section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 def tls_context(options: DashboardOptions) -> ssl.SSLContext | None:
     """What to serve https with; None for plain http. Raises DashboardRefused for files that cannot be used."""
     if options.tls_certificate is None:

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from dashboard.access import Access, protect
 from dashboard.hubs import Hubs
-from dashboard.options import DashboardOptions, DashboardRefused, is_loopback, tls_context
+from dashboard.options import DashboardOptions, DashboardRefused, in_url, is_loopback, tls_context
 from dashboard.pages import Pages
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,5 @@ async def _listen(runner: web.AppRunner, options: DashboardOptions, tls: SSLCont
 def _reachable(host: str) -> str:
     if host in ("", "0.0.0.0"):  # nosec B104
         return "127.0.0.1"
-    if host == "::":  # which asyncio takes for the addresses of IPv6 alone
-        return "[::1]"
-    return f"[{host}]" if ":" in host else host
+    # "::" asyncio takes for the addresses of IPv6 alone
+    return in_url("::1" if host == "::" else host)

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 TRAINING_FILE = "training.json"
 """What a training writes beside its checkpoints; it says which faces were held out."""
 
+TAUGHT_BY, BEGUN_FROM = "; taught by ", "; begun from "
+"""How a card's `data` goes on where a network owes something to others."""
+
 FEWEST_FACES = 100
 """Held-out faces, repeats of others aside, below which a temperature would be a guess."""
 
@@ -92,13 +95,13 @@ def held_out(checkpoint: Path) -> tuple[float, int]:
 
 def had_teachers(checkpoint: Path) -> bool:
     """Whether the checkpoint's training, or one that it began from, learnt from others, as far as something beside them tells."""
-    return any(told.get("taught_by") or _owes(file, "; taught by ") for file, told in _trainings(checkpoint))
+    return any(told.get("taught_by") or _owes(file, TAUGHT_BY) for file, told in _trainings(checkpoint))
 
 
 def began_from_others(checkpoint: Path) -> bool:
     """Whether that training, or one that it began from, began from weights that others made, as far as is told."""
     return any(
-        told.get("weights") or str(told.get("start_from")).endswith(".json") or _owes(file, "; begun from ")
+        told.get("weights") or str(told.get("start_from")).endswith(".json") or _owes(file, BEGUN_FROM)
         for file, told in _trainings(checkpoint)
     )
 

@@ -108,8 +108,8 @@ def evaluate(
 
 
 def are_probabilities(scores: Numbers) -> bool:
-    """Whether scores (n, 7) are of 0 to 1, and each row's add up to 1, as far as 8 bits can tell."""
-    return bool(np.allclose(scores.sum(axis=1), 1, atol=0.02) and scores.min() >= 0)
+    """Whether scores (n, 7) are of 0 to 1, and each row's add up to 1."""
+    return bool(np.allclose(scores.sum(axis=1), 1, atol=0.01) and scores.min() >= 0)
 
 
 def confusion(labels: Labels, predicted: Labels) -> Labels:

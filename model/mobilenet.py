@@ -6,16 +6,12 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from model.dataset import resized
 from model.errors import ModelUnusable, first_line
 from model.faces import Image
+from model.recover import FACES, Weights, normalise
 from model.tfjs import read_weights
-
-Weights = NDArray[np.float32]
-FACES = 512
-"""Enough for the mean and the variance of what comes to a layer; more would take gigabytes."""
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
@@ -67,7 +63,7 @@ def _begin(network: keras.Model, given: list[tuple[Weights, Weights]], faces: Im
             kernel, shift = next(waiting)
             factor = _set(layer, kernel)
         elif isinstance(layer, keras.layers.BatchNormalization):
-            _undo(layer, keras.ops.convert_to_numpy(values), factor, shift)
+            normalise(layer, keras.ops.convert_to_numpy(values), np.full_like(shift, 1 / factor), shift)
         values = layer(values, training=False)
 
 
@@ -78,9 +74,3 @@ def _set(layer: keras.Layer, kernel: Weights) -> np.float32:
     factor = np.float32(np.sqrt(2 / np.prod(into_one) / np.square(kernel).mean()))
     layer.set_weights([(factor * kernel).reshape(wanted.shape)])
     return factor
-
-
-def _undo(layer: keras.Layer, values: Weights, factor: np.float32, shift: Weights) -> None:
-    """Have a normalisation make of `values` (n, h, w, channels) what they were before they grew by `factor`, and add `shift`."""
-    mean, variance = values.mean(axis=(0, 1, 2)), values.var(axis=(0, 1, 2))
-    layer.set_weights([np.sqrt(variance + layer.epsilon) / factor, shift + mean / factor, mean, variance])

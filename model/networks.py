@@ -82,11 +82,7 @@ def residual_cnn(size: int = FACE_SIZE) -> keras.Model:
     for number, filters in enumerate((16, 48, 112, 256)):
         features = _residual_block(features, filters, stride=2 if number else 1, name=f"stage_{number}_a")
         features = _residual_block(features, filters, stride=1, name=f"stage_{number}_b")
-    features = layers.GlobalAveragePooling2D()(features)
-    features = layers.Dropout(0.3)(features)
-    return keras.Model(
-        faces, layers.Dense(len(EMOTIONS), activation="softmax", name="probabilities")(features), name="residual_cnn"
-    )
+    return keras.Model(faces, _probabilities(layers.GlobalAveragePooling2D()(features)), name="residual_cnn")
 
 
 def mobile_cnn(size: int = FACE_SIZE) -> keras.Model:
@@ -101,14 +97,9 @@ def mobile_cnn(size: int = FACE_SIZE) -> keras.Model:
     features = _normalised_convolution(features, 32, kernel=3, stride=2, name="stem", ceiling=6.0)
     for number, (filters, stride) in enumerate(MOBILE_BLOCKS, 1):
         depthwise = layers.DepthwiseConv2D(3, stride, "same", use_bias=False, name=f"block_{number}_depthwise")
-        normalised = Normalisation(momentum=MOMENTUM, name=f"block_{number}_depthwise_normalised")(depthwise(features))
-        features = layers.ReLU(6.0)(normalised)
+        features = layers.ReLU(6.0)(_normalised(depthwise, features))
         features = _normalised_convolution(features, filters, kernel=1, name=f"block_{number}_pointwise", ceiling=6.0)
-    features = layers.GlobalAveragePooling2D()(features)
-    features = layers.Dropout(0.3)(features)
-    return keras.Model(
-        faces, layers.Dense(len(EMOTIONS), activation="softmax", name="probabilities")(features), name="mobile_cnn"
-    )
+    return keras.Model(faces, _probabilities(layers.GlobalAveragePooling2D()(features)), name="mobile_cnn")
 
 
 def vgg16(size: int = FACE_SIZE, weights: str | None = None) -> keras.Model:
@@ -135,8 +126,11 @@ def _with_backbone(backbone: Callable[..., keras.Model], name: str, size: int, w
         features = backbone(include_top=False, weights=given and str(given), input_shape=(size, size, 3), pooling="avg")(coloured)
     except (OSError, ValueError) as error:  # OSError: the file of somebody's own weights
         raise ModelUnusable(f"{name} cannot be made: {first_line(error)}") from error
-    probabilities = layers.Dense(len(EMOTIONS), activation="softmax", name="probabilities")(layers.Dropout(0.3)(features))
-    return keras.Model(faces, probabilities, name=name)
+    return keras.Model(faces, _probabilities(features), name=name)
+
+
+def _probabilities(features: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.Dense(len(EMOTIONS), activation="softmax", name="probabilities")(layers.Dropout(0.3)(features))
 
 
 def _residual_block(features: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
@@ -158,8 +152,12 @@ def _normalised_convolution(
     ceiling: float | None = None,
 ) -> keras.KerasTensor:
     convolution = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)
-    normalised = Normalisation(momentum=MOMENTUM, name=f"{name}_normalised")(convolution(features))
+    normalised = _normalised(convolution, features)
     return layers.ReLU(ceiling)(normalised) if activated else normalised
+
+
+def _normalised(convolution: keras.Layer, features: keras.KerasTensor) -> keras.KerasTensor:
+    return Normalisation(momentum=MOMENTUM, name=f"{convolution.name}_normalised")(convolution(features))
 
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {

@@ -106,6 +106,14 @@ def _normalise(network: keras.Model, faces: Image) -> None:
     answers = before.predict(resized(faces, network.input_shape[1])[..., None].astype(np.float32), batch_size=128, verbose=0)
     for (layer, _), answer in zip(pairs, answers, strict=True):
         gamma, beta, _, _ = layer.get_weights()
-        others = tuple(range(answer.ndim - 1))
-        mean, variance = answer.mean(axis=others), answer.var(axis=others)
-        layer.set_weights([gamma * np.sqrt(variance + layer.epsilon), beta + gamma * mean, mean, variance])
+        normalise(layer, answer, gamma, beta)
+
+
+def normalise(layer: keras.Layer, values: Weights, scale: Weights, shift: Weights) -> None:
+    """Have a normalisation normalise `values` (n, ..., channels) and undo that at once: it scales them, and shifts them.
+
+    `scale` and `shift` (channels) are what it comes to in all.
+    """
+    others = tuple(range(values.ndim - 1))
+    mean, variance = values.mean(axis=others), values.var(axis=others)
+    layer.set_weights([scale * np.sqrt(variance + layer.epsilon), shift + scale * mean, mean, variance])

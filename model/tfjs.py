@@ -43,6 +43,7 @@ def _network(nodes: list[Node], known: dict[str, Tensor]) -> keras.Model:
 
 
 def read_weights(path: Path, manifest: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+    """The weights that a graph's manifest names, in the files beside it, by name; raises OSError, ValueError and LookupError."""
     found: dict[str, NDArray[Any]] = {}
     for group in manifest:
         content, start = b"".join((path.parent / name).read_bytes() for name in group["paths"]), 0

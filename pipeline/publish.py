@@ -252,8 +252,7 @@ class Publisher:
                 for command in housekeeping(self._clock(), self._redis_ms, self._keys, self._lifetimes):
                     pipe.execute_command(*command)
                 await cancellable(pipe.execute(raise_on_error=False))
-            for each in [*self._withdrawals.items()][:1]:
-                await cancellable(self._erase_a_page(*each))
+            await cancellable(self._erase_a_page())
 
     async def _left_behind(self) -> list[_Known]:
         """Whom Redis knows by the state that a former run left; raises RedisUnusable if the keys belong to something else."""
@@ -279,15 +278,18 @@ class Publisher:
             self._unanswered = self._outbox.take(BATCH)
             if self._unanswered:
                 await self._send_unanswered()
-            if self._withdrawals:
-                await self._erase_a_page(*next(iter(self._withdrawals.items())))
+            await self._erase_a_page()
 
     def _erase_what_was_read_of(self, participant_id: str) -> None:
         if self._withdrawal_erases:
             self._withdrawals.pop(participant_id, None)  # from the beginning, and behind those of others
             self._withdrawals[participant_id] = Withdrawal(self._keys, participant_id)
 
-    async def _erase_a_page(self, participant_id: str, withdrawal: Withdrawal) -> None:
+    async def _erase_a_page(self) -> None:
+        """Erase the next page that is due after a withdrawal, if there is one."""
+        if not self._withdrawals:
+            return
+        participant_id, withdrawal = next(iter(self._withdrawals.items()))
         await withdrawal.erase_page(self._redis)
         if withdrawal.is_done:
             del self._withdrawals[participant_id]

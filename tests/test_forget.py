@@ -14,7 +14,7 @@ from pipeline.events import ParticipantLeft
 from pipeline.forget import Forgotten, forget
 from pipeline.keys import LONGEST_ROOM_BYTES, Keys, RoomNameUnusable
 from tests.redis_servers import RedisServer, every_server, free_port, needs_redis, running_redis
-from tests.test_publish import KEYS, ONE_OF_EACH, SUMMARY, joined, participants, publisher, sample, status, stream, until
+from tests.test_publish import KEYS, ONE_OF_EACH, SUMMARY, full, joined, participants, publisher, sample, status, stream, until
 
 pytestmark = needs_redis
 
@@ -68,11 +68,8 @@ async def test_a_person_is_forgotten_by_a_redis_that_is_full(redis: Redis) -> No
     for data in (joined(), sample()):
         sender.publish(data)
     await sender.flush(5)
-    await redis.config_set("maxmemory", "1")
-    try:
+    async with full(redis):
         assert await forget(redis, KEYS, "p1") == Forgotten(1, 1, 2, scanned=2, is_present=False)
-    finally:
-        await redis.config_set("maxmemory", "0")
     assert participants(await stream(redis)) == []
 
 

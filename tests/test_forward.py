@@ -361,6 +361,15 @@ def topics(messages: list[aiomqtt.Message]) -> list[str]:
     return [str(message.topic).removeprefix("school/maths%2F7b/") for message in messages]
 
 
+@asynccontextmanager
+async def publishing(redis: Redis, port: int) -> AsyncIterator[Forwarder]:
+    """All of the room's events, on their way to the broker while the block runs."""
+    async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
+        bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
+        async with background(bridge.run()):
+            yield bridge
+
+
 @pytest.fixture
 def broker_folder(tmp_path: Path) -> Path:
     tmp_path.chmod(0o777)  # as root it runs as a user of its own
@@ -374,18 +383,16 @@ async def test_a_broker_gets_each_event_on_its_topic_and_keeps_the_latest_until_
     port = free_port()
     with mosquitto(broker_folder, port, "allow_anonymous true"):
         async with subscribed(port) as heard:
-            async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
-                bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
-                async with background(bridge.run()):
-                    await publish(sender, ParticipantJoined(participant="a+b", name="Ada", reason="published"), changed("a+b"))
-                    await eventually(lambda: len(heard) == 3)
-                    async with subscribed(port) as late:
-                        await eventually(lambda: len(late) == 2)
-                    await publish(sender, ParticipantLeft(participant="a+b", reason="left"))
-                    await eventually(lambda: bridge.counts.forwarded == 3)
-                    async with subscribed(port) as later:
-                        await eventually(lambda: len(later) == 1)
-                        await asyncio.sleep(0.05)
+            async with publishing(redis, port) as bridge:
+                await publish(sender, ParticipantJoined(participant="a+b", name="Ada", reason="published"), changed("a+b"))
+                await eventually(lambda: len(heard) == 3)
+                async with subscribed(port) as late:
+                    await eventually(lambda: len(late) == 2)
+                await publish(sender, ParticipantLeft(participant="a+b", reason="left"))
+                await eventually(lambda: bridge.counts.forwarded == 3)
+                async with subscribed(port) as later:
+                    await eventually(lambda: len(later) == 1)
+                    await asyncio.sleep(0.05)
             await eventually(lambda: heard[-1].payload == b"offline")
     person = "participant/a%2Bb/"
     assert topics(heard)[:4] == [
@@ -406,17 +413,15 @@ async def test_a_broker_gets_each_event_on_its_topic_and_keeps_the_latest_until_
 async def test_a_broker_forgets_what_was_read_of_whoever_withdraws(redis: Redis, sender: Publisher, broker_folder: Path) -> None:
     port = free_port()
     with mosquitto(broker_folder, port, "allow_anonymous true"):
-        async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
-            bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
-            async with background(bridge.run()):
-                await publish(sender, changed("a"), changed("b"))
-                await eventually(lambda: bridge.counts.forwarded == 2)
-                await publish(sender, ConsentWithdrawn(participant="a", source="page"))
-                await publish(sender, CoverageChanged(participant="a", before=Coverage.OK, after=Coverage.NOT_CONSENTED))
-                await eventually(lambda: bridge.counts.forwarded == 4)
-                async with subscribed(port) as late:
-                    await eventually(lambda: len(late) == 3)
-                    await asyncio.sleep(0.05)
+        async with publishing(redis, port) as bridge:
+            await publish(sender, changed("a"), changed("b"))
+            await eventually(lambda: bridge.counts.forwarded == 2)
+            await publish(sender, ConsentWithdrawn(participant="a", source="page"))
+            await publish(sender, CoverageChanged(participant="a", before=Coverage.OK, after=Coverage.NOT_CONSENTED))
+            await eventually(lambda: bridge.counts.forwarded == 4)
+            async with subscribed(port) as late:
+                await eventually(lambda: len(late) == 3)
+                await asyncio.sleep(0.05)
     assert sorted(topics(late)) == ["availability", "participant/a/coverage.changed", "participant/b/emotion.changed"]
 
 
@@ -427,10 +432,8 @@ async def test_as_many_events_under_way_as_there_may_be_are_nothing_to_warn_of(
     port = free_port()
     await publish(sender, *(changed(f"p{number % 40}") for number in range(400)))
     with mosquitto(broker_folder, port, "allow_anonymous true"):
-        async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
-            bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
-            async with background(bridge.run()):
-                await eventually(lambda: bridge.counts.forwarded == 400)
+        async with publishing(redis, port) as bridge:
+            await eventually(lambda: bridge.counts.forwarded == 400)
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
 
 
@@ -472,13 +475,11 @@ async def test_a_broker_keeps_the_status_of_a_bot_no_longer_than_redis_does(
 ) -> None:
     port = free_port()
     with mosquitto(broker_folder, port, "allow_anonymous true"):
-        async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
-            bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
-            async with background(bridge.run()):
-                await publish(sender, status(), changed("ada"))
-                await eventually(lambda: bridge.counts.forwarded == 2)
-                async with subscribed(port) as late:
-                    await eventually(lambda: len(late) == 3)
+        async with publishing(redis, port) as bridge:
+            await publish(sender, status(), changed("ada"))
+            await eventually(lambda: bridge.counts.forwarded == 2)
+            async with subscribed(port) as late:
+                await eventually(lambda: len(late) == 3)
     left = {topic: each.properties.json().get("MessageExpiryInterval", 0) for topic, each in zip(topics(late), late, strict=True)}  # type: ignore[union-attr]
     assert 0 < left["bot.status"] <= 15 < left["participant/ada/emotion.changed"] <= 3600
 
@@ -491,12 +492,10 @@ async def test_what_a_broker_does_not_allow_is_dropped_and_counted_and_said_once
     rights.write_text("topic read #\ntopic write school/+/participant/ada/#\n")
     # as the one who may read its rights: as root it would run as a user of its own
     with mosquitto(broker_folder, port, "allow_anonymous true", f"acl_file {rights}", f"user {getuser()}"):
-        async with subscribed(port) as heard, Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
-            bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
-            async with background(bridge.run()):
-                await publish(sender, changed("ada"), changed("ben"), changed("ben"), changed("ada"))
-                await eventually(lambda: bridge.counts.forwarded + bridge.counts.dropped == 4)
-                await eventually(lambda: len(heard) == 2)
+        async with subscribed(port) as heard, publishing(redis, port) as bridge:
+            await publish(sender, changed("ada"), changed("ben"), changed("ben"), changed("ada"))
+            await eventually(lambda: bridge.counts.forwarded + bridge.counts.dropped == 4)
+            await eventually(lambda: len(heard) == 2)
     assert (bridge.counts.forwarded, bridge.counts.dropped, bridge.counts.retries) == (2, 2, 0)
     [said] = [record.getMessage() for record in caplog.records if record.name == "bot.mqtt"]
     assert said == f"mqtt broker at 127.0.0.1:{port}: our user lacks the right to publish everywhere under school/maths%2F7b"

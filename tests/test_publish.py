@@ -398,19 +398,25 @@ async def test_a_user_without_the_right_to_publish_is_refused_without_the_name_o
     assert await stream(redis) == []
 
 
+@asynccontextmanager
+async def full(redis: Redis) -> AsyncIterator[None]:
+    """The server has no memory left while the block runs."""
+    await redis.config_set("maxmemory", "1")
+    try:
+        yield
+    finally:
+        await redis.config_set("maxmemory", "0")
+
+
 @needs_redis
 async def test_a_full_redis_is_weather(redis: Redis) -> None:
     sender = publisher(redis)
-    await redis.config_set("maxmemory", "1")
-    try:
-        async with background(sender.run()):
+    async with background(sender.run()):
+        async with full(redis):
             sender.publish(joined())
             await asyncio.sleep(0.1)
             assert sender.waiting == 1
-            await redis.config_set("maxmemory", "0")
-            await until(lambda: sender.waiting == 0)
-    finally:
-        await redis.config_set("maxmemory", "0")
+        await until(lambda: sender.waiting == 0)
     assert len(await stream(redis)) == 1
 
 
@@ -420,20 +426,16 @@ async def test_a_full_redis_is_trimmed_and_erased_from_all_the_same(redis: Redis
     fill = "for i = 1, 3000 do redis.call('XADD', KEYS[1], '*', 'event', ARGV[1]) end"
     await redis.eval(fill, 1, KEYS.events, json.dumps({"subject": "p1"}))
     sender = publisher(redis, withdrawal_erases=True)
-    try:
-        async with background(sender.run()):
-            sender.publish(joined())
-            sender.publish(ConsentWithdrawn(participant="p1", source="page"))
-            await until(lambda: sender.published["classmood.consent.withdrawn"] == 1)
-            await redis.config_set("maxmemory", "1")
+    async with background(sender.run()):
+        sender.publish(joined())
+        sender.publish(ConsentWithdrawn(participant="p1", source="page"))
+        await until(lambda: sender.published["classmood.consent.withdrawn"] == 1)
+        async with full(redis):
             sender.publish(joined(2))
             while await redis.xlen(KEYS.events) > 1:
                 await asyncio.sleep(0.01)
             assert sender.waiting == 1
-            await redis.config_set("maxmemory", "0")
-            await until(lambda: sender.waiting == 0)
-    finally:
-        await redis.config_set("maxmemory", "0")
+        await until(lambda: sender.waiting == 0)
     assert [event.type for event in await stream(redis)] == ["classmood.consent.withdrawn", "classmood.participant.joined"]
 
 

@@ -22,6 +22,7 @@ from aiortc import RTCPeerConnection
 from bot.receiver import LARGEST_BYTES, MAX_SOURCES, UNREADABLE_STUN, can_show_ice, ice_of
 from bot.rooms.allowance import Allowance
 from bot.rooms.reach import MAX_CANDIDATES, goes_nowhere
+from bot.rtp_header import is_media, is_report
 
 SMALLEST_BYTES = 8
 """Of one datagram: an RTCP header; those of RTP, DTLS and STUN are longer."""
@@ -137,10 +138,10 @@ class DatagramGuard(asyncio.DatagramProtocol):
 
     def _has_place(self, data: bytes) -> bool:
         """Whether it is no media, or of a source for which there is a place."""
-        if not 127 < data[0] < 192:  # RFC 7983, section 7
+        if not is_media(data):
             return True
-        # of a report (RFC 5761, section 4) and of a packet of media the sender stands at different places
-        source = data[4:8] if 63 < data[1] & 0x7F < 96 else data[8:12]
+        # of a report and of a packet of media the sender stands at different places
+        source = data[4:8] if is_report(data) else data[8:12]
         if source not in self._sources and len(self._sources) >= MOST_SOURCES:
             return False
         self._sources.add(source)

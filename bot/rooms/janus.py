@@ -22,6 +22,7 @@ from bot.rooms.janus_subscription import Subscription, Terms
 from bot.settings import Settings
 from bot.tasks import background
 from bot.trust import trusting
+from dashboard.options import in_url
 from pipeline.mood import Mood
 
 logger = logging.getLogger(__name__)
@@ -214,7 +215,6 @@ def janus_access(url: str, settings: Settings) -> tuple[Access, str]:
     name = unquote(parts.path.strip("/"))
     if not parts.hostname or not name or parts.username is not None or parts.query:
         raise SettingsWrong(f"a Janus room is written {parts.scheme}://HOST:PORT/ROOM, its secrets stand in the settings")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    socket = f"{'wss' if parts.scheme == 'januss' else 'ws'}://{host}:{port}{settings.janus_path}"
+    socket = f"{'wss' if parts.scheme == 'januss' else 'ws'}://{in_url(parts.hostname)}:{port}{settings.janus_path}"
     tls = trusting(settings.janus_ca_file, "JANUS_CA_FILE") if parts.scheme == "januss" else None
     return Access(socket, settings.janus_token.get_secret_value(), settings.janus_api_secret.get_secret_value(), tls), name

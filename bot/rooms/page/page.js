@@ -175,7 +175,7 @@ async function changeReading() {
     await (here.isRead ? stopReading(here) : beginReading(here));
     if (present === here) say(inTheRoom());
   } catch (error) {
-    if (present === here || error.hasLeft) say(error.message, "trouble"); // who left meanwhile was told so
+    if (present === here) say(error.message, "trouble"); // who left meanwhile was told so
   } finally {
     here.changing = false;
   }
@@ -191,7 +191,7 @@ async function stopReading(here) {
     if (present !== here) return;
     // a room that did not hear it would go on taking the student's yes for granted
     leave();
-    throw Object.assign(new Trouble(`${error.message} You have left instead, and are not being read.`), { hasLeft: true });
+    say(`${error.message} You have left instead, and are not being read.`, "trouble");
   }
 }
 
