@@ -9,7 +9,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ from bot.tasks import no_task_is_left
 from model.errors import DataUnusable, ModelUnusable
 from pipeline.keys import RoomNameUnusable
 from pipeline.publish import RedisUnusable
+
+SETTING = "setting_"
+"""Begins the name of what a flag for a setting is parsed into, so that it is not taken for a command's own."""
 
 Command = Callable[[argparse.Namespace, Settings], Awaitable[None] | None]
 
@@ -228,6 +231,13 @@ def _settings(arguments: argparse.Namespace, settings: Settings) -> None:
     print(settings_table())
 
 
+class _Help(argparse.HelpFormatter):
+    """Names no setting in the usage line, which stands before every error, too: there are some seventy, listed below it."""
+
+    def add_usage(self, usage: str | None, actions: Iterable[argparse.Action], groups: Any, prefix: str | None = None) -> None:
+        super().add_usage(usage, [action for action in actions if not action.dest.startswith(SETTING)], groups, prefix)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="classmood", description="Joins an online class and publishes its mood to Redis.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -290,7 +300,7 @@ def _add_model_commands(commands: Any) -> None:
 
 
 def _command(commands: Any, name: str, run: Command, summary: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary, formatter_class=_Help)
     parser.set_defaults(command=run)
     group = parser.add_argument_group(
         "settings", "each also as CLASSMOOD_NAME in the environment or in .env; flags stand over both"
@@ -300,10 +310,10 @@ def _command(commands: Any, name: str, run: Command, summary: str) -> argparse.A
         # a secret on a command line stands in every process list
         if info.annotation is not SecretStr and field not in taken:
             flag = "--" + field.replace("_", "-")
-            group.add_argument(flag, dest=f"setting_{field}", metavar="VALUE", help=(info.description or "").replace("%", "%%"))
+            group.add_argument(flag, dest=f"{SETTING}{field}", metavar="VALUE", help=(info.description or "").replace("%", "%%"))
     return parser
 
 
 def _flags(arguments: argparse.Namespace) -> dict[str, object]:
-    given = {name.removeprefix("setting_"): value for name, value in vars(arguments).items() if name.startswith("setting_")}
+    given = {name.removeprefix(SETTING): value for name, value in vars(arguments).items() if name.startswith(SETTING)}
     return {name: value for name, value in given.items() if value is not None}

@@ -73,6 +73,14 @@ def test_every_command_has_help_that_names_its_settings(capsys: pytest.CaptureFi
     assert end.value.code == 0 and told.startswith(f"usage: classmood {command} ") and "--redis-url" in told
 
 
+def test_a_wrong_argument_is_told_beside_what_the_command_itself_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["simulate"])
+    usage, told = capsys.readouterr().err.rstrip().rsplit("\n", 1)
+    assert end.value.code == 2 and told.endswith("the following arguments are required: ROOM_URL")
+    assert "--script" in usage and "--redis-url" not in usage
+
+
 def test_the_list_of_commands_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
