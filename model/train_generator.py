@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from model.aligned_faces import AlignedFaces, aligned_faces, oval
 from model.detector import BlazeFace
-from model.disk import disk_told
-from model.errors import DataUnusable, ModelUnusable
+from model.disk import disk_told, drafted
+from model.errors import DataUnusable, ModelUnusable, first_line
 from model.evaluate import check_shape
 from model.face_generator import IDENTITY, discriminator, encoder, generator
 from model.faces import EMOTIONS
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 GENERATOR_FILE = "generator.keras"
 BACKUP = "backup"
+LOGGED = ("step", "pixels", "divergence", "adversary", "emotion", "identity", "discriminator")
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -56,7 +57,7 @@ def train_generator(what: GeneratorTraining, data: Path, critics: list[Path], ou
 
     `critics` are .keras classifiers that tell whether a generated face shows what it should. Called again with the same
     `out` after a kill, it goes on from the last checkpoint. Raises DataUnusable for data that do not fit, ModelUnusable for
-    a critic that is none, and if a loss stops being a number.
+    a critic or a checkpoint that is none, for an `out` that cannot be written to, and if a loss stops being a number.
     """
     keras.utils.set_random_seed(what.seed)
     judges = [_critic(path) for path in critics]
@@ -87,22 +88,39 @@ def learn(
     """Train to the end, from the last checkpoint in `out` if there is one, and return the generator's file."""
     with disk_told(out):
         out.mkdir(parents=True, exist_ok=True)
-    kept = tf.train.CheckpointManager(school.checkpoint, str(out / BACKUP), max_to_keep=2)
-    if kept.restore_or_initialize() is None and start_from is not None:
-        school.take_over(start_from)
-    lessons, sums = batches(faces, what, int(school.done)), Counter[str]()
-    for step in range(int(school.done) + 1, what.steps + 1):
-        judged = step > what.warm_up * what.steps
-        sums.update({name: float(value) for name, value in school.step(*next(lessons), judged=judged).items()})
-        if not math.isfinite(sums.total()):
-            raise ModelUnusable(f"a loss is not a number at step {step}: train with a smaller learning rate")
-        if step % log_every == 0:
-            _log(out / LOG_FILE, {"step": step, **{name: value / log_every for name, value in sums.items()}})
-            sums.clear()
-        if step % save_every == 0:
-            kept.save()
-            school.save(out / GENERATOR_FILE)
-    return school.save(out / GENERATOR_FILE)
+        kept = tf.train.CheckpointManager(school.checkpoint, str(out / BACKUP), max_to_keep=2)
+        if _restored(kept) is None and start_from is not None:
+            school.take_over(start_from)
+        done = int(school.done)
+        log, lessons, sums = StepLog(out / LOG_FILE, done), batches(faces, what, done), Counter[str]()
+        for step in range(done + 1, what.steps + 1):
+            judged = step > what.warm_up * what.steps
+            sums.update({name: float(value) for name, value in school.step(*next(lessons), judged=judged).items()})
+            if not math.isfinite(sums.total()):
+                raise ModelUnusable(f"a loss is not a number at step {step}: train with a smaller learning rate")
+            if step % log_every == 0:
+                log.add(step, {name: value / log_every for name, value in sums.items()})
+                sums.clear()
+            if step % save_every == 0:
+                _save(kept, out)
+                school.save(out / GENERATOR_FILE)
+        return school.save(out / GENERATOR_FILE)
+
+
+def _restored(kept: tf.train.CheckpointManager) -> str | None:
+    try:
+        latest: str | None = kept.restore_or_initialize()
+    except (tf.errors.OpError, ValueError) as error:
+        raise ModelUnusable(f"{kept.latest_checkpoint} cannot be gone on from: {first_line(error)}") from error
+    return latest
+
+
+def _save(kept: tf.train.CheckpointManager, out: Path) -> None:
+    try:
+        kept.save()
+    except tf.errors.OpError as error:  # tensorflow's own, instead of an OSError; with the system's reason in it
+        reason = first_line(error).rpartition("; ")[2].partition(" [")[0]
+        raise ModelUnusable(f"{out} cannot be written to: {reason}") from error
 
 
 def batches(faces: AlignedFaces, what: GeneratorTraining, skipped: int = 0) -> Iterator[Batch]:
@@ -243,13 +261,25 @@ class School:
         return loss
 
 
-def _log(path: Path, losses: dict[str, float]) -> None:
-    """Add a line of CSV; the columns of the losses that come later are there from the start."""
-    names = ["step", "pixels", "divergence", "adversary", "emotion", "identity", "discriminator"]
-    first = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, names, restval="")
-        if first:
+class StepLog:
+    """The losses as CSV, a line for each so many steps; lines of steps that a kill undid are there no more."""
+
+    def __init__(self, path: Path, done: int) -> None:
+        self._path = path
+        self._rows = [row for row in _rows(path) if int(row["step"]) <= done]
+
+    def add(self, step: int, losses: dict[str, float]) -> None:
+        """Add the line of a step; the columns of losses that come later are there from the start."""
+        self._rows.append({"step": str(step), **{name: str(round(value, 5)) for name, value in losses.items()}})
+        with drafted(self._path) as draft, draft.open("w", newline="") as file:
+            writer = csv.DictWriter(file, LOGGED, restval="")
             writer.writeheader()
-        writer.writerow({name: round(value, 5) for name, value in losses.items()})
-    logger.info("step %d: %s", losses["step"], {name: round(value, 4) for name, value in losses.items() if name != "step"})
+            writer.writerows(self._rows)
+        logger.info("step %d: %s", step, {name: round(value, 4) for name, value in losses.items()})
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]  # not what was half written

@@ -1,6 +1,8 @@
 """Training the generator of faces, on faces that are none, for a few steps."""
 
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -46,16 +48,42 @@ def test_the_copies_grow_more_like_the_faces() -> None:
 
 def test_a_training_goes_on_after_a_kill_and_ends_where_it_should(tmp_path: Path) -> None:
     half = replace(SHORT, steps=3, warm_up=1.0)
-    learn(School(half, [taught()]), faces(), half, tmp_path, save_every=2, log_every=10)
+    learn(School(half, [taught()]), faces(), half, tmp_path, save_every=2, log_every=1)
     again = School(SHORT, [taught()])
     file = learn(again, faces(), SHORT, tmp_path, save_every=2, log_every=1)
     assert int(again.done) == SHORT.steps
     with (tmp_path / "log.csv").open(newline="") as log:
         rows = list(csv.DictReader(log))
-    # it went on behind the last checkpoint, and the adversary came after the warm-up
-    assert [row["step"] for row in rows] == ["3", "4", "5", "6"]
-    assert [bool(row["discriminator"]) for row in rows] == [False, True, True, True]
+    # it went on behind the last checkpoint, so the third step was made, and is told, anew; the adversary came after the warm-up
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+    assert [bool(row["discriminator"]) for row in rows] == [False, False, False, True, True, True]
     assert load_network(file).output_shape == (None, 48, 48, 1)
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import tests.test_train_generator as here
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # no file may be larger, as on a disk that is full
+here.learn(here.School(here.SHORT, []), here.faces(), here.SHORT, Path(sys.argv[1]), save_every=1, log_every=1)
+"""
+
+
+def test_a_disk_that_is_full_ends_a_training_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].endswith(f"{tmp_path} cannot be written to: File too large")
+    assert not (tmp_path / "generator.keras").exists()
+
+
+def test_a_checkpoint_that_is_none_is_named(tmp_path: Path) -> None:
+    short = replace(SHORT, steps=1, warm_up=1.0)
+    learn(School(short, []), faces(), short, tmp_path, save_every=1)
+    for file in (tmp_path / "backup").glob("ckpt-*"):
+        file.write_bytes(b"half of a file")
+    with pytest.raises(ModelUnusable, match="ckpt-1 cannot be gone on from: "):
+        learn(School(SHORT, []), faces(), SHORT, tmp_path)
 
 
 def test_another_training_can_be_taken_over(tmp_path: Path) -> None:
