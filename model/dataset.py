@@ -67,6 +67,12 @@ class Split:
         digest.update(self.labels.tobytes())
         return digest.hexdigest()[:16]
 
+    def others_fingerprint(self) -> str:
+        """What tells the votes and the teachers' answers from any others."""
+        digest = hashlib.sha256(self.votes.tobytes())
+        digest.update(b"" if self.taught is None else self.taught.tobytes())
+        return digest.hexdigest()[:16]
+
     def votes_per_emotion(self) -> NDArray[np.float32]:
         """The votes for the seven emotions, (n, 7) float32 in the order of `EMOTIONS`."""
         return self.votes[:, VOTE_OF_LABEL]

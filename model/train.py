@@ -142,7 +142,11 @@ def train(what: Training, data: Path, out: Path, finish: bool = False) -> Path:
     if training.taught is not None:
         agree = (training.taught.argmax(axis=1) == training.labels).mean()
         logger.info("the teachers agree with the labels of %.1f %% of the training faces", 100 * agree)
-    faces = {"training_faces": training.fingerprint(), "test_faces": test.fingerprint()}
+    faces = {
+        "training_faces": training.fingerprint(),
+        "test_faces": test.fingerprint(),
+        "votes_and_teachers": training.others_fingerprint(),
+    }
     training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
     batches = _batches(training, what, data)
     # one that goes on gets its weights from the backup
@@ -244,7 +248,7 @@ def _claim(out: Path, what: Training, faces: dict[str, str]) -> None:
             return
         known = _settings_in(settings, faces)
     if {name: known.get(name) for name in faces} != faces:
-        raise ModelUnusable(f"{out} holds a training on other faces; see {settings}")
+        raise ModelUnusable(f"{out} holds a training on other faces, votes or teachers' answers; see {settings}")
     if known != wanted | faces:
         raise ModelUnusable(f"{out} holds a training with other settings; see {settings}")
 

@@ -17,6 +17,7 @@ from model.dataset import read_split
 from model.disk import alone_with
 from model.errors import DataUnusable, ModelUnusable
 from model.splits import read_splits
+from model.teachers import write_scores
 from tests.synthetic import synthetic_split, write_fer2013_csv, write_split
 
 pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `train`")
@@ -200,6 +201,16 @@ def test_a_training_does_not_go_on_with_other_faces(data: Path, run: Path, tmp_p
     write_split(synthetic_split(35, seed=2), tmp_path, "public-test")
     with pytest.raises(ModelUnusable, match="run holds a training on other faces"):
         train(SHORT, tmp_path, run)
+
+
+def test_a_training_does_not_go_on_with_other_answers_of_its_teachers(data: Path, tmp_path: Path) -> None:
+    what = replace(SHORT, taught_by=(str(tmp_path / "teacher.csv"),))
+    answers = np.full((len(read_split(data / "training.png", data / "training.csv")), 7), 1 / 7)
+    write_scores(tmp_path / "teacher.csv", answers)
+    train(what, data, tmp_path / "run")
+    write_scores(tmp_path / "teacher.csv", np.roll(answers * np.arange(1, 8) / 4, 1, axis=1))
+    with pytest.raises(ModelUnusable, match="run holds a training on other faces, votes or teachers' answers"):
+        train(what, data, tmp_path / "run")
 
 
 def test_a_training_does_not_go_on_without_its_log(data: Path, run: Path) -> None:
