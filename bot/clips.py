@@ -2,10 +2,11 @@
 
 import logging
 import math
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Protocol
 
@@ -95,12 +96,13 @@ def portrait_pictures(variant: int) -> Iterator[Image]:
         yield picture.astype(np.uint8)
 
 
-def file_clip(path: Path) -> Clip:
-    """The first minutes of a video file, scaled down to what a student would send.
+def file_clip(path: Path, ended: threading.Event | None = None) -> Clip:
+    """The first minutes of a video file, scaled down to what a student would send; no more once that is `ended`.
 
     Raises SettingsWrong for a file that holds no video.
     """
-    clip = encode(islice(_file_pictures(path), LONGEST_SECONDS * FRAMES_PER_SECOND))
+    pictures = islice(_file_pictures(path), LONGEST_SECONDS * FRAMES_PER_SECOND)
+    clip = encode(takewhile(lambda _: ended is None or not ended.is_set(), pictures))
     if not clip.packets:
         raise SettingsWrong(f"{path} has no picture in it")
     return clip

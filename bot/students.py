@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import ssl
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -60,13 +61,21 @@ async def simulated(room_url: str, who: Class, settings: Settings) -> AsyncItera
         enter = await stack.enter_async_context(entrance(room_url, settings))
         if who.videos:
             count = who.count or DEFAULT_COUNT
-            # one by one, so that whoever ends it need not wait for all of them
-            ready = [await asyncio.to_thread(file_clip, path) for path in who.videos]
+            ready = [await encoded(path) for path in who.videos]
             yield count, await stack.enter_async_context(showing(enter, count, ready))
         else:
             script = read_script(who.script)
             count = who.count or script.students
             yield count, await stack.enter_async_context(acting(enter, script, count))
+
+
+async def encoded(path: Path) -> Recording:
+    """A video file as a recording; whoever ends that need not wait for it."""
+    ended = threading.Event()
+    try:
+        return await asyncio.to_thread(file_clip, path, ended)
+    finally:
+        ended.set()
 
 
 def entrance(room_url: str, settings: Settings) -> AbstractAsyncContextManager[Enter]:

@@ -3,6 +3,7 @@ from contextlib import AsyncExitStack
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 
 import av
 import numpy as np
@@ -14,7 +15,7 @@ from bot.errors import RoomRefused, SettingsWrong
 from bot.rooms import Arrival
 from bot.rooms.local import host
 from bot.settings import Settings, read_settings
-from bot.students import Class, simulate, students, whip_url
+from bot.students import Class, encoded, simulate, students, whip_url
 from tests.videos import write_video
 from tests.webrtc import next_arrival, next_departure
 
@@ -128,6 +129,19 @@ def test_a_file_that_is_no_video_is_one_line_that_names_it(tmp_path: Path) -> No
         with pytest.raises(SettingsWrong, match=wrong.name) as trouble:
             file_clip(wrong)
         assert "\n" not in str(trouble.value)
+
+
+async def test_whoever_ends_the_encoding_of_a_video_need_not_wait_for_all_of_it(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (180, 320, 3), np.uint8)
+    path = write_video(tmp_path / "long.mkv", (320, 180), 10, 60, noise)
+    started = perf_counter()
+    await encoded(path)
+    whole_seconds = perf_counter() - started
+    started = perf_counter()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(encoded(path), whole_seconds / 5)
+    await asyncio.get_running_loop().shutdown_default_executor()  # which waits for its threads
+    assert perf_counter() - started < whole_seconds / 2
 
 
 async def test_a_track_sends_its_clip_again_and_again_in_time(short_clip: Clip) -> None:
