@@ -53,6 +53,7 @@ from bot.frame_assembly import (
     is_vp8_keyframe,
     vp8_payload,
 )
+from bot.orientation import quarter_turns, upright
 from bot.rooms.waiting import in_time
 from bot.rtp_header import FIXED_BYTES, RtpHeader, is_media, is_report, parse_rtp
 from bot.tracks import ReceivedTrack
@@ -116,7 +117,8 @@ MAX_SOURCES = 31
 class BoundReceiver(RTCRtpReceiver):
     """A receiver whose decoder survives padding, and which, if `strict`, takes packets of the offered SSRCs alone.
 
-    Once `shut` is set, it takes none at all.
+    Once `shut` is set, it takes none at all. `orientations` are the numbers of the header extension that says how the pictures
+    lie; a direct receiver puts them upright.
     """
 
     _AS_OF = "video"
@@ -128,6 +130,7 @@ class BoundReceiver(RTCRtpReceiver):
         self.bound = asyncio.Event()
         self.parameters: RTCRtpReceiveParameters | None = None
         self.shut = False
+        self.orientations: frozenset[int] = frozenset()
         self.foreign_packets = 0
         self._ssrcs: set[int] = set()
         self._retransmissions: set[int] = set()
@@ -344,6 +347,7 @@ class DirectReceiver(BoundReceiver):
         self._undecoded: list[EncodedFrame] = []
         self._codec_name = ""
         self._source: int | None = None
+        self._turns = 0
         self._reporting: asyncio.Task[None] | None = None
 
     def _set_rtcp_ssrc(self, ssrc: int) -> None:
@@ -423,6 +427,8 @@ class DirectReceiver(BoundReceiver):
         if codec is None or self.shut or not self._has_place(packet.ssrc):
             return
         self.feedback.count(packet, codec.clockRate)
+        if self.orientations and packet.extension and (turns := quarter_turns(packet.extension, self.orientations)) is not None:
+            self._turns = turns
         self._take(packet, codec)
 
     def _retransmitted(self, packet: RtpPacket, codec: RTCRtpCodecParameters) -> tuple[RtpPacket, RTCRtpCodecParameters] | None:
@@ -474,7 +480,7 @@ class DirectReceiver(BoundReceiver):
         wanted_ms = self._track.arrived()
         # together, when a picture is wanted: a decoder that goes on with its source finds its memory still at hand
         if wanted_ms is not None or len(self._undecoded) >= MOST_AT_ONCE:
-            self._decoding.submit(partial(_decoded, self._decoder, self._undecoded), wanted_ms)
+            self._decoding.submit(partial(_decoded, self._decoder, self._undecoded, self._turns), wanted_ms)
             self._undecoded = []
 
     async def _estimate(self, packet: RtpPacket) -> None:
@@ -559,12 +565,12 @@ def _depayloaded(codec: RTCRtpCodecParameters, payload: bytes) -> tuple[bool, by
     return data.startswith(b"\0\0\0\1"), data
 
 
-def _decoded(decoder: Any, frames: list[EncodedFrame]) -> list[VideoFrame]:
-    """The picture of the last of the frames, which may need those before."""
+def _decoded(decoder: Any, frames: list[EncodedFrame], turns: int) -> list[VideoFrame]:
+    """The picture of the last of the frames, which may need those before, turned clockwise by so many quarters."""
     pictures: list[VideoFrame] = []
     for frame in frames:
         pictures = decoder.decode(frame) or pictures  # not every frame is to be seen
-    return pictures[-1:]
+    return [upright(picture, turns) for picture in pictures[-1:]]
 
 
 def _decoder(codec: RTCRtpCodecParameters) -> Any:

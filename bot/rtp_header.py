@@ -9,7 +9,7 @@ _FIXED = Struct("!BBHLL")
 
 @dataclass(slots=True)
 class RtpHeader:
-    """The fields of a packet's header, by aiortc's names, and the payload without padding."""
+    """The fields of a packet's header, by aiortc's names, and the payload without padding; the extension is as it came."""
 
     payload_type: int
     marker: int
@@ -17,6 +17,7 @@ class RtpHeader:
     timestamp: int
     ssrc: int
     payload: bytes
+    extension: bytes = b""
 
 
 def is_media(data: bytes) -> bool:
@@ -30,11 +31,12 @@ def is_report(data: bytes) -> bool:
 
 
 def parse_rtp(data: bytes) -> RtpHeader:
-    """Read a packet; header extensions are skipped. Raises ValueError if it is none, or cut short."""
+    """Read a packet; what its header extension says is not looked at. Raises ValueError if it is none, or cut short."""
     if len(data) < FIXED_BYTES:
         raise ValueError("an RTP packet is cut short")
     first, second, number, timestamp, ssrc = _FIXED.unpack_from(data)
     start, end = FIXED_BYTES + 4 * (first & 0x0F), len(data)
+    extended = start
     if first & 0x10:
         if end < start + 4:
             raise ValueError("an RTP header extension is cut short")
@@ -43,4 +45,4 @@ def parse_rtp(data: bytes) -> RtpHeader:
         end -= data[-1]
     if first >> 6 != 2 or end < start or (first & 0x20 and not data[-1]):
         raise ValueError("an RTP packet has lengths that do not fit")
-    return RtpHeader(second & 0x7F, second >> 7, number, timestamp, ssrc, data[start:end])
+    return RtpHeader(second & 0x7F, second >> 7, number, timestamp, ssrc, data[start:end], data[extended:start])

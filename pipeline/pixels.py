@@ -61,9 +61,10 @@ class Converter:
 
     def pixels(self, picture: av.VideoFrame) -> Pixels:
         """The picture's pixels; recordings of phones carry their rotation beside them."""
-        planes = [_view(plane) for plane in self._usual(picture).planes]
-        turns = picture.rotation // 90 % 4
-        return Pixels([np.ascontiguousarray(np.rot90(plane, turns)) for plane in planes] if turns else planes)
+        upright = planes(self._usual(picture))
+        if turns := picture.rotation // 90 % 4:
+            upright = [np.ascontiguousarray(np.rot90(plane, turns)) for plane in upright]
+        return Pixels(upright)
 
     def _usual(self, picture: av.VideoFrame) -> av.VideoFrame:
         """The picture in the format that nearly all come in: planes of bytes, 4:2:0, in video's levels."""
@@ -92,6 +93,11 @@ def stretched(grey: Image) -> Image:
     """Grey in video's levels stretched to 0 to 255, which pictures have."""
     levels: Image = cv2.LUT(grey, _STRETCHED).astype(np.uint8, copy=False)
     return levels
+
+
+def planes(picture: av.VideoFrame) -> list[Image]:
+    """The bytes of each plane (height, width), where they are."""
+    return [_view(plane) for plane in picture.planes]
 
 
 def _view(plane: VideoPlane) -> Image:

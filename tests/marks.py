@@ -62,8 +62,9 @@ def marked_clip(number: int, size: tuple[int, int] = (320, 180), seconds: float 
     return encode(marked_pictures(number, size, seconds))
 
 
-def marked_camera(path: Path, number: int, size: tuple[int, int] = (1280, 720), seconds: float = 2) -> Path:
-    """A file of JPEG pictures, one after the other, that Chromium takes for its camera."""
-    jpegs = (cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes() for picture in marked_pictures(number, size, seconds))
+def marked_camera(path: Path, number: int, size: tuple[int, int] = (1280, 720), seconds: float = 2, lying: int = 0) -> Path:
+    """A file of JPEG pictures, one after the other, that Chromium takes for its camera; turned back by so many quarters."""
+    pictures = (np.rot90(picture, lying)[..., ::-1] for picture in marked_pictures(number, size, seconds))
+    jpegs = (cv2.imencode(".jpg", np.ascontiguousarray(picture))[1].tobytes() for picture in pictures)
     path.write_bytes(b"".join(jpegs))
     return path

@@ -24,7 +24,8 @@ class BrowserStudent:
     async def publish(self, **wish: Any) -> list[str]:
         """Send video, by default three layers at 720p; the mids of the video lines.
 
-        `simulcast`, `codec` (VP8, H264, VP9), `width`, `height`, `audio`, `screen` (a second video, described as a screen).
+        `simulcast`, `codec` (VP8, H264, VP9), `width`, `height`, `audio`, `screen` (a second video, described as a screen),
+        `retransmission`, `turn` (how far the pictures are to be turned clockwise, in degrees, as a phone says of them).
         """
         mids: list[str] = await self._page.evaluate("wish => student.publish(wish)", wish)
         return mids

@@ -132,6 +132,22 @@ async def test_of_a_browsers_three_layers_the_smallest_arrives_with_the_fewest_f
             assert {mark for _, mark in seen.frames.booked} <= {7, None}
 
 
+@needs_chromium
+@pytest.mark.parametrize("codec", ["VP8", "H264"])
+@pytest.mark.parametrize("turn", [90, 180, 270])
+async def test_the_pictures_of_a_phone_that_lie_on_their_side_are_put_upright(tmp_path: Path, turn: int, codec: str) -> None:
+    upright = (360, 640) if turn % 180 else (640, 360)
+    camera = marked_camera(tmp_path / "camera.mjpeg", 7, upright, lying=turn // 90)
+    with running_janus() as janus:
+        async with attended(janus.room_url) as seen, browser_student(janus, "Ada", camera) as student:
+            await student.publish(codec=codec, simulcast=False, width=640, height=360, turn=turn)
+            async with asyncio.timeout(20):
+                while seen.frames.booked[student.id, 7] < 5:
+                    await asyncio.sleep(0.1)
+            assert seen.frames.sizes[student.id] == upright
+            assert seen.frames.booked[student.id, None] == 0
+
+
 async def settled(seen: Attended, student_id: str) -> None:
     """Wait until the smallest layer comes: the first frames are of larger ones."""
     async with asyncio.timeout(20):

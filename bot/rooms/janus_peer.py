@@ -9,8 +9,9 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtp
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.sdp import SessionDescription
 
+from bot.orientation import heard_of
 from bot.peers import close_peer
-from bot.receiver import BoundReceiver, can_rebind, can_receive, rebind, retire, take_short_cuts
+from bot.receiver import BoundReceiver, can_rebind, can_receive, can_receive_directly, rebind, retire, take_short_cuts
 from bot.rooms.datagrams import sockets_of, widen
 from bot.rooms.janus_api import JanusHandle
 from bot.rooms.janus_messages import Description, RoomEvent
@@ -119,7 +120,7 @@ class SubscriberPeer:
             await self._apply(offer, changed, sources)
         except UNUSABLE_OFFER as error:
             raise Broken(f"the offer cannot be applied: {type(error).__name__}") from None
-        jsep = {"type": "answer", "sdp": self._peer.localDescription.sdp, "trickle": False}
+        jsep = {"type": "answer", "sdp": self._answer_to(offer), "trickle": False}
         await self.handle.request({"request": "start"}, jsep)
         await self._connected()
         # first, so that nobody takes the end of a former track for a camera that sends nothing
@@ -152,6 +153,16 @@ class SubscriberPeer:
         for each in sockets:
             widen(each)
         take_short_cuts(self._peer, sockets)
+
+    def _answer_to(self, offer: Description) -> str:
+        answer = self._peer.localDescription.sdp
+        if not can_receive_directly():  # nobody would hear how pictures lie; unasked, Janus does not say it
+            return answer
+        answer, orientations = heard_of(answer, offer.sdp)
+        for transceiver in self._peer.getTransceivers():
+            if isinstance(transceiver.receiver, BoundReceiver):
+                transceiver.receiver.orientations = orientations
+        return answer
 
     async def _retire(self) -> None:
         """End the receivers whose m-lines have fresh ones; raises Broken if one of those did not start."""

@@ -25,10 +25,10 @@ class Student {
     return joined.plugindata.data.id;
   }
 
-  // what it publishes: { simulcast, codec, width, height, audio, screen, retransmission }; `screen` adds a second video line,
-  // and without retransmission a browser pads the video's own stream
+  // what it publishes: { simulcast, codec, width, height, audio, screen, retransmission, turn }; `screen` adds a second video line,
+  // without retransmission a browser pads the video's own stream, and `turn` (90, 180, 270) is what a phone says of its picture
   async publish(wish) {
-    const { simulcast = true, codec = "VP8", width = 1280, height = 720, audio = false, screen = false } = wish;
+    const { simulcast = true, codec = "VP8", width = 1280, height = 720, audio = false, screen = false, turn = 0 } = wish;
     this.retransmission = wish.retransmission ?? true;
     this.stream = await navigator.mediaDevices.getUserMedia({ audio, video: { width, height, frameRate: 30 } });
     document.getElementById("camera").srcObject = this.stream;
@@ -36,7 +36,8 @@ class Student {
     this.peer.onicecandidate = ({ candidate }) =>
       this.send({ janus: "trickle", candidate: candidate ?? { completed: true } });
     for (const track of this.stream.getAudioTracks()) this.peer.addTransceiver(track, { direction: "sendonly" });
-    this.addVideo(this.stream.getVideoTracks()[0], codec, simulcast ? layers() : [{}]);
+    const [camera] = this.stream.getVideoTracks();
+    this.addVideo(turn ? turned(camera, turn) : camera, codec, simulcast ? layers() : [{}]);
     if (screen) this.addVideo(slides(), codec, [{}]);
     await this.peer.setLocalDescription();
     const videos = this.peer.getTransceivers().filter((each) => each.sender.track.kind === "video");
@@ -131,6 +132,19 @@ function layers() {
     { rid: "m", maxBitrate: 300_000, scaleResolutionDownBy: 2 },
     { rid: "l", maxBitrate: 120_000, scaleResolutionDownBy: 4 },
   ];
+}
+
+// the same pictures, with the word that they are to be turned clockwise by so many degrees
+function turned(track, rotation) {
+  const generator = new MediaStreamTrackGenerator({ kind: "video" });
+  const marking = new TransformStream({
+    transform(frame, pictures) {
+      pictures.enqueue(new VideoFrame(frame, { rotation }));
+      frame.close();
+    },
+  });
+  new MediaStreamTrackProcessor({ track }).readable.pipeThrough(marking).pipeTo(generator.writable);
+  return generator;
 }
 
 // a shared screen: slides that change
