@@ -94,6 +94,13 @@ def evened(labels: NDArray[np.int64], rarest: float) -> NDArray[np.int64]:
     return np.concatenate(rows)
 
 
+def times_repeated(labels: NDArray[np.int64], rarest: float) -> NDArray[np.float32]:
+    """How often each emotion (7,) comes in such an epoch, in times of how often it stands in the labels."""
+    before, after = (np.bincount(each, minlength=len(EMOTIONS)) for each in (labels, labels[evened(labels, rarest)]))
+    times: NDArray[np.float32] = (np.maximum(after, 1) / np.maximum(before, 1)).astype(np.float32)
+    return times
+
+
 def jittered(face: Image, random: np.random.Generator, strength: float = 1.0) -> NDArray[np.float32]:
     """The face (h, w) as a live crop might show it: float32 of 0 to 255.
 

@@ -12,10 +12,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from model.batches import times_repeated
 from model.card import CARD_FILE, Calibration
-from model.confidence import fitted_temperature
+from model.confidence import fitted_calibration
 from model.dataset import Split, repeats, resized
 from model.errors import ModelUnusable
+from model.faces import EMOTIONS
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +36,13 @@ MOST_BETTER = 3.0
 
 
 def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: Split) -> tuple[keras.Model, Calibration | None]:
-    """The network with the temperature that suits the faces its training held out; as it is, and None, where there are none.
+    """The network as sure of its answers as suits the faces its training held out; as it is, and None, where there are none.
 
     `training` is the split that it was trained on, without what the test split repeats; `unseen` the test split without what
-    that repeats. The temperature is fitted on the faces and their mirror images, with the original labels, which are
-    what a test split is judged by, without the faces whose repeats were trained on, and not at all if the network knows
-    the held-out faces, for instance from an earlier training that it was started from, or was trained on other faces than
-    these, of which others were held out. Raises ModelUnusable where
+    that repeats. The temperature, and how much of what its training repeated is taken back, are fitted on the faces and
+    their mirror images, with the original labels, which are what a test split is judged by, without the faces whose repeats
+    were trained on, and not at all if the network knows the held-out faces, for instance from an earlier training that it was
+    started from, or was trained on other faces than these, of which others were held out. Raises ModelUnusable where
     `training.json`, beside the checkpoint, is not what a training writes.
     """
     if _told(checkpoint).get("training_faces") not in (None, training.fingerprint()):
@@ -59,9 +61,12 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
         return network, None
     # a face and its mirror image are two answers to the same question: there are few faces, and so they tell more
     mirrored = _scores(network, replace(faces, pixels=np.ascontiguousarray(faces.pixels[..., ::-1])))
-    temperature = fitted_temperature(np.concatenate([scores, mirrored]), np.tile(faces.labels, 2))
-    logger.info("temperature %.3f, fitted on %d faces that were held out", temperature, len(faces))
-    return tempered(network, temperature), Calibration(temperature=temperature, faces=len(faces), share=share, seed=seed)
+    most_lowered = np.log(times_repeated(learnt.labels, _number(checkpoint, "rarest", 0.0)))
+    temperature, lowered = fitted_calibration(np.concatenate([scores, mirrored]), np.tile(faces.labels, 2), most_lowered)
+    told = {str(emotion): round(float(by), 4) for emotion, by, most in zip(EMOTIONS, lowered, most_lowered, strict=True) if most}
+    logger.info("temperature %.3f, lowered %s, fitted on %d faces that were held out", temperature, told, len(faces))
+    calibration = Calibration(temperature=temperature, lowered=told, faces=len(faces), share=share, seed=seed)
+    return tempered(network, temperature, lowered), calibration
 
 
 def _scores(network: keras.Model, split: Split) -> NDArray[np.float32]:
@@ -81,16 +86,22 @@ def _lead(right: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
 
 def held_out(checkpoint: Path) -> tuple[float, int]:
     """Share and seed of the faces that the checkpoint's training held out; a share of 0 if nothing beside it tells of any."""
-    told, path = _told(checkpoint), checkpoint.with_name(TRAINING_FILE)
-    if not told:
+    if not _told(checkpoint):
         return 0.0, 0
-    try:
-        share, seed = float(told.get("held_out", 0.0)), int(told["seed"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise ModelUnusable(f"{path} does not say what a training says of its held-out faces: {error!r}") from error
+    share, seed = _number(checkpoint, "held_out", 0.0), int(_number(checkpoint, "seed"))
     if not 0 <= share < 1:
-        raise ModelUnusable(f"{path} says that a share of {share} was held out")
+        raise ModelUnusable(f"{checkpoint.with_name(TRAINING_FILE)} says that a share of {share} was held out")
     return share, seed
+
+
+def _number(checkpoint: Path, name: str, default: float | None = None) -> float:
+    """A number that the checkpoint's training wrote down."""
+    told = _told(checkpoint)
+    try:
+        return float(told[name] if default is None else told.get(name, default))
+    except (ValueError, TypeError, KeyError) as error:
+        path = checkpoint.with_name(TRAINING_FILE)
+        raise ModelUnusable(f"{path} does not say what a training says of its faces: {error!r}") from error
 
 
 def had_teachers(checkpoint: Path) -> bool:
@@ -139,9 +150,10 @@ def _told(checkpoint: Path) -> dict[str, Any]:
     return told
 
 
-def tempered(network: keras.Model, temperature: float) -> keras.Model:
+def tempered(network: keras.Model, temperature: float, lowered: NDArray[np.float32] | None = None) -> keras.Model:
     """A copy whose probabilities are those of the network at that temperature: its last layer, divided by it.
 
+    The log odds of the emotions are then `lowered` (7,) by so much.
     Raises ModelUnusable for a network that does not end in a dense layer with a softmax.
     """
     last = network.layers[-1]
@@ -149,5 +161,6 @@ def tempered(network: keras.Model, temperature: float) -> keras.Model:
         raise ModelUnusable(f"{network.name} does not end in a dense layer with a softmax, so it cannot be calibrated")
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
-    copy.layers[-1].set_weights([weight / temperature for weight in last.get_weights()])
+    kernel, bias = (weight / temperature for weight in last.get_weights())
+    copy.layers[-1].set_weights([kernel, bias if lowered is None else bias - lowered])
     return copy

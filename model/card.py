@@ -48,12 +48,14 @@ class WeightsCard(BaseModel):
 class Calibration(BaseModel):
     """The temperature that the graph's probabilities have, and the training's held-out faces that it was fitted on.
 
-    These are of a `share` of the training split, drawn by the `seed`, without those whose repeats were trained on.
+    These are of a `share` of the training split, drawn by the `seed`, without those whose repeats were trained on. `lowered`
+    are the emotions that were repeated in training, with by how much their log odds were lowered again, fitted likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float = Field(gt=0)
+    lowered: dict[str, float] = {}
     faces: int = Field(gt=0)
     share: float = Field(gt=0, lt=1)
     seed: int

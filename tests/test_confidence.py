@@ -9,7 +9,7 @@ from model.confidence import (
     CURVE_POINTS,
     at_coverage,
     calibration_error,
-    fitted_temperature,
+    fitted_calibration,
     reliability,
     risk_coverage,
 )
@@ -21,6 +21,22 @@ RIGHT = np.array([True, True, True, False, False])
 def cooled(scores: np.ndarray, temperature: float) -> np.ndarray:
     """The probabilities (n, 7) at a temperature: their powers by its inverse, to a sum of 1 again."""
     powers = np.maximum(scores.astype(np.float64), 1e-12) ** (1 / temperature)
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+NOT_REPEATED = np.zeros(7, np.float32)
+
+
+def fitted_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Of a network that met each emotion as often as it stands in its data."""
+    temperature, lowered = fitted_calibration(scores, labels, NOT_REPEATED)
+    assert not lowered.any()
+    return temperature
+
+
+def raised(scores: np.ndarray, emotion: int, by: float) -> np.ndarray:
+    """The probabilities (n, 7) with the log odds of one emotion higher by so much."""
+    powers = scores * np.exp(by * np.eye(7)[emotion])
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -70,6 +86,17 @@ def test_the_fitted_temperature_mends_the_calibration_of_other_faces() -> None:
     right = (scores.argmax(axis=1) == labels)[2000:]
     assert calibration_error(too_sure[2000:].max(axis=1), right) > 0.15
     assert calibration_error(cooled(too_sure[2000:], temperature).max(axis=1), right) < 0.04
+
+
+@pytest.mark.parametrize(("truly", "most", "lowered"), [(1.0, 2.0, 1.0), (1.0, 0.4, 0.4), (-1.0, 2.0, 0.0)])
+def test_an_emotion_that_was_met_too_often_is_lowered_by_what_was_too_much_and_no_other(
+    truly: float, most: float, lowered: float
+) -> None:
+    scores, labels = probabilities(20_000)
+    given = cooled(raised(scores, 1, truly), 0.5)
+    temperature, found = fitted_calibration(given, labels, most * np.eye(7, dtype=np.float32)[1])
+    assert found == pytest.approx(lowered * np.eye(7)[1], abs=0.1)
+    assert lowered != truly or temperature == pytest.approx(2.0, rel=0.1)
 
 
 def test_scores_that_are_always_right_or_quite_certain_get_a_temperature_within_bounds() -> None:

@@ -131,6 +131,25 @@ def test_the_temperature_of_held_out_faces_is_part_of_the_graph(tmp_path: Path) 
     assert LiteRtClassifier(tmp_path / "weights").classify(faces) == pytest.approx(wanted, abs=0.1)
 
 
+def test_an_emotion_that_was_repeated_in_training_is_lowered_in_the_graph_and_no_other(tmp_path: Path) -> None:
+    tiny = pytest.importorskip("tests.tiny", reason="export needs tensorflow, extra `train`")
+    from model.export import Notes, export
+
+    # in the data a third of the disgusted faces are called something else, as if the network had met too many of them
+    training, split = synthetic_split(700, seed=4), synthetic_split(140, seed=3)
+    (disgusted,) = np.nonzero(training.labels == EMOTIONS.index("disgust"))
+    training.labels[disgusted[::3]] = EMOTIONS.index("sad")
+    checkpoint = tiny.taught_checkpoint(tmp_path)
+    (tmp_path / "training.json").write_text(json.dumps({"held_out": 0.5, "seed": 7, "rarest": 0.12}))
+    export(checkpoint, tmp_path / "weights", Notes("", "", ""), split, training)
+    calibration = read_card(tmp_path / "weights").calibration
+    assert calibration is not None and list(calibration.lowered) == ["disgust"] and calibration.lowered["disgust"] > 0.1
+    faces = resized(split.pixels, tiny.SIZE)
+    before = load_candidate(checkpoint).predict(faces)[:, EMOTIONS.index("disgust")]
+    after = load_candidate(tmp_path / "weights").predict(faces)[:, EMOTIONS.index("disgust")]
+    assert after.mean() < before.mean()
+
+
 OTHER_FACES = '{"seed": 7, "held_out": 0.5, "training_faces": "0123456789abcdef"}'
 
 

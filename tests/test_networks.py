@@ -10,7 +10,7 @@ from tests.synthetic import synthetic_split
 
 keras = pytest.importorskip("keras", reason="networks are built with tensorflow, extra `train`")
 
-from model.batches import TrainingBatches, compressed, darkened, evened, hide_a_part, jittered, mixed, soft_labels  # noqa: E402  # they import keras
+from model.batches import TrainingBatches, compressed, darkened, evened, hide_a_part, jittered, mixed, soft_labels, times_repeated  # noqa: E402  # they import keras
 from model.networks import NETWORKS, custom_cnn, load_network, residual_cnn  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -120,6 +120,12 @@ def test_rare_emotions_are_repeated_up_to_their_least_share_and_the_others_are_n
     assert np.bincount(labels[rows]).tolist() == [90, 5, 8]
     assert set(rows) == set(range(100))
     assert evened(labels, rarest=0.0).tolist() == list(range(100))
+
+
+def test_it_is_told_how_often_each_emotion_comes_in_an_epoch() -> None:
+    labels = np.repeat([0, 1, 3], [90, 2, 8])
+    assert times_repeated(labels, rarest=0.05) == pytest.approx([1, 2.5, 1, 1, 1, 1, 1])
+    assert times_repeated(labels, rarest=0.0) == pytest.approx([1] * 7)
 
 
 def test_soft_labels_mix_the_label_with_the_crowds_votes() -> None:
