@@ -17,7 +17,7 @@ CURVE_POINTS = 100
 STEPS = 40
 """Halvings of the interval that a temperature, or another number, is looked for in."""
 
-ROUNDS = 20
+ROUNDS = 10
 """In which temperature and log odds are put to where they are likeliest in turn; after five they hardly move."""
 
 HOTTEST = 20.0

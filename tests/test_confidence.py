@@ -92,10 +92,10 @@ def test_the_fitted_temperature_mends_the_calibration_of_other_faces() -> None:
 def test_an_emotion_that_was_met_too_often_is_lowered_by_what_was_too_much_and_no_other(
     truly: float, most: float, lowered: float
 ) -> None:
-    scores, labels = probabilities(20_000)
+    scores, labels = probabilities(4000)
     given = cooled(raised(scores, 1, truly), 0.5)
     temperature, found = fitted_calibration(given, labels, most * np.eye(7, dtype=np.float32)[1])
-    assert found == pytest.approx(lowered * np.eye(7)[1], abs=0.1)
+    assert found == pytest.approx(lowered * np.eye(7)[1], abs=0.2)
     assert lowered != truly or temperature == pytest.approx(2.0, rel=0.1)
 
 
