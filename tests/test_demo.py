@@ -71,6 +71,7 @@ ENDS = [
 
 
 @on_linux
+@pytest.mark.slow
 @pytest.mark.parametrize(("moment", "number", "group"), ENDS)
 def test_a_signal_at_any_moment_leaves_no_process_no_port_and_no_folder(
     tmp_path: Path, moment: str, number: signal.Signals, group: bool

@@ -56,6 +56,7 @@ def test_the_page_tells_what_was_measured_and_draws_it(page: str, data: Path) ->
         assert blank not in page
 
 
+@pytest.mark.slow
 def test_the_well_known_csv_is_described_as_the_mosaics_are(page: str, data: Path, tmp_path: Path) -> None:
     path = write_fer2013_csv(tmp_path / "fer2013.csv", data)
     assert main(["model-card", "--data", str(path), "--out", str(tmp_path / "card.md")]) == 0
@@ -71,6 +72,7 @@ def test_what_the_card_does_not_say_the_page_says_so(page: str) -> None:
     assert ("**not calibrated**" in page) is not calibrated
 
 
+@pytest.mark.slow
 def test_figures_that_were_printed_are_used_again(
     page: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
