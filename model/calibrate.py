@@ -45,7 +45,8 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
     started from, or was trained on other faces than these, of which others were held out. Raises ModelUnusable where
     `training.json`, beside the checkpoint, is not what a training writes.
     """
-    if _told(checkpoint).get("training_faces") not in (None, training.fingerprint()):
+    told = _told(checkpoint)
+    if told.get("training_faces") not in (None, training.fingerprint()):
         logger.warning("not calibrated: %s was trained on other faces than these", checkpoint)
         return network, None
     share, seed = held_out(checkpoint)
@@ -61,11 +62,13 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
         return network, None
     # a face and its mirror image are two answers to the same question: there are few faces, and so they tell more
     mirrored = _scores(network, replace(faces, pixels=np.ascontiguousarray(faces.pixels[..., ::-1])))
-    most_lowered = np.log(times_repeated(learnt.labels, _number(checkpoint, "rarest", 0.0)))
+    most_lowered = np.log(times_repeated(learnt.labels, _number(told, checkpoint, "rarest", 0.0)))
     temperature, lowered = fitted_calibration(np.concatenate([scores, mirrored]), np.tile(faces.labels, 2), most_lowered)
-    told = {str(emotion): round(float(by), 4) for emotion, by, most in zip(EMOTIONS, lowered, most_lowered, strict=True) if most}
-    logger.info("temperature %.3f, lowered %s, fitted on %d faces that were held out", temperature, told, len(faces))
-    calibration = Calibration(temperature=temperature, lowered=told, faces=len(faces), share=share, seed=seed)
+    taken_back = {
+        str(emotion): round(float(by), 4) for emotion, by, most in zip(EMOTIONS, lowered, most_lowered, strict=True) if most
+    }
+    logger.info("temperature %.3f, lowered %s, fitted on %d faces that were held out", temperature, taken_back, len(faces))
+    calibration = Calibration(temperature=temperature, lowered=taken_back, faces=len(faces), share=share, seed=seed)
     return tempered(network, temperature, lowered), calibration
 
 
@@ -86,17 +89,17 @@ def _lead(right: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
 
 def held_out(checkpoint: Path) -> tuple[float, int]:
     """Share and seed of the faces that the checkpoint's training held out; a share of 0 if nothing beside it tells of any."""
-    if not _told(checkpoint):
+    told = _told(checkpoint)
+    if not told:
         return 0.0, 0
-    share, seed = _number(checkpoint, "held_out", 0.0), int(_number(checkpoint, "seed"))
+    share, seed = _number(told, checkpoint, "held_out", 0.0), int(_number(told, checkpoint, "seed"))
     if not 0 <= share < 1:
         raise ModelUnusable(f"{checkpoint.with_name(TRAINING_FILE)} says that a share of {share} was held out")
     return share, seed
 
 
-def _number(checkpoint: Path, name: str, default: float | None = None) -> float:
-    """A number that the checkpoint's training wrote down."""
-    told = _told(checkpoint)
+def _number(told: dict[str, Any], checkpoint: Path, name: str, default: float | None = None) -> float:
+    """A number of what the checkpoint's training told of itself."""
     try:
         return float(told[name] if default is None else told.get(name, default))
     except (ValueError, TypeError, KeyError) as error:

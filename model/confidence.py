@@ -81,9 +81,8 @@ def fitted_calibration(scores: Numbers, labels: Labels, most_lowered: Numbers) -
     inverse = _inverse_temperature(logits, labels, lowered)
     for _ in range(ROUNDS if most_lowered.any() else 0):
         for emotion in map(int, np.flatnonzero(most_lowered)):
-            lowered[emotion] = _lowered(
-                inverse * logits - lowered, labels, emotion, float(most_lowered[emotion]), lowered[emotion]
-            )
+            lowered[emotion] = 0.0
+            lowered[emotion] = _lowered(inverse * logits - lowered, labels, emotion, float(most_lowered[emotion]))
         inverse = _inverse_temperature(logits, labels, lowered)
     return 1 / inverse, lowered.astype(np.float32)
 
@@ -98,13 +97,13 @@ def _inverse_temperature(logits: NDArray[np.float64], labels: Labels, lowered: N
     return float(np.exp(_peak(rises, -np.log(HOTTEST), np.log(HOTTEST))))
 
 
-def _lowered(logits: NDArray[np.float64], labels: Labels, emotion: int, most: float, now: float) -> float:
-    """By how much one emotion is to be lowered, of which `now` is in the logits already."""
+def _lowered(logits: NDArray[np.float64], labels: Labels, emotion: int, most: float) -> float:
+    """By how much one emotion of the logits is to be lowered."""
     share = (labels == emotion).mean()
 
     def rises(by: float) -> bool:
         moved = logits.copy()
-        moved[:, emotion] -= by - now
+        moved[:, emotion] -= by
         return bool(_softmax(moved)[:, emotion].mean() > share)
 
     return _peak(rises, 0.0, most)

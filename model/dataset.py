@@ -63,19 +63,22 @@ class Split:
 
     def fingerprint(self) -> str:
         """What tells these faces and labels from any others; the votes are left out, which not every file has."""
-        digest = hashlib.sha256(self.pixels.tobytes())
-        digest.update(self.labels.tobytes())
-        return digest.hexdigest()[:16]
+        return _fingerprint(self.pixels, self.labels)
 
     def others_fingerprint(self) -> str:
         """What tells the votes and the teachers' answers from any others."""
-        digest = hashlib.sha256(self.votes.tobytes())
-        digest.update(b"" if self.taught is None else self.taught.tobytes())
-        return digest.hexdigest()[:16]
+        return _fingerprint(self.votes, *(() if self.taught is None else (self.taught,)))
 
     def votes_per_emotion(self) -> NDArray[np.float32]:
         """The votes for the seven emotions, (n, 7) float32 in the order of `EMOTIONS`."""
         return self.votes[:, VOTE_OF_LABEL]
+
+
+def _fingerprint(*arrays: NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def read_split(pixels: Path, labels: Path) -> Split:

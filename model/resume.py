@@ -2,7 +2,7 @@
 
 import csv
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -43,10 +43,15 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
 
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
         self.rows.append({"epoch": epoch, **logs})
-        with drafted(self._path) as draft, draft.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["epoch", *sorted(logs)])
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_log(self._path, ["epoch", *sorted(logs)], self.rows)
+
+
+def write_log(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+    """Write a log as CSV, as a whole or not at all; what a row lacks stays empty."""
+    with drafted(path) as draft, draft.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 class Patience(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from model.aligned_faces import AlignedFaces, aligned_faces, oval
 from model.detector import BlazeFace
-from model.disk import disk_told, drafted
+from model.disk import disk_told
 from model.errors import DataUnusable, ModelUnusable, first_line
 from model.evaluate import check_shape
 from model.face_generator import IDENTITY, discriminator, encoder, generator
 from model.faces import EMOTIONS
 from model.networks import load_network, save
-from model.resume import LOG_FILE
+from model.resume import LOG_FILE, write_log
 from model.splits import read_splits
 
 logger = logging.getLogger(__name__)
@@ -271,10 +271,7 @@ class StepLog:
     def add(self, step: int, losses: dict[str, float]) -> None:
         """Add the line of a step; the columns of losses that come later are there from the start."""
         self._rows.append({"step": str(step), **{name: str(round(value, 5)) for name, value in losses.items()}})
-        with drafted(self._path) as draft, draft.open("w", newline="") as file:
-            writer = csv.DictWriter(file, LOGGED, restval="")
-            writer.writeheader()
-            writer.writerows(self._rows)
+        write_log(self._path, LOGGED, self._rows)
         logger.info("step %d: %s", step, {name: round(value, 4) for name, value in losses.items()})
 
 
