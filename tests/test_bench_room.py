@@ -79,6 +79,7 @@ async def looking_on(students: int, recording: Recording) -> AsyncIterator[tuple
             await asyncio.gather(follower, return_exceptions=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layer", "size"), [("simulcast", (320, 180)), ("single", (640, 360))])
 async def test_frames_of_every_replayed_student_arrive_beyond_the_end_of_the_recording(
     layer: Layer, size: tuple[int, int]

@@ -65,6 +65,7 @@ async def is_live(page: Page) -> None:
     await expect(page.locator("#badge")).to_have_text("live", timeout=10_000)
 
 
+@pytest.mark.slow
 async def test_a_scripted_class_is_on_the_page_within_two_seconds(server: RedisServer, redis: Redis, page: Page) -> None:
     lesson = Lesson(redis, "maths")
     await lesson.begin("Ada", "Ben", "Cleo", "Dan")

@@ -185,6 +185,7 @@ def encoded_packets(codec: RTCRtpCodecParameters, count: int) -> list[RtpPacket]
     return packets
 
 
+@pytest.mark.slow
 async def test_a_loss_is_answered_by_one_request_for_a_keyframe_and_no_broken_picture(clip: Clip) -> None:
     sent = Sent(SSRC)
     packets = list(sent.frames(clip, padding=False))
