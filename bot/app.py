@@ -128,7 +128,14 @@ async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterat
             bot.publisher.publish(declaration(settings, bot.model))
             async with background(
                 bot.publisher.run(),
-                analyse(bot.frames, analyst, thread, bot.attendance.report, batch=settings.batch),
+                analyse(
+                    bot.frames,
+                    analyst,
+                    thread,
+                    bot.attendance.report,
+                    batch=settings.batch,
+                    gather_seconds=settings.gather_ms / 1000,
+                ),
                 bot.attendance.watchdog(),
                 summaries(bot, settings),
                 watch_over(bot, settings),

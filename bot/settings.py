@@ -121,7 +121,8 @@ class Settings(BaseSettings):
     removed_exit_code: int = Field(7, ge=0, le=255, description="exit code when the bot was removed from a room, or the room was")
 
     looks_per_second: float = Field(2.0, gt=0, le=30, description="looks at each participant")
-    batch: int = Field(4, ge=1, le=64, description="most frames that are read at a time")
+    batch: int = Field(32, ge=1, le=64, description="most frames that are read at a time")
+    gather_ms: float = Field(50.0, ge=0, le=1000, description="how long a frame waits for others to be read with it")
     smallest_face_pixels: float = Field(20.0, ge=4, le=1000, description="a face narrower than this is `face_too_small`")
     darkest_face: float = Field(25.0, ge=0, le=255, description="a face with a mean brightness below this is `too_dark`")
     blurriest_face: float = Field(3.0, ge=0, le=1000, description="a face with less detail (Laplacian deviation) is `blurred`")

@@ -1,9 +1,8 @@
 """Finding faces with BlazeFace short range (Bazarevsky et al., arXiv 1907.05047), MediaPipe's weights."""
 
 import math
-from itertools import starmap
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +28,14 @@ LONG = 1.2
 LONGEST = 2
 """A closer look takes a picture at most this many times as long as a first look does."""
 
-Points = NDArray[np.floating[Any]]
-Found = tuple[Points, float]
-"""The box's corners and six key points (8, 2) of a face, in fractions of the picture, and its score."""
+Box = Sequence[float]
+"""Left, top, right and bottom."""
+
+Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Log odds and rows."""
+
+Found = tuple[list[float], float]
+"""A face's box as the middle x, y and the width and height, then six key points x, y, in pixels of the input; and its score."""
 
 
 class BlazeFace:
@@ -55,27 +59,38 @@ class BlazeFace:
 
     def detect(self, picture: Picture | Image) -> list[Face]:
         """The faces in a picture, which may be RGB (height, width, 3) uint8, largest first."""
-        if isinstance(picture, np.ndarray):
-            picture = Still(picture)
-        if not picture.width * picture.height:
-            return []
-        found = self._look(picture, self._input.size) or self._look_closer(picture)
-        return sorted(starmap(_face, found), key=lambda face: face.area, reverse=True)
+        (faces,) = self.detect_each([picture])
+        return faces
 
-    def _look_closer(self, picture: Picture) -> list[Found]:
-        """What a long picture shows if its shorter side is drawn as large as a first look draws the longer one.
+    def detect_each(self, pictures: Sequence[Picture | Image]) -> list[list[Face]]:
+        """What `detect` finds in each picture. Together they cost less: each step is still in the caches when it comes again."""
+        shown = [Still(picture) if isinstance(picture, np.ndarray) else picture for picture in pictures]
+        found = self._look(shown, [self._input.size] * len(shown))
+        missed = [number for number, faces in enumerate(found) if not faces and _is_long(shown[number])]
+        sides = [self._closer(shown[number]) for number in missed]
+        for number, faces in zip(missed, self._look([shown[number] for number in missed], sides), strict=True):
+            found[number] = faces
+        return [sorted(faces, key=lambda face: face.area, reverse=True) for faces in found]
+
+    def _closer(self, picture: Picture) -> int:
+        """How long a picture is drawn if its shorter side is to be as long as a first look draws the longer one.
 
         Measured at 480x270: of faces 34 to 43 pixels wide a first look finds about a quarter, this all.
         """
         longer, shorter = max(picture.width, picture.height), min(picture.width, picture.height)
-        if longer < LONG * shorter:
-            return []
-        return self._look(picture, round(self._input.size * min(longer / shorter, LONGEST)))
+        return round(self._input.size * min(longer / shorter, LONGEST))
 
-    def _look(self, picture: Picture, side: int) -> list[Found]:
-        """The faces in a picture that is drawn with its longer side `side` pixels long."""
-        width, height = drawn(picture.width, picture.height, side)
-        return self._sheet(filled(width), filled(height)).look(picture, width, height, self._least)
+    def _look(self, pictures: list[Picture], sides: list[int]) -> list[list[Face]]:
+        """The faces in pictures that are drawn with their longer side so many pixels long; none in one without pixels."""
+        found: list[list[Face]] = [[] for _ in pictures]
+        there = [number for number, picture in enumerate(pictures) if picture.width * picture.height]
+        sizes = {number: drawn(pictures[number].width, pictures[number].height, sides[number]) for number in there}
+        sheets = {number: self._sheet(*map(filled, size)) for number, size in sizes.items()}
+        canvases = {number: sheets[number].draw(pictures[number], *sizes[number]) for number in there}
+        answers = {number: sheets[number].answer(canvases[number]) for number in there}
+        for number in there:
+            found[number] = sheets[number].faces(answers[number], *sizes[number], self._least)
+        return found
 
     def _sheet(self, width: int, height: int) -> "_Sheet":
         # there are few: one side is always that of a first or of a closer look, the other one a multiple of 16
@@ -84,38 +99,56 @@ class BlazeFace:
         return self._sheets[width, height]
 
 
+def _is_long(picture: Picture) -> bool:
+    """Whether a picture is worth a closer look."""
+    longer, shorter = max(picture.width, picture.height), min(picture.width, picture.height)
+    return shorter > 0 and longer >= LONG * shorter
+
+
 class _Sheet:
     """BlazeFace planned for one shape of input: what pictures are drawn on, and what it answers to them."""
 
     def __init__(self, content: bytes, wanted: Input, width: int, height: int, what: str) -> None:
         # the file names a square, yet nothing in it depends on that
         self._graph = Graph(content, (1, height, width, wanted.channels), strict=False, what=what)
-        self._anchors = anchors(width, height)
-        count = len(self._anchors)
+        centres = anchors(width, height)
+        # what the graph answers is counted from them, but for the size of the box
+        self._shifts = np.tile(centres, 8)
+        self._shifts[:, 2:4] = 0
+        count = len(centres)
         outputs = {name: values.shape for name, values in self._graph.run().items()}
         if outputs != {"regressors": (1, count, 16), "classificators": (1, count, 1)}:
             raise ModelUnusable(f"{what} is not BlazeFace short range: it has other outputs")
         low, high = wanted.range
         self._scale, self._offset = np.float32((high - low) / 255), np.float32(low)
-        self._canvas = np.zeros((height, width, wanted.channels), np.uint8)
+        self._shape = height, width, wanted.channels
 
-    def look(self, picture: Picture, width: int, height: int, least: float) -> list[Found]:
-        """The faces in a picture that is drawn width x height large, whose log odds are `least` or more."""
-        left, top = (self._canvas.shape[1] - width) // 2, (self._canvas.shape[0] - height) // 2
-        self._canvas.fill(0)
-        picture.draw(self._canvas[top : top + height, left : left + width])
-        self._fill()
-        outputs = self._graph.run()
-        log_odds = outputs["classificators"][0, :, 0]
-        (rows,) = (log_odds >= least).nonzero()
-        points = decode(outputs["regressors"][0, rows], self._anchors[rows])
-        corner, size = np.array([[left, top], [width, height]], np.float32)
-        return [((each - corner) / size, score) for each, score in merge(points, sigmoid(log_odds[rows]))]
+    def draw(self, picture: Picture, width: int, height: int) -> Image:
+        """The picture, drawn width x height large, in the middle of black (height, width, 3) uint8 of the sheet's shape."""
+        left, top = self._corner(width, height)
+        canvas = np.zeros(self._shape, np.uint8)
+        picture.draw(canvas[top : top + height, left : left + width])
+        return canvas
 
-    def _fill(self) -> None:
+    def answer(self, canvas: Image) -> Answer:
+        """What the graph says to a drawn picture: log odds (n,), and rows (n, 16) of the boxes and key points."""
         values = self._graph.input[0]
-        np.multiply(self._canvas, self._scale, out=values)
+        np.multiply(canvas, self._scale, out=values)
         values += self._offset
+        del values  # the graph does not run while its input is held
+        outputs = self._graph.run()
+        return outputs["classificators"][0, :, 0], outputs["regressors"][0]
+
+    def faces(self, answer: Answer, width: int, height: int, least: float) -> list[Face]:
+        """The faces in a picture that was drawn width x height large, whose log odds are `least` or more."""
+        log_odds, boxes = answer
+        (rows,) = (log_odds >= least).nonzero()
+        found = merge(boxes[rows] + self._shifts[rows], [sigmoid(each) for each in log_odds[rows].tolist()])
+        return [_face(numbers, score, *self._corner(width, height), width, height) for numbers, score in found]
+
+    def _corner(self, width: int, height: int) -> tuple[int, int]:
+        """Where such a picture begins."""
+        return (self._shape[1] - width) // 2, (self._shape[0] - height) // 2
 
 
 def drawn(width: int, height: int, side: int) -> tuple[int, int]:
@@ -129,9 +162,9 @@ def filled(side: int) -> int:
     return math.ceil(side / COARSEST) * COARSEST
 
 
-def sigmoid(log_odds: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities from log odds, clipped at 80 either way, where float32 is near its ends."""
-    odds: NDArray[np.float32] = np.exp(np.minimum(np.maximum(log_odds, -80), 80))
+def sigmoid(log_odds: float) -> float:
+    """The probability from log odds, clipped at 80 either way, where a float32 is near its ends."""
+    odds = math.exp(min(max(log_odds, -80.0), 80.0))
     return odds / (1 + odds)
 
 
@@ -146,57 +179,51 @@ def _cells(width: int, height: int, stride: int) -> NDArray[np.float64]:
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def decode(raw: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of eight points x, y (n, 8, 2): the box's two corners, then six key points.
+def merge(rows: NDArray[np.float32], scores: list[float]) -> list[Found]:
+    """One of the rows (n, 16) and a score for each face: the mean of the rows whose boxes overlap, weighted by their scores.
 
-    `raw` (n, 16) is counted from the anchors' `centres` (n, 2), the box as centre and size; all in pixels of the input.
-    """
-    points = raw.reshape(-1, 8, 2) + centres[:, None]
-    half = raw[:, 2:4] / 2
-    points[:, 1] = points[:, 0] + half
-    points[:, 0] -= half
-    return points
-
-
-def merge(points: Points, scores: Points) -> list[Found]:
-    """One row (8, 2) and score per face: the mean of the rows whose boxes overlap, weighted by their scores.
-
-    The paper's section 3.2: blending instead of suppression takes the jitter out of a video's boxes.
+    The paper's section 3.2: blending instead of suppression takes the jitter out of a video's boxes. A few rows come
+    of a picture, for which Python's own numbers are quicker than arrays.
     """
     found: list[Found] = []
-    while len(points):
-        best = int(scores.argmax())
-        same = overlaps(points[best], points) >= OVERLAP
+    boxes = [_box(*row) for row in rows[:, :4].tolist()]
+    left = list(range(len(scores)))
+    while left:
+        best = max(left, key=scores.__getitem__)
         # a box without area overlaps nothing, not even itself
-        same[best] = True
-        weights = scores[same]
-        blended = (weights @ points[same].reshape(-1, 16) / weights.sum()).reshape(8, 2)
-        (left, top), (right, bottom) = blended[:2].tolist()
-        if left < right and top < bottom:
-            found.append((blended, float(scores[best])))
-        if len(weights) == len(scores):
-            break
-        points, scores = points[~same], scores[~same]
+        same = [each for each in left if each == best or overlap(boxes[best], boxes[each]) >= OVERLAP]
+        weights = [scores[each] for each in same]
+        blended = (np.array(weights, np.float32) @ rows[same] / sum(weights)).tolist()
+        if blended[2] > 0 and blended[3] > 0:
+            found.append((blended, scores[best]))
+        left = [each for each in left if each not in same]
     return found
 
 
-def overlaps(one: Points, many: Points) -> Points:
-    """Intersection over union (n,) of one row's box (8, 2) with each of many (n, 8, 2)."""
-    shared = _areas(np.maximum(one[0], many[:, 0]), np.minimum(one[1], many[:, 1]))
-    (left, top), (right, bottom) = one[:2].tolist()
-    union = max(right - left, 0) * max(bottom - top, 0) + _areas(many[:, 0], many[:, 1]) - shared
-    ratio: Points = shared / np.maximum(union, 1e-9)
-    return ratio
+def _box(x: float, y: float, width: float, height: float) -> Box:
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
-def _areas(low: Points, high: Points) -> Points:
-    """The areas (n,) between corners (n, 2), nothing where they are crossed."""
-    sides: Points = np.maximum(high - low, 0)
-    area: Points = sides[:, 0] * sides[:, 1]
-    return area
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes."""
+    shared = _area(max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3]))
+    return shared / max(_area(*one) + _area(*other) - shared, 1e-9)
 
 
-def _face(points: Points, score: float) -> Face:
-    """A face from eight points (8, 2) in fractions of the picture."""
-    (x, y), (right, bottom), *keypoints = points.tolist()
-    return Face(x, y, right - x, bottom - y, score, tuple((a, b) for a, b in keypoints))
+def _area(left: float, top: float, right: float, bottom: float) -> float:
+    """The area of a box, nothing where its sides are crossed."""
+    return max(right - left, 0.0) * max(bottom - top, 0.0)
+
+
+def _face(numbers: list[float], score: float, left: int, top: int, width: int, height: int) -> Face:
+    """A face found in a picture that is drawn width x height large, from `left` and `top` on."""
+    x, y, across, down, *points = numbers
+    keypoints = zip(points[::2], points[1::2], strict=True)
+    return Face(
+        x=(x - across / 2 - left) / width,
+        y=(y - down / 2 - top) / height,
+        width=across / width,
+        height=down / height,
+        score=score,
+        keypoints=tuple(((x - left) / width, (y - top) / height) for x, y in keypoints),
+    )

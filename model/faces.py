@@ -1,5 +1,6 @@
 """The words that detection, classification and everything after them share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -64,10 +65,14 @@ class Picture(Protocol):
 
 
 class FaceDetector(Protocol):
-    """Finds the faces of one picture."""
+    """Finds the faces of pictures."""
 
     def detect(self, picture: Picture | Image) -> list[Face]:
         """The faces in a picture, which may be RGB (height, width, 3) uint8, largest first."""
+        ...
+
+    def detect_each(self, pictures: Sequence[Picture | Image]) -> list[list[Face]]:
+        """What `detect` finds in each picture."""
         ...
 
 

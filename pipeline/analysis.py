@@ -13,7 +13,7 @@ from model.crop import crop_face
 from model.faces import EmotionClassifier, Face, FaceDetector, Image
 from pipeline.coverage import Coverage
 from pipeline.frames import Frame, LatestFrames
-from pipeline.pixels import Converter, stretched
+from pipeline.pixels import Converter, Pixels, stretched
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,16 @@ class Analyst:
 
     def read(self, frames: list[Frame]) -> list[Reading]:
         """One reading for each frame, in their order; the readable faces are scored in one batch."""
+        pictures = [self._converter.pixels(frame.picture) for frame in frames]
+        # in a darker one a face could not be read: many a camera is black for hours
+        lit = [pixels.brightest >= self._limits.darkest_face for pixels in pictures]
+        found = iter(self._detector.detect_each([pixels for pixels, is_lit in zip(pictures, lit, strict=True) if is_lit]))
         readings: list[Reading] = []
         crops: list[Image] = []
-        for frame in frames:
-            reading, crop = self._look(frame)
-            readings.append(reading)
+        for frame, pixels, is_lit in zip(frames, pictures, lit, strict=True):
+            faces = next(found) if is_lit else []
+            coverage, crop = self._judge(pixels, faces)
+            readings.append(Reading(frame.participant_id, frame.at_ms, coverage, faces[0] if faces else None, len(faces)))
             if crop is not None:
                 crops.append(crop)
         if not crops:
@@ -61,20 +66,11 @@ class Analyst:
         scores = iter(self.classifier.classify(np.stack(crops)))
         return [_scored(reading, next(scores)) if reading.coverage is Coverage.OK else reading for reading in readings]
 
-    def _look(self, frame: Frame) -> tuple[Reading, Image | None]:
-        pixels = self._converter.pixels(frame.picture)
-        if pixels.brightest < self._limits.darkest_face:  # a face in it could not be read: many a camera is black for hours
-            return Reading(frame.participant_id, frame.at_ms, Coverage.TOO_DARK), None
-        faces = self._detector.detect(pixels)
+    def _judge(self, pixels: Pixels, faces: list[Face]) -> tuple[Coverage, Image | None]:
+        """Whether the largest of the faces can be read, and its crop if so."""
         if not faces:
-            coverage = Coverage.TOO_DARK if pixels.brightness < self._limits.darkest_face else Coverage.NO_FACE
-            return Reading(frame.participant_id, frame.at_ms, coverage), None
-        face = faces[0]
-        coverage, crop = self._judge(pixels.grey, face)
-        return Reading(frame.participant_id, frame.at_ms, coverage, face, len(faces)), crop
-
-    def _judge(self, grey: Image, face: Face) -> tuple[Coverage, Image | None]:
-        """Whether the face can be read, and its crop if so."""
+            return Coverage.TOO_DARK if pixels.brightness < self._limits.darkest_face else Coverage.NO_FACE, None
+        face, grey = faces[0], pixels.grey
         if face.width * grey.shape[1] < self._limits.smallest_face_pixels:
             return Coverage.FACE_TOO_SMALL, None
         crop = stretched(crop_face(grey, face, self.classifier.size))
@@ -91,11 +87,20 @@ def _scored(reading: Reading, scores: NDArray[np.float32]) -> Reading:
 
 
 async def analyse(
-    frames: LatestFrames, analyst: Analyst, thread: Executor, report: Callable[[Reading], None], *, batch: int = 4
+    frames: LatestFrames,
+    analyst: Analyst,
+    thread: Executor,
+    report: Callable[[Reading], None],
+    *,
+    batch: int = 32,
+    gather_seconds: float = 0.0,
 ) -> None:
-    """Read whoever has waited longest, forever."""
+    """Read whoever has waited longest, forever; while fewer than `batch` wait, those who come in the next `gather_seconds` too.
+
+    Frames that are read together cost less each: the networks are still in the processor's caches, and one wake-up does.
+    """
     loop = asyncio.get_running_loop()
     while True:
-        waiting = await frames.take(batch)
+        waiting = await frames.take(batch, gather_seconds)
         for reading in await loop.run_in_executor(thread, analyst.read, waiting):
             report(reading)

@@ -48,11 +48,16 @@ class LatestFrames:
         """Throw away what is unread of a participant who is gone."""
         self._line.pop(participant_id, None)
 
-    async def take(self, limit: int) -> list[Frame]:
-        """The frames of up to `limit` participants, longest wait first; waits until there is one."""
-        while not len(self):
-            self._arrived.clear()
-            await self._arrived.wait()
+    async def take(self, limit: int, gather_seconds: float = 0.0) -> list[Frame]:
+        """The frames of up to `limit` participants, longest wait first; waits until there is one, and then so long for more."""
+        gathered = not gather_seconds
+        while not (waiting := len(self)) or (waiting < limit and not gathered):
+            if waiting:
+                await asyncio.sleep(gather_seconds)
+                gathered = True
+            else:
+                self._arrived.clear()
+                await self._arrived.wait()
         late, fresh = self._first(limit)
         if fresh:
             self._line |= dict.fromkeys([frame.participant_id for frame in late])

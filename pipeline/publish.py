@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 from redis.asyncio import Redis
@@ -46,7 +46,7 @@ from pipeline.events import (
 from pipeline.forget import Withdrawal
 from pipeline.keys import Keys
 from pipeline.levels import at_level
-from pipeline.outbox import Outbox, Told, Waiting
+from pipeline.outbox import READING, Outbox, Told, Waiting
 from pipeline.state import AUDIT_DAYS, Command, Lifetimes, changes, expiries, housekeeping
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,10 @@ BATCH = 100
 """Most events in one transaction; a larger one would keep other users of the Redis waiting."""
 
 FIRST_RETRY_SECONDS = 0.05
+
+HOUSEKEEPING_MS = 1000
+"""Between two times of ending what has outlived the retention, while all that is sent is readings: with every transaction of
+such, it would be half of the commands."""
 
 Result = TypeVar("Result")
 
@@ -164,6 +168,7 @@ class Publisher:
         self._went_back = False
         self._sequence = 0
         self._redis_ms = 0
+        self._kept_house_ms = -HOUSEKEEPING_MS
         self._something_waits = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
@@ -296,12 +301,15 @@ class Publisher:
             logger.info("%d stream entries are erased after a withdrawal of consent", withdrawal.erased)
 
     async def _send_unanswered(self) -> None:
-        commands = [*self._mark(), *housekeeping(self._clock(), self._redis_ms, self._keys, self._lifetimes)]
+        events: list[Command] = []
         for sequence, waiting in enumerate(self._unanswered, self._sequence + 1):
-            commands += self._commands(waiting, sequence)
-        commands += expiries(self._keys, self._lifetimes)
-        before, (seconds, microseconds), *_ = await self._transaction(commands, watch=self._last)
-        self._redis_ms = seconds * 1000 + microseconds // 1000
+            events += self._commands(waiting, sequence)
+        now_ms = self._clock()
+        # the clock may have been set back, and what is no reading may have made a key
+        is_due = not 0 <= now_ms - self._kept_house_ms < HOUSEKEEPING_MS or not all(
+            isinstance(waiting.data, READING) for waiting in self._unanswered
+        )
+        before = await (self._send_and_keep_house(events, now_ms) if is_due else self._send_alone(events))
         is_lost = (before or "0") != str(self._sequence)
         self._acknowledge(len(self._unanswered))
         if is_lost:
@@ -309,6 +317,20 @@ class Publisher:
             self._tell_again(self._told.in_order())
             self._outbox.discard_withdrawn()
             self._went_back = True
+
+    async def _send_alone(self, events: list[Command]) -> str | None:
+        """Send events, and return the last sequence number that Redis had before."""
+        before, *_ = await self._transaction([*self._mark(), *events], watch=self._last)
+        return cast(str | None, before)
+
+    async def _send_and_keep_house(self, events: list[Command], now_ms: int) -> str | None:
+        """As `_send_alone`, and have ended what has outlived the retention, and what there is now outlive us so long."""
+        ends = housekeeping(now_ms, self._redis_ms, self._keys, self._lifetimes)
+        lives_on = expiries(self._keys, self._lifetimes)
+        commands = [*self._mark(), ("TIME",), *ends, *events, *lives_on]
+        before, _, (seconds, microseconds), *_ = await self._transaction(commands, watch=self._last)
+        self._redis_ms, self._kept_house_ms = seconds * 1000 + microseconds // 1000, now_ms
+        return cast(str | None, before)
 
     async def _tell_what_was_undone(self) -> None:
         """Tell a Redis that went back of whoever it takes for present, or for willing to be read, and is not.
@@ -333,9 +355,9 @@ class Publisher:
         self._outbox.put_back([replace(each, again_ms=now_ms) for each in earlier])
 
     def _mark(self) -> list[Command]:
-        """The commands that ask for the last sequence number of the time before and for Redis' time, and leave the new one."""
+        """The commands that ask for the last sequence number of the time before, and leave the new one."""
         last = self._sequence + len(self._unanswered)
-        return [("GET", self._last), ("TIME",), ("SET", self._last, last, "PX", self._lifetimes.retention_ms)]
+        return [("GET", self._last), ("SET", self._last, last, "PX", self._lifetimes.retention_ms)]
 
     async def _settle(self) -> None:
         """Learn what became of a batch whose answer never came; what Redis does not have goes back into the outbox.

@@ -1,7 +1,7 @@
 """Stand-ins that obey the same protocols as the real parts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -139,6 +139,9 @@ class FaceEverywhere:
         place = np.zeros((8, 8, 3), np.uint8)
         picture.draw(place)
         return self._faces if place.any() else []
+
+    def detect_each(self, pictures: Sequence[Picture | Image]) -> list[list[Face]]:
+        return [self.detect(picture) for picture in pictures]
 
 
 class AlwaysOf:

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import av
@@ -112,8 +113,11 @@ async def test_the_thinking_happens_off_the_event_loop_and_is_reported_on_it() -
 
 async def test_a_failure_of_the_analysis_stops_everything() -> None:
     class Broken:
-        def detect(self, image: NDArray[np.uint8]) -> list[Face]:
+        def detect(self, picture: Picture | Image) -> list[Face]:
             raise ValueError("the weights are not what they were")
+
+        def detect_each(self, pictures: Sequence[Picture | Image]) -> list[list[Face]]:
+            return [self.detect(picture) for picture in pictures]
 
     frames = LatestFrames(Clock(0))
     frames.put(frame(noise()))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.card import SHIPPED_WEIGHTS, fingerprint
-from model.detector import BlazeFace, anchors, decode, merge, overlaps, sigmoid
+from model.detector import BlazeFace, anchors, merge, overlap, sigmoid
 from model.errors import ModelUnusable
 from model.faces import Face, Image
 
@@ -140,6 +140,21 @@ def test_a_picture_cut_out_of_a_larger_one_needs_no_copy(detector: BlazeFace, po
     assert detector.detect(window) == detector.detect(np.ascontiguousarray(window))
 
 
+def test_pictures_of_several_formats_show_together_what_each_shows_alone(detector: BlazeFace, portrait: Image) -> None:
+    small = shrunk(portrait[0:300, 75:375], 130)
+    pictures = [
+        portrait,
+        np.zeros((0, 320, 3), np.uint8),
+        frame_with([(small, 170, 130)], 480, 270),  # found at a closer look
+        np.full((180, 320, 3), 90, np.uint8),
+        frame_with([(shrunk(portrait, 180), 70, 0)], 320, 180),
+        frame_with([(small, 60, 340)], 270, 480),
+    ]
+    found = detector.detect_each(pictures)
+    assert found == [detector.detect(picture) for picture in pictures]
+    assert [len(faces) for faces in found] == [1, 0, 1, 0, 1, 1]
+
+
 def test_a_face_that_is_less_sure_than_the_threshold_is_left_out(portrait: Image) -> None:
     (face,) = BlazeFace().detect(portrait)
     assert BlazeFace(threshold=face.score + 0.01).detect(portrait) == []
@@ -160,36 +175,36 @@ def test_a_wide_input_has_anchors_as_close_as_a_square_one() -> None:
     assert centres[30:34] == pytest.approx(np.array([[124, 4], [124, 4], [4, 12], [4, 12]]))
 
 
-def test_raw_rows_become_corners_and_key_points() -> None:
-    raw = np.zeros((1, 16), np.float32)
-    raw[0, :6] = 6.4, -6.4, 25.6, 12.8, 12.8, 0
-    (points,) = decode(raw, np.array([[64, 64]], np.float32))
-    assert points[:3] / 128 == pytest.approx(np.array([[0.45, 0.40], [0.65, 0.50], [0.6, 0.5]]))
-
-
-def boxes(*corners: tuple[float, float, float, float]) -> np.ndarray:
-    rows = np.zeros((len(corners), 8, 2), np.float32)
-    rows[:, :2] = np.array(corners, np.float32).reshape(-1, 2, 2)
-    return rows
+def rows(*boxes: tuple[float, float, float, float]) -> np.ndarray:
+    """Rows with boxes of these corners, and a key point in the lower right one of each."""
+    numbers = np.zeros((len(boxes), 16), np.float32)
+    for row, (left, top, right, bottom) in zip(numbers, boxes, strict=True):
+        row[:6] = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top, right, bottom
+    return numbers
 
 
 def test_overlap_is_shared_area_over_covered_area() -> None:
-    rows = boxes((0, 0, 2, 2), (1, 0, 3, 2), (5, 5, 6, 6), (3, 3, 3, 3))
-    assert overlaps(rows[0], rows) == pytest.approx([1, 1 / 3, 0, 0])
+    others = [(0, 0, 2, 2), (1, 0, 3, 2), (5, 5, 6, 6), (3, 3, 3, 3)]
+    assert [overlap((0, 0, 2, 2), other) for other in others] == pytest.approx([1, 1 / 3, 0, 0])
 
 
 def test_overlapping_boxes_are_blended_by_their_scores() -> None:
-    found = merge(boxes((0, 0, 4, 4), (1, 0, 5, 4), (8, 8, 9, 9)), np.array([0.6, 0.9, 0.7], np.float32))
-    assert [score for _, score in found] == pytest.approx([0.9, 0.7])
-    assert found[0][0][:2].ravel() == pytest.approx([0.6, 0, 4.6, 4])
+    (first, second) = merge(rows((0, 0, 4, 4), (1, 0, 5, 4), (8, 8, 9, 9)), [0.6, 0.9, 0.7])
+    assert first[0][:6] == pytest.approx([2.6, 2, 4, 4, 4.6, 4]) and first[1] == 0.9
+    assert second[0][:6] == pytest.approx([8.5, 8.5, 1, 1, 9, 9]) and second[1] == 0.7
 
 
 def test_a_box_turned_inside_out_is_no_face() -> None:
-    assert merge(boxes((4, 4, 1, 1)), np.array([0.9], np.float32)) == []
+    assert merge(rows((4, 4, 1, 1)), [0.9]) == []
 
 
-def test_a_sigmoid_survives_any_score() -> None:
-    assert sigmoid(np.array([-1e6, 0, 1e6], np.float32)) == pytest.approx([0, 0.5, 1])
+def test_no_rows_are_no_faces() -> None:
+    assert merge(rows(), []) == []
+
+
+@pytest.mark.parametrize(("log_odds", "wanted"), [(-1e6, 0), (0, 0.5), (1e6, 1)])
+def test_a_sigmoid_survives_any_score(log_odds: float, wanted: float) -> None:
+    assert sigmoid(log_odds) == pytest.approx(wanted)
 
 
 def test_another_graph_with_an_honest_card_is_refused(tmp_path: Path) -> None:

@@ -51,6 +51,36 @@ async def test_taking_waits_until_a_frame_comes() -> None:
     assert [taken.participant_id for taken in await taking] == ["ada"]
 
 
+async def test_who_comes_while_others_are_gathered_is_taken_with_them() -> None:
+    frames = LatestFrames(Clock(0))
+    taking = asyncio.create_task(frames.take(8, gather_seconds=0.1))
+    for participant_id in ("ada", "bob", "cid"):
+        frames.put(frame(participant_id))
+        await asyncio.sleep(0.01)
+    assert not taking.done()
+    assert [taken.participant_id for taken in await taking] == ["ada", "bob", "cid"]
+
+
+async def test_where_enough_frames_wait_nobody_is_waited_for() -> None:
+    frames = LatestFrames(Clock(0))
+    for participant_id in ("ada", "bob"):
+        frames.put(frame(participant_id))
+    async with asyncio.timeout(5):
+        assert len(await frames.take(2, gather_seconds=60)) == 2
+
+
+async def test_who_leaves_while_others_are_gathered_is_not_served() -> None:
+    frames = LatestFrames(Clock(0))
+    frames.put(frame("ada"))
+    taking = asyncio.create_task(frames.take(8, gather_seconds=0.02))
+    await asyncio.sleep(0)
+    frames.forget("ada")
+    await asyncio.sleep(0.04)
+    assert not taking.done()
+    frames.put(frame("bob"))
+    assert [taken.participant_id for taken in await taking] == ["bob"]
+
+
 async def test_who_is_forgotten_is_not_served() -> None:
     frames = LatestFrames(Clock(0))
     frames.put(frame("ada"))

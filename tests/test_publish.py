@@ -538,6 +538,29 @@ async def test_what_a_single_transaction_made_ends_by_itself_too(redis: Redis) -
 
 
 @needs_redis
+async def test_while_only_readings_are_sent_the_past_is_ended_once_a_second_and_what_is_new_ends_by_itself(redis: Redis) -> None:
+    clock = Clock(1_700_000_000_000)
+    sender = publisher(redis, clock=clock)
+
+    async def trims_after(*data: Data) -> int:
+        for each in data:
+            sender.publish(each)
+        assert await sender.flush(5) == 0
+        return int((await redis.info("commandstats"))["cmdstat_xtrim"]["calls"])
+
+    before = await trims_after(joined(1))
+    assert await trims_after(sample()) == before
+    clock.at_ms += 500
+    assert await trims_after(sample(), sample()) == before
+    assert (ended := await trims_after(joined(2))) > before
+    assert [key for key in await redis.keys("*") if await redis.pttl(key) < 0] == []
+    clock.at_ms += 1000
+    assert (later := await trims_after(sample())) > ended
+    clock.at_ms -= 5000  # set back
+    assert await trims_after(sample()) > later
+
+
+@needs_redis
 async def test_who_was_left_behind_by_a_former_run_is_told_to_have_left(redis: Redis) -> None:
     former = publisher(redis, epoch="1")
     for number in range(1, 31):

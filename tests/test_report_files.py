@@ -161,7 +161,12 @@ def test_reports_are_laid_side_by_side(recording: Path, tmp_path: Path, capsys: 
         (["--recording", "/nowhere/x.jsonl"], 3, "cannot read /nowhere/x.jsonl"),
         (["--recording", "CLASS", "--run", "7"], 6, "no event of run 7"),
         (["--recording", "CLASS", "--since", "2027-01-01T00:00:00Z"], 6, "nobody was in the room then"),
-        (["--recording", "CLASS", "--since", "10:00", "--until", "09:00"], 2, "--since is not before --until"),
+        (
+            # with dates: until ten in the morning, 10:00 alone was yesterday, and 09:00 is still to come
+            ["--recording", "CLASS", "--since", "2026-09-01T10:00:00Z", "--until", "2026-09-01T09:00:00Z"],
+            2,
+            "--since is not before --until",
+        ),
         (["--recording", "CLASS", "--markers", "/nowhere"], 3, "cannot read /nowhere"),
         (["--compare", "CLASS", "CLASS"], 3, "no JSON"),
         (["--compare", "CLASS"], 3, "takes 2 to 12"),

@@ -1,5 +1,7 @@
 """Other crops than FER-2013's squares, and the bot's whole path."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,9 @@ class Scripted:
         # what a decoder shows lives only until it shows the next
         self.shown.append(picture if isinstance(picture, np.ndarray) else stretched(picture.grey))
         return self._faces
+
+    def detect_each(self, pictures: Sequence[Picture | Image]) -> list[list[Face]]:
+        return [self.detect(picture) for picture in pictures]
 
 
 def remembering(split: Split) -> Candidate:
