@@ -134,7 +134,7 @@ async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterat
                     thread,
                     bot.attendance.report,
                     batch=settings.batch,
-                    gather_seconds=settings.gather_ms / 1000,
+                    gather_ms=settings.gather_ms,
                 ),
                 bot.attendance.watchdog(),
                 summaries(bot, settings),

@@ -122,7 +122,7 @@ class Settings(BaseSettings):
 
     looks_per_second: float = Field(2.0, gt=0, le=30, description="looks at each participant")
     batch: int = Field(32, ge=1, le=64, description="most frames that are read at a time")
-    gather_ms: float = Field(50.0, ge=0, le=1000, description="how long a frame waits for others to be read with it")
+    gather_ms: float = Field(50.0, ge=0, le=1000, description="age up to which a frame waits for others to be read with it")
     smallest_face_pixels: float = Field(20.0, ge=4, le=1000, description="a face narrower than this is `face_too_small`")
     darkest_face: float = Field(25.0, ge=0, le=255, description="a face with a mean brightness below this is `too_dark`")
     blurriest_face: float = Field(3.0, ge=0, le=1000, description="a face with less detail (Laplacian deviation) is `blurred`")

@@ -93,14 +93,14 @@ async def analyse(
     report: Callable[[Reading], None],
     *,
     batch: int = 32,
-    gather_seconds: float = 0.0,
+    gather_ms: float = 0.0,
 ) -> None:
-    """Read whoever has waited longest, forever; while fewer than `batch` wait, those who come in the next `gather_seconds` too.
+    """Read whoever has waited longest, forever; while fewer than `batch` wait, more are waited for until one is `gather_ms` old.
 
-    Frames that are read together cost less each: the networks are still in the processor's caches, and one wake-up does.
+    Frames that are read together cost less each: code and networks are still in the processor's caches, and one wake-up does.
     """
     loop = asyncio.get_running_loop()
     while True:
-        waiting = await frames.take(batch, gather_seconds)
+        waiting = await frames.take(batch, gather_ms)
         for reading in await loop.run_in_executor(thread, analyst.read, waiting):
             report(reading)

@@ -48,12 +48,15 @@ class LatestFrames:
         """Throw away what is unread of a participant who is gone."""
         self._line.pop(participant_id, None)
 
-    async def take(self, limit: int, gather_seconds: float = 0.0) -> list[Frame]:
-        """The frames of up to `limit` participants, longest wait first; waits until there is one, and then so long for more."""
-        gathered = not gather_seconds
+    async def take(self, limit: int, gather_ms: float = 0.0) -> list[Frame]:
+        """The frames of up to `limit` participants, longest wait first.
+
+        Waits until there is one, and for more, until the first is `gather_ms` old; of old ones none is kept waiting.
+        """
+        gathered = False
         while not (waiting := len(self)) or (waiting < limit and not gathered):
             if waiting:
-                await asyncio.sleep(gather_seconds)
+                await self._gather(gather_ms)
                 gathered = True
             else:
                 self._arrived.clear()
@@ -66,6 +69,12 @@ class LatestFrames:
         for frame in frames:
             del self._line[frame.participant_id]
         return frames
+
+    async def _gather(self, gather_ms: float) -> None:
+        received_ms = next(frame.at_ms for frame in self._line.values() if frame is not None)
+        wait_ms = received_ms + gather_ms - self._clock()
+        if wait_ms > 0:
+            await asyncio.sleep(min(wait_ms, gather_ms) / 1000)  # the clock may have been set back
 
     def _first(self, limit: int) -> tuple[list[Frame], list[Frame]]:
         """The frames up to the `limit`-th one that is not too old: those that are, and those that are not."""

@@ -53,7 +53,7 @@ async def test_taking_waits_until_a_frame_comes() -> None:
 
 async def test_who_comes_while_others_are_gathered_is_taken_with_them() -> None:
     frames = LatestFrames(Clock(0))
-    taking = asyncio.create_task(frames.take(8, gather_seconds=0.1))
+    taking = asyncio.create_task(frames.take(8, gather_ms=100))
     for participant_id in ("ada", "bob", "cid"):
         frames.put(frame(participant_id))
         await asyncio.sleep(0.01)
@@ -66,13 +66,28 @@ async def test_where_enough_frames_wait_nobody_is_waited_for() -> None:
     for participant_id in ("ada", "bob"):
         frames.put(frame(participant_id))
     async with asyncio.timeout(5):
-        assert len(await frames.take(2, gather_seconds=60)) == 2
+        assert len(await frames.take(2, gather_ms=60_000)) == 2
+
+
+async def test_a_frame_that_is_as_old_already_is_not_kept_waiting() -> None:
+    clock = Clock(100)
+    frames = LatestFrames(clock)
+    frames.put(frame("ada", at_ms=40))
+    async with asyncio.timeout(5):
+        assert len(await frames.take(8, gather_ms=60)) == 1
+
+
+async def test_a_clock_that_was_set_back_keeps_nobody_waiting_longer() -> None:
+    frames = LatestFrames(Clock(0))
+    frames.put(frame("ada", at_ms=3_600_000))
+    async with asyncio.timeout(5):
+        assert len(await frames.take(8, gather_ms=20)) == 1
 
 
 async def test_who_leaves_while_others_are_gathered_is_not_served() -> None:
     frames = LatestFrames(Clock(0))
     frames.put(frame("ada"))
-    taking = asyncio.create_task(frames.take(8, gather_seconds=0.02))
+    taking = asyncio.create_task(frames.take(8, gather_ms=20))
     await asyncio.sleep(0)
     frames.forget("ada")
     await asyncio.sleep(0.04)
