@@ -5,8 +5,11 @@ import numpy as np
 
 from model.faces import Image
 
-SPARSE = 2.4
-"""A picture that is this many times too large is halved before it is drawn; halved earlier, it shows fewer small dark faces."""
+SPARSE = 2.6
+"""A picture that is this many times too large is halved before it is drawn; halved earlier, it shows fewer small dark faces.
+
+Usual pictures of 16:9 are two and a half times too large, or become so by halving, and show as much without one halving more.
+"""
 
 
 class Still:

@@ -22,7 +22,7 @@ def plot_growth(rows: Sequence[dict[str, Any]], path: Path) -> None:
     looks.set_ylabel("looks a second at each")
     looks.set_xlabel("students")
     for axes in (cost, looks):
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * axes.dataLim.ymax)
         axes.grid(alpha=0.3)
     cost.set_xlim(left=0)
     cost.legend()
