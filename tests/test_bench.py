@@ -92,6 +92,30 @@ def test_peers_are_read_on_the_same_faces_and_one_that_cannot_read_costs_no_figu
     assert "deepface is installed and cannot be measured: the weights cannot be fetched\n" in ended.stderr
 
 
+FER_OF_ANOTHER_OPENCV = """
+class FER:
+    def __init__(self):
+        raise AttributeError("module 'cv2' has no attribute 'CascadeClassifier'")
+"""
+
+
+@pytest.mark.slow
+def test_a_peer_for_another_opencv_is_left_out_in_one_line(tmp_path: Path) -> None:
+    for name, text in {"fer/fer.py": FER_OF_ANOTHER_OPENCV, "fer/__init__.py": ""}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    ended = subprocess.run(
+        [sys.executable, "-m", "bot", "bench", "pipeline", "--json"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert "fer" not in json.loads(ended.stdout)["peers"]
+    assert "fer is installed and cannot be measured: module 'cv2' has no attribute 'CascadeClassifier'\n" in ended.stderr
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -46,8 +46,8 @@ def _left_out_where_it_cannot(name: str) -> Iterator[None]:
     """Say in one line that a peer is installed and cannot be measured."""
     try:
         yield
-    # what is missing of a package, or of the network it would fetch its weights through
-    except (ImportError, OSError, ValueError) as error:
+    # what is missing of a package, of the OpenCV that it was written for, or of the network it would fetch its weights through
+    except (ImportError, AttributeError, OSError, ValueError) as error:
         logger.warning("%s is installed and cannot be measured: %s", name, first_line(error))
 
 
