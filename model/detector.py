@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -65,12 +66,11 @@ class BlazeFace:
     def detect_each(self, pictures: Sequence[Picture | Image]) -> list[list[Face]]:
         """What `detect` finds in each picture. Together they cost less: each step is still in the caches when it comes again."""
         shown = [Still(picture) if isinstance(picture, np.ndarray) else picture for picture in pictures]
-        found = self._look(shown, [self._input.size] * len(shown))
-        missed = [number for number, faces in enumerate(found) if not faces and _is_long(shown[number])]
-        sides = [self._closer(shown[number]) for number in missed]
-        for number, faces in zip(missed, self._look([shown[number] for number in missed], sides), strict=True):
-            found[number] = faces
-        return [sorted(faces, key=lambda face: face.area, reverse=True) for faces in found]
+        first = {number: self._input.size for number, picture in enumerate(shown) if picture.width * picture.height}
+        found = dict[int, list[Face]]((number, []) for number in range(len(shown))) | self._look(shown, first)
+        missed = [number for number in first if not found[number] and _is_long(shown[number])]
+        found |= self._look(shown, {number: self._closer(shown[number]) for number in missed})
+        return [sorted(faces, key=lambda face: face.area, reverse=True) for faces in found.values()]
 
     def _closer(self, picture: Picture) -> int:
         """How long a picture is drawn if its shorter side is to be as long as a first look draws the longer one.
@@ -80,17 +80,16 @@ class BlazeFace:
         longer, shorter = max(picture.width, picture.height), min(picture.width, picture.height)
         return round(self._input.size * min(longer / shorter, LONGEST))
 
-    def _look(self, pictures: list[Picture], sides: list[int]) -> list[list[Face]]:
-        """The faces in pictures that are drawn with their longer side so many pixels long; none in one without pixels."""
-        found: list[list[Face]] = [[] for _ in pictures]
-        there = [number for number, picture in enumerate(pictures) if picture.width * picture.height]
-        sizes = {number: drawn(pictures[number].width, pictures[number].height, sides[number]) for number in there}
-        sheets = {number: self._sheet(*map(filled, size)) for number, size in sizes.items()}
-        canvases = {number: sheets[number].draw(pictures[number], *sizes[number]) for number in there}
-        answers = {number: sheets[number].answer(canvases[number]) for number in there}
-        for number in there:
-            found[number] = sheets[number].faces(answers[number], *sizes[number], self._least)
-        return found
+    def _look(self, pictures: list[Picture], sides: dict[int, int]) -> dict[int, list[Face]]:
+        """The faces in the pictures of these numbers, drawn with the longer side so many pixels long."""
+        drawings = {number: self._drawn(pictures[number], side) for number, side in sides.items()}
+        answers = {number: drawing.sheet.answer(drawing.canvas) for number, drawing in drawings.items()}
+        return {number: drawings[number].faces_by(answer, self._least) for number, answer in answers.items()}
+
+    def _drawn(self, picture: Picture, side: int) -> "_Drawing":
+        width, height = drawn(picture.width, picture.height, side)
+        sheet = self._sheet(filled(width), filled(height))
+        return _Drawing(sheet, width, height, sheet.draw(picture, width, height))
 
     def _sheet(self, width: int, height: int) -> "_Sheet":
         # there are few: one side is always that of a first or of a closer look, the other one a multiple of 16
@@ -101,8 +100,7 @@ class BlazeFace:
 
 def _is_long(picture: Picture) -> bool:
     """Whether a picture is worth a closer look."""
-    longer, shorter = max(picture.width, picture.height), min(picture.width, picture.height)
-    return shorter > 0 and longer >= LONG * shorter
+    return max(picture.width, picture.height) >= LONG * min(picture.width, picture.height)
 
 
 class _Sheet:
@@ -149,6 +147,20 @@ class _Sheet:
     def _corner(self, width: int, height: int) -> tuple[int, int]:
         """Where such a picture begins."""
         return (self._shape[1] - width) // 2, (self._shape[0] - height) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """A picture as the graph sees it: width x height large in the middle of a canvas of its sheet."""
+
+    sheet: _Sheet
+    width: int
+    height: int
+    canvas: Image
+
+    def faces_by(self, answer: Answer, least: float) -> list[Face]:
+        """The faces in it, by what the graph said to it."""
+        return self.sheet.faces(answer, self.width, self.height, least)
 
 
 def drawn(width: int, height: int, side: int) -> tuple[int, int]:
