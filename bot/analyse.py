@@ -20,6 +20,9 @@ from pipeline.mood import MoodRules, Moods
 EVERY_READING = 1e-9
 """Seconds between samples that leave none out."""
 
+FRAMES_TOGETHER = 4
+"""Frames that are read at a time: those of a recording may be large, and more are hardly quicker."""
+
 
 class Timeline:
     """What a participant's readings come to, one entry per look."""
@@ -52,7 +55,7 @@ class Timeline:
             self._samples.append(data)
 
 
-def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_second: float, batch: int) -> dict[str, Any]:
+def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_second: float) -> dict[str, Any]:
     """What the largest face of a recording shows; raises SettingsWrong for a file that is not video.
 
     `at_ms` counts from the recording's start; `shares` are of the looks whose coverage is `ok`.
@@ -60,7 +63,7 @@ def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_secon
     timeline = Timeline(analyst.model, rules)
     last_ms = 0
     looks = _looks(decoded(path), str(path), looks_per_second)
-    while frames := list(islice(looks, batch)):
+    while frames := list(islice(looks, FRAMES_TOGETHER)):
         for reading in analyst.read(frames):
             timeline.add(reading)
         last_ms = frames[-1].at_ms

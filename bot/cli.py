@@ -183,7 +183,7 @@ def _analyse(arguments: argparse.Namespace, settings: Settings) -> None:
         check_readable(path)  # the last of them too, before hours go into the first
     analyst, console, results = load_analyst(settings), _console(), []
     for path in track(arguments.video, "analysing", console=console, transient=True, disable=not console.is_terminal):
-        results.append(analyse_file(path, analyst, mood_rules(settings), settings.looks_per_second, settings.batch))
+        results.append(analyse_file(path, analyst, mood_rules(settings), settings.looks_per_second))
         if not arguments.json:
             _show_timeline(results[-1])  # at once: the next file may be long, or fail
     if arguments.json:

@@ -28,7 +28,7 @@ def analyst() -> Analyst:
 
 
 def analysed(path: Path, analyst: Analyst, looks_per_second: float = 2.0) -> dict[str, Any]:
-    return analyse_file(path, analyst, mood_rules(read_settings()), looks_per_second, batch=4)
+    return analyse_file(path, analyst, mood_rules(read_settings()), looks_per_second)
 
 
 def write_pictures(path: Path, pictures: Iterable[Image]) -> Path:
