@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from redis.asyncio import Redis
@@ -57,8 +57,10 @@ BATCH = 100
 FIRST_RETRY_SECONDS = 0.05
 
 HOUSEKEEPING_MS = 1000
-"""Between two times of ending what has outlived the retention, while all that is sent is readings: with every transaction of
-such, it would be half of the commands."""
+"""Between two times of ending what has outlived the retention, while all that is sent is readings.
+
+With every transaction of a single reading it was a third of the commands.
+"""
 
 Result = TypeVar("Result")
 
@@ -301,15 +303,16 @@ class Publisher:
             logger.info("%d stream entries are erased after a withdrawal of consent", withdrawal.erased)
 
     async def _send_unanswered(self) -> None:
-        events: list[Command] = []
-        for sequence, waiting in enumerate(self._unanswered, self._sequence + 1):
-            events += self._commands(waiting, sequence)
         now_ms = self._clock()
-        # the clock may have been set back, and what is no reading may have made a key
-        is_due = not 0 <= now_ms - self._kept_house_ms < HOUSEKEEPING_MS or not all(
-            isinstance(waiting.data, READING) for waiting in self._unanswered
-        )
-        before = await (self._send_and_keep_house(events, now_ms) if is_due else self._send_alone(events))
+        is_due = self._is_housekeeping_due(now_ms)
+        commands = [*self._mark(), *(housekeeping(now_ms, self._redis_ms, self._keys, self._lifetimes) if is_due else [])]
+        for sequence, waiting in enumerate(self._unanswered, self._sequence + 1):
+            commands += self._commands(waiting, sequence)
+        commands += expiries(self._keys, self._lifetimes) if is_due else []
+        before, (seconds, microseconds), *_ = await self._transaction(commands, watch=self._last)
+        self._redis_ms = seconds * 1000 + microseconds // 1000
+        if is_due:
+            self._kept_house_ms = now_ms
         is_lost = (before or "0") != str(self._sequence)
         self._acknowledge(len(self._unanswered))
         if is_lost:
@@ -318,19 +321,10 @@ class Publisher:
             self._outbox.discard_withdrawn()
             self._went_back = True
 
-    async def _send_alone(self, events: list[Command]) -> str | None:
-        """Send events, and return the last sequence number that Redis had before."""
-        before, *_ = await self._transaction([*self._mark(), *events], watch=self._last)
-        return cast(str | None, before)
-
-    async def _send_and_keep_house(self, events: list[Command], now_ms: int) -> str | None:
-        """As `_send_alone`, and have ended what has outlived the retention, and what there is now outlive us so long."""
-        ends = housekeeping(now_ms, self._redis_ms, self._keys, self._lifetimes)
-        lives_on = expiries(self._keys, self._lifetimes)
-        commands = [*self._mark(), ("TIME",), *ends, *events, *lives_on]
-        before, _, (seconds, microseconds), *_ = await self._transaction(commands, watch=self._last)
-        self._redis_ms, self._kept_house_ms = seconds * 1000 + microseconds // 1000, now_ms
-        return cast(str | None, before)
+    def _is_housekeeping_due(self, now_ms: int) -> bool:
+        # the clock may have been set back, and what is no reading may have made a key
+        in_time = 0 <= now_ms - self._kept_house_ms < HOUSEKEEPING_MS
+        return not in_time or not all(isinstance(waiting.data, READING) for waiting in self._unanswered)
 
     async def _tell_what_was_undone(self) -> None:
         """Tell a Redis that went back of whoever it takes for present, or for willing to be read, and is not.
@@ -355,9 +349,9 @@ class Publisher:
         self._outbox.put_back([replace(each, again_ms=now_ms) for each in earlier])
 
     def _mark(self) -> list[Command]:
-        """The commands that ask for the last sequence number of the time before, and leave the new one."""
+        """The commands that ask for the last sequence number of the time before and for Redis' time, and leave the new one."""
         last = self._sequence + len(self._unanswered)
-        return [("GET", self._last), ("SET", self._last, last, "PX", self._lifetimes.retention_ms)]
+        return [("GET", self._last), ("TIME",), ("SET", self._last, last, "PX", self._lifetimes.retention_ms)]
 
     async def _settle(self) -> None:
         """Learn what became of a batch whose answer never came; what Redis does not have goes back into the outbox.
