@@ -1,7 +1,7 @@
 """Stand-ins that obey the same protocols as the real parts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bot.rooms import Departure, Happening
 from model.drawing import Still
-from model.faces import EMOTIONS, Emotion, Face, Image, Picture
+from model.faces import EMOTIONS, Emotion, Face, FaceDetector, Image, Picture
 from pipeline.analysis import Reading
 from pipeline.coverage import Coverage
 from pipeline.events import Data
@@ -127,7 +127,7 @@ class LostOnce(ScriptedRoom):
         self.inside, self.over = False, not was_lost
 
 
-class FaceEverywhere:
+class FaceEverywhere(FaceDetector):
     """A detector that finds the same faces in every picture that is not black."""
 
     def __init__(self, *faces: Face) -> None:
@@ -139,9 +139,6 @@ class FaceEverywhere:
         place = np.zeros((8, 8, 3), np.uint8)
         picture.draw(place)
         return self._faces if place.any() else []
-
-    def detect_each(self, pictures: Sequence[Picture | Image]) -> list[list[Face]]:
-        return [self.detect(picture) for picture in pictures]
 
 
 class AlwaysOf:

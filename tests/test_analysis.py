@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import av
@@ -8,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bot.tasks import background
-from model.faces import Emotion, Face, Image, Picture
+from model.faces import Emotion, Face, FaceDetector, Image, Picture
 from pipeline.analysis import Analyst, Limits, Reading, analyse
 from pipeline.coverage import Coverage
 from pipeline.frames import Frame, LatestFrames
@@ -112,12 +111,9 @@ async def test_the_thinking_happens_off_the_event_loop_and_is_reported_on_it() -
 
 
 async def test_a_failure_of_the_analysis_stops_everything() -> None:
-    class Broken:
+    class Broken(FaceDetector):
         def detect(self, picture: Picture | Image) -> list[Face]:
             raise ValueError("the weights are not what they were")
-
-        def detect_each(self, pictures: Sequence[Picture | Image]) -> list[list[Face]]:
-            return [self.detect(picture) for picture in pictures]
 
     frames = LatestFrames(Clock(0))
     frames.put(frame(noise()))

@@ -1,7 +1,5 @@
 """Other crops than FER-2013's squares, and the bot's whole path."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from model.crop import BOX_BELOW_SQUARE, BOX_PER_SQUARE, crop_face
 from model.dataset import Split
 from model.detector import BlazeFace
 from model.evaluate import Candidate, load_candidate
-from model.faces import Face, Image, Picture
+from model.faces import Face, FaceDetector, Image, Picture
 from model.robustness import (
     CROPS,
     ENLARGED,
@@ -30,7 +28,7 @@ from tests.squares import portrait_squares
 from tests.synthetic import synthetic_split
 
 
-class Scripted:
+class Scripted(FaceDetector):
     """A detector that finds what it is told to, and remembers what it was shown."""
 
     def __init__(self, *faces: Face) -> None:
@@ -41,9 +39,6 @@ class Scripted:
         # what a decoder shows lives only until it shows the next
         self.shown.append(picture if isinstance(picture, np.ndarray) else stretched(picture.grey))
         return self._faces
-
-    def detect_each(self, pictures: Sequence[Picture | Image]) -> list[list[Face]]:
-        return [self.detect(picture) for picture in pictures]
 
 
 def remembering(split: Split) -> Candidate:
