@@ -15,12 +15,16 @@ from bot.errors import RoomRefused
 from bot.rooms.janus import enter, janus_access, join_request
 from bot.rooms.janus_api import JanusHandle, JanusSession, janus_session
 from bot.rooms.janus_messages import VIDEO_ROOM, Envelope
+from bot.rooms.waiting import in_time
 from bot.settings import Settings
 from bot.tasks import background
 from bot.together import Enter, student_name
 
 CONSENTS = {"consent": True}
 """What simulated students tell of themselves; Debian's Janus 1.1.2 does not hand it on."""
+
+HANG_UP_SECONDS = 2.0
+"""How long Janus may take to end a connection, which it tells, before the next one is begun all the same."""
 
 
 class JanusStudent:
@@ -37,16 +41,21 @@ class JanusStudent:
         self._woken = woken
         self._camera: Sending | None = None
         self._closing = AsyncExitStack()
+        self._hung_up = asyncio.Event()
+        self._hung_up.set()
 
     async def publish(self, recording: Recording) -> None:
         """Send a recording until `unpublish`, instead of the one before; raises RoomRefused with the room's own reason."""
         await self.unpublish()
+        # Janus answers before it has taken the former connection apart, and would take the next one along
+        await in_time(self._hung_up, HANG_UP_SECONDS)
         async with AsyncExitStack() as stack:
             camera = await stack.enter_async_context(sending(recording))
             answer = await self._handle.request({"request": "publish"}, await _offer(camera))
             await camera.peer.setRemoteDescription(_answer_in(answer))
             await camera.until_connected("the room")
             self._camera, self._closing = camera, stack.pop_all()
+            self._hung_up.clear()
             camera.peer.on("connectionstatechange", self._woken.set)
             self._woken.set()  # it may have broken since it stood
 
@@ -80,11 +89,11 @@ class JanusStudent:
         self.lost.set()
 
     def _is_over(self) -> bool:
-        events = iter(self._handle.pop, None)
-        # no short cut: every event has to be taken, or they pile up
-        farewells = [event for event in events if _is_farewell(event)]
+        events = list(iter(self._handle.pop, None))  # every one has to be taken, or they pile up
+        if any(event.janus == "hangup" for event in events):
+            self._hung_up.set()
         broken = self._camera is not None and self._camera.lost.is_set()
-        return bool(farewells) or broken or self._session.lost.is_set()
+        return any(map(_is_farewell, events)) or broken or self._session.lost.is_set()
 
     async def _say_and_close(self, request: str) -> None:
         try:
