@@ -193,8 +193,10 @@ async def proxied(server: RedisServer, lose: Literal["answer", "request", "late"
     """A proxy that serves while the block runs."""
     proxy = Proxy(server.port, lose)
     connections: set[asyncio.Task[None]] = set()
+    clients: list[asyncio.StreamWriter] = []
 
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clients.append(writer)
         connections.add(asyncio.create_task(proxy.serve(reader, writer)))
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -202,8 +204,11 @@ async def proxied(server: RedisServer, lose: Literal["answer", "request", "late"
     try:
         yield proxy
     finally:
+        await asyncio.sleep(0.01)  # one that was just accepted is handed over some turns of the loop later
         listener.close()
         for connection in connections:
             connection.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
+        for client in clients:
+            client.transport.abort()  # one that was cancelled before it began has closed nothing
         await listener.wait_closed()
