@@ -44,14 +44,14 @@ BACKENDS = ("tensorflow", "torch", "jax")
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the five commands to the parser's."""
     train = command(commands, "train", _train, "train a network on FER-2013, or go on after a kill")
-    train.add_argument("network", metavar="NETWORK", help="custom_cnn, residual_cnn, mobile_cnn, vgg16 or resnet50")
+    train.add_argument("network", metavar="NETWORK", help="custom_cnn, residual_cnn, mobile_cnn, face_resnet, vgg16 or resnet50")
     train.add_argument(
         "--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv, or fer2013.csv"
     )
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
     start = (
-        "a .keras checkpoint whose layers of equal shape are taken over, the .tflite of a residual_cnn, mobile_cnn or custom_cnn,"
-        " or for a mobile_cnn a MobileNet that knows faces, as .json of TensorFlow.js"
+        "a .keras checkpoint whose layers of equal shape are taken over, the .tflite of a network that is no backbone, or what"
+        " knows faces, as .json: for a mobile_cnn a MobileNet of TensorFlow.js, for a face_resnet face-api's face recognition"
     )
     train.add_argument("--start-from", metavar="FILE", help=start)
     train.add_argument(

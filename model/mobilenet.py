@@ -10,7 +10,7 @@ import numpy as np
 from model.dataset import resized
 from model.errors import ModelUnusable, first_line
 from model.faces import Image
-from model.recover import FACES, Weights, normalise
+from model.recover import FACES, Weights, give_kernel, normalise
 from model.tfjs import read_weights
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
@@ -61,16 +61,7 @@ def _begin(network: keras.Model, given: list[tuple[Weights, Weights]], faces: Im
     for layer in network.layers[1:]:  # one behind the other, from the input on
         if isinstance(layer, CONVOLUTIONS):
             kernel, shift = next(waiting)
-            factor = _set(layer, kernel)
+            factor = give_kernel(layer, kernel)
         elif isinstance(layer, keras.layers.BatchNormalization):
             normalise(layer, keras.ops.convert_to_numpy(values), np.full_like(shift, 1 / factor), shift)
         values = layer(values, training=False)
-
-
-def _set(layer: keras.Layer, kernel: Weights) -> np.float32:
-    """Give the layer a kernel as large as a fresh one (He et al., arXiv 1502.01852), and return how much larger it became."""
-    (wanted,) = layer.get_weights()
-    into_one = wanted.shape[:2] if isinstance(layer, keras.layers.DepthwiseConv2D) else wanted.shape[:3]
-    factor = np.float32(np.sqrt(2 / np.prod(into_one) / np.square(kernel).mean()))
-    layer.set_weights([(factor * kernel).reshape(wanted.shape)])
-    return factor

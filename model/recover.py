@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from model.dataset import resized
 from model.errors import ModelUnusable
 from model.faces import Image
+from model.packing import BLOCK, unpacked
 
 Weights = NDArray[np.float32]
 FACES = 512
@@ -18,7 +19,7 @@ FACES = 512
 
 
 def recover(network: keras.Model, exported: Path, faces: Image) -> None:
-    """Give a `residual_cnn`, a `mobile_cnn` or a `custom_cnn` the weights of one that was exported.
+    """Give a network of ours, or a `custom_cnn`, the weights of one that was exported.
 
     Normalisations that went into the layer before or behind them come out again so that they change nothing at first,
     by what comes to them for `faces` (n, h, w) uint8. Raises ModelUnusable if the file holds no such network.
@@ -28,7 +29,10 @@ def recover(network: keras.Model, exported: Path, faces: Image) -> None:
         for layer in network.layers:
             if isinstance(layer, keras.layers.Conv2D):
                 kernel, bias = _of(steps, layer.name)
-                layer.set_weights([kernel.transpose(1, 2, 3, 0), bias][: len(layer.weights)])
+                kernel = kernel.transpose(1, 2, 3, 0)
+                if kernel.shape[2] == BLOCK * BLOCK and layer.input.shape[-1] == 1:
+                    kernel = unpacked(kernel, layer.kernel_size[0])
+                layer.set_weights([kernel, bias][: len(layer.weights)])
             elif isinstance(layer, keras.layers.DepthwiseConv2D):
                 kernel, _ = _of(steps, layer.name)
                 layer.set_weights([kernel.transpose(1, 2, 3, 0)])
@@ -41,7 +45,7 @@ def recover(network: keras.Model, exported: Path, faces: Image) -> None:
     except (LookupError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ModelUnusable(f"{exported} does not hold the weights of {network.name}: {reason}") from error
-    _normalise(network, faces[:FACES])
+    normalise_all(network, faces)
 
 
 def _steps(exported: Path) -> dict[str, tuple[Weights, Weights]]:
@@ -99,8 +103,12 @@ def _normalisation(steps: dict[str, tuple[Weights, Weights]], layer: keras.Layer
     return np.ones_like(bias), 0 * bias if layer.name.startswith("dense") else bias
 
 
-def _normalise(network: keras.Model, faces: Image) -> None:
-    """Let each normalisation really normalise, and undo it at once, so that the network answers as before."""
+def normalise_all(network: keras.Model, faces: Image) -> None:
+    """Let each normalisation really normalise, and undo it at once, so that the network answers as before.
+
+    What comes to each is measured on the first of the `faces` (n, h, w) uint8.
+    """
+    faces = faces[:FACES]
     pairs = [(layer, layer.input) for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = keras.Model(network.inputs, [entry for _, entry in pairs])
     answers = before.predict(resized(faces, network.input_shape[1])[..., None].astype(np.float32), batch_size=128, verbose=0)
@@ -117,3 +125,14 @@ def normalise(layer: keras.Layer, values: Weights, scale: Weights, shift: Weight
     others = tuple(range(values.ndim - 1))
     mean, variance = values.mean(axis=others), values.var(axis=others)
     layer.set_weights([scale * np.sqrt(variance + layer.epsilon), shift + scale * mean, mean, variance])
+
+
+def give_kernel(layer: keras.Layer, kernel: Weights) -> np.float32:
+    """Give a convolution without bias a kernel as large as a fresh one (He et al., arXiv 1502.01852), so that one learning
+    rate suits all of them; return how much larger it became.
+    """
+    (wanted,) = layer.get_weights()
+    into_one = wanted.shape[:2] if isinstance(layer, keras.layers.DepthwiseConv2D) else wanted.shape[:3]
+    factor = np.float32(np.sqrt(2 / np.prod(into_one) / np.square(kernel).mean()))
+    layer.set_weights([(factor * kernel).reshape(wanted.shape)])
+    return factor

@@ -15,6 +15,7 @@ from model.batches import TrainingBatches, soft_labels
 from model.calibrate import TRAINING_FILE
 from model.dataset import FACE_SIZE, Split, resized
 from model.disk import alone_with, disk_told, drafted
+from model.dlib_resnet import begin_from_dlib_resnet
 from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import confusion
 from model.faces import EMOTIONS
@@ -39,8 +40,9 @@ class Training:
     """What one training is made with; written beside its result.
 
     `taught_by` are files of teachers' answers to the whole Training split, and `trust` is their share of the labels.
-    `start_from` names a checkpoint whose layers of equal shape are taken over, an exported residual_cnn, mobile_cnn or
-    custom_cnn to go on from, or, for a mobile_cnn, a MobileNet of TensorFlow.js (.json).
+    `start_from` names a checkpoint whose layers of equal shape are taken over, an exported network (no backbone) to go on
+    from, or what knows faces, as .json: for a mobile_cnn a MobileNet of TensorFlow.js, for a face_resnet the face
+    recognition of face-api.
     """
 
     network: str = "custom_cnn"
@@ -176,7 +178,8 @@ def _start(network: keras.Model, start_from: Path, training: Split) -> None:
     if start_from.suffix == ".tflite":
         recover(network, start_from, training.pixels)
     elif start_from.suffix == ".json":
-        begin_from_mobilenet(network, start_from, training.pixels)
+        begin = begin_from_dlib_resnet if network.name == "face_resnet" else begin_from_mobilenet
+        begin(network, start_from, training.pixels)
     else:
         take_over(network, start_from)
 

@@ -20,7 +20,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 WITH_TENSORFLOW = {"test_train_generator.py"} | {
     f"test_{name}.py"
-    for name in ("classifier", "export", "mobilenet", "networks", "normalisation", "recover", "settle", "teaching", "train")
+    for name in (
+        *("classifier", "dlib_resnet", "export", "mobilenet", "networks", "normalisation"),
+        *("recover", "settle", "teaching", "train"),
+    )
 }
 """All of their tests are slow; to merely look at them would load tensorflow, which takes seconds."""
 

@@ -19,7 +19,7 @@ FACES = synthetic_split(70, seed=3).pixels
 CROPS = resized(FACES, SIZE)
 
 
-@pytest.fixture(scope="module", params=["residual_cnn", "mobile_cnn", "custom_cnn"])
+@pytest.fixture(scope="module", params=["residual_cnn", "mobile_cnn", "face_resnet", "custom_cnn"])
 def network(request: pytest.FixtureRequest) -> Any:
     """A network whose normalisations do something, as after a training."""
     keras = pytest.importorskip("keras", reason="networks need tensorflow, extra `train`")
@@ -77,3 +77,13 @@ def test_a_file_that_is_no_graph_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.tflite").write_text("no graph")
     with pytest.raises(ModelUnusable, match=r"text\.tflite is not a graph that LiteRT can run$"):
         recover(residual_cnn(SIZE), tmp_path / "text.tflite", FACES)
+
+
+def test_a_first_convolution_in_steps_of_two_pixels_goes_over_blocks_once_exported(network: Any) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    from model.quantise import convert
+
+    interpreter = Interpreter(model_content=convert(network, "float16"))
+    steps = [step["op_name"] for step in interpreter._get_ops_details()]
+    assert ("SPACE_TO_DEPTH" in steps) == (network.name != "custom_cnn"), "it alone goes from pixel to pixel"

@@ -1,0 +1,71 @@
+"""Beginning a `face_resnet` from dlib's face recognition network, as face-api keeps it."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from model.errors import ModelUnusable, first_line
+from model.faces import Image
+from model.networks import FACE_RESNET_STAGES
+from model.recover import Weights, give_kernel, normalise_all
+from model.tfjs import read_weights
+
+MEAN_RGB = np.array([122.782, 117.001, 104.298], np.float32)
+SHARE = 1 / 256
+"""It saw colours less these means, in steps of 256."""
+
+GREY_MEAN, GREY_SHARE = 117.0, 1 / 64
+"""`face_resnet` sees a grey face less this, in steps of 64."""
+
+
+def begin_from_dlib_resnet(network: keras.Model, path: Path, faces: Image) -> None:
+    """Give a `face_resnet` the convolutions of dlib's face recognition network (King 2017).
+
+    `path` is the `face_recognition_model-weights_manifest.json` of face-api (npm, MIT), which has dlib's weights (CC0)
+    in 8 bits. The network then sees in `faces` (n, h, w) uint8 what that network sees, but for the borders; its head stays
+    as it is. Raises ModelUnusable for another network and for a file that holds no such weights.
+    """
+    if network.name != "face_resnet":
+        raise ModelUnusable(f"{network.name} cannot begin from {path}, of which a face_resnet alone has the layers")
+    try:
+        known = read_weights(path, json.loads(path.read_text()))
+        _give(network, "stem", *_seeing_grey(*_convolution(known, "conv32_down")))
+        for number, (filters, blocks) in enumerate(FACE_RESNET_STAGES):
+            for block in range(blocks):
+                there = f"conv{filters}_down" if number and not block else f"conv{filters}_{block + (not number)}"
+                here = f"stage_{number}_{'abcd'[block]}"
+                _give(network, f"{here}_first", *_convolution(known, f"{there}/conv1"))
+                _give(network, f"{here}_second", *_convolution(known, f"{there}/conv2"))
+                if number and not block:
+                    _give(network, f"{here}_shortcut", *_filling_up(filters // 2, filters))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ModelUnusable(f"{path} holds no face recognition to begin {network.name} from: {first_line(error)}") from error
+    normalise_all(network, faces)
+
+
+def _convolution(known: dict[str, Weights], name: str) -> tuple[Weights, Weights, Weights]:
+    """Kernel, and what scales and shifts its channels afterwards."""
+    parts = [f"{name}/{part}" for part in ("conv/filters", "conv/bias", "scale/weights", "scale/biases")]
+    if missing := [part for part in parts if part not in known]:
+        raise LookupError(f"no {missing[0]} is in it")
+    kernel, bias, scale, shift = (known[part] for part in parts)
+    return kernel, scale, bias * scale + shift
+
+
+def _seeing_grey(kernel: Weights, scale: Weights, shift: Weights) -> tuple[Weights, Weights, Weights]:
+    """The first convolution for a face that has the same in all three colours."""
+    offset = (kernel * ((GREY_MEAN - MEAN_RGB) * SHARE)[:, None]).sum(axis=(0, 1, 2))
+    return kernel.sum(axis=2, keepdims=True) * (SHARE / GREY_SHARE), scale, shift + scale * offset
+
+
+def _filling_up(channels: int, filters: int) -> tuple[Weights, Weights, Weights]:
+    """A convolution that passes on the channels and adds others of zeros."""
+    return np.eye(channels, filters, dtype=np.float32)[None, None], np.ones(filters, np.float32), np.zeros(filters, np.float32)
+
+
+def _give(network: keras.Model, name: str, kernel: Weights, scale: Weights, shift: Weights) -> None:
+    factor = give_kernel(network.get_layer(name), kernel)
+    normalisation = network.get_layer(f"{name}_normalised")
+    normalisation.set_weights([scale / factor, shift, 0 * shift, np.ones_like(shift) - normalisation.epsilon])
