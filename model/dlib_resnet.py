@@ -8,8 +8,7 @@ import numpy as np
 
 from model.errors import ModelUnusable, first_line
 from model.faces import Image
-from model.networks import FACE_RESNET_STAGES
-from model.recover import Weights, give_kernel, normalise_all
+from model.recover import Weights, give_convolution, normalise_all
 from model.tfjs import read_weights
 
 MEAN_RGB = np.array([122.782, 117.001, 104.298], np.float32)
@@ -18,6 +17,12 @@ SHARE = 1 / 256
 
 GREY_MEAN, GREY_SHARE = 117.0, 1 / 64
 """`face_resnet` sees a grey face less this, in steps of 64."""
+
+BLOCKS = (
+    *("conv32_1", "conv32_2", "conv32_3", "conv64_down", "conv64_1", "conv64_2", "conv64_3"),
+    *("conv128_down", "conv128_1", "conv128_2", "conv256_down", "conv256_1"),
+)
+"""What face-api calls those that `face_resnet` has, in its order."""
 
 
 def begin_from_dlib_resnet(network: keras.Model, path: Path, faces: Image) -> None:
@@ -31,15 +36,14 @@ def begin_from_dlib_resnet(network: keras.Model, path: Path, faces: Image) -> No
         raise ModelUnusable(f"{network.name} cannot begin from {path}, of which a face_resnet alone has the layers")
     try:
         known = read_weights(path, json.loads(path.read_text()))
-        _give(network, "stem", *_seeing_grey(*_convolution(known, "conv32_down")))
-        for number, (filters, blocks) in enumerate(FACE_RESNET_STAGES):
-            for block in range(blocks):
-                there = f"conv{filters}_down" if number and not block else f"conv{filters}_{block + (not number)}"
-                here = f"stage_{number}_{'abcd'[block]}"
-                _give(network, f"{here}_first", *_convolution(known, f"{there}/conv1"))
-                _give(network, f"{here}_second", *_convolution(known, f"{there}/conv2"))
-                if number and not block:
-                    _give(network, f"{here}_shortcut", *_filling_up(filters // 2, filters))
+        give_convolution(network, "stem", *_seeing_grey(*_convolution(known, "conv32_down")))
+        here = [layer.name.removesuffix("_first") for layer in network.layers if layer.name.endswith("_first")]
+        for block, given in zip(here, BLOCKS, strict=True):
+            first = _convolution(known, f"{given}/conv1")
+            give_convolution(network, f"{block}_first", *first)
+            give_convolution(network, f"{block}_second", *_convolution(known, f"{given}/conv2"))
+            if given.endswith("_down"):
+                give_convolution(network, f"{block}_shortcut", *_filling_up(*first[0].shape[2:]))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelUnusable(f"{path} holds no face recognition to begin {network.name} from: {first_line(error)}") from error
     normalise_all(network, faces)
@@ -60,12 +64,6 @@ def _seeing_grey(kernel: Weights, scale: Weights, shift: Weights) -> tuple[Weigh
     return kernel.sum(axis=2, keepdims=True) * (SHARE / GREY_SHARE), scale, shift + scale * offset
 
 
-def _filling_up(channels: int, filters: int) -> tuple[Weights, Weights, Weights]:
+def _filling_up(channels: int, filters: int) -> tuple[Weights, float, Weights]:
     """A convolution that passes on the channels and adds others of zeros."""
-    return np.eye(channels, filters, dtype=np.float32)[None, None], np.ones(filters, np.float32), np.zeros(filters, np.float32)
-
-
-def _give(network: keras.Model, name: str, kernel: Weights, scale: Weights, shift: Weights) -> None:
-    factor = give_kernel(network.get_layer(name), kernel)
-    normalisation = network.get_layer(f"{name}_normalised")
-    normalisation.set_weights([scale / factor, shift, 0 * shift, np.ones_like(shift) - normalisation.epsilon])
+    return np.eye(channels, filters, dtype=np.float32)[None, None], 1.0, np.zeros(filters, np.float32)

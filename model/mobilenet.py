@@ -2,15 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
 
-from model.dataset import resized
 from model.errors import ModelUnusable, first_line
 from model.faces import Image
-from model.recover import FACES, Weights, give_kernel, normalise
+from model.recover import Weights, give_convolution, normalise_all
 from model.tfjs import read_weights
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
@@ -26,7 +23,7 @@ def begin_from_mobilenet(network: keras.Model, path: Path, faces: Image) -> None
     if network.name != "mobile_cnn":
         raise ModelUnusable(f"{network.name} cannot begin from {path}, of which a mobile_cnn alone has the layers")
     try:
-        _begin(network, _convolutions(path), faces[:FACES])
+        _begin(network, _convolutions(path), faces)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelUnusable(f"{path} is no MobileNet to begin {network.name} from: {first_line(error)}") from error
 
@@ -56,12 +53,7 @@ def _begin(network: keras.Model, given: list[tuple[Weights, Weights]], faces: Im
         raise ValueError(f"it has {len(given)} convolutions, and {network.name} {len(convolutions)}")
     kernel, shift = given[0]
     # it saw colours, of which a grey face has three times the same, and in steps of 1 instead of 64
-    waiting = iter([(64 * kernel.sum(axis=2, keepdims=True), shift), *given[1:]])
-    values: Any = resized(faces, network.input_shape[1])[..., None].astype(np.float32)
-    for layer in network.layers[1:]:  # one behind the other, from the input on
-        if isinstance(layer, CONVOLUTIONS):
-            kernel, shift = next(waiting)
-            factor = give_kernel(layer, kernel)
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            normalise(layer, keras.ops.convert_to_numpy(values), np.full_like(shift, 1 / factor), shift)
-        values = layer(values, training=False)
+    stem = (64 * kernel.sum(axis=2, keepdims=True), shift)
+    for layer, (kernel, shift) in zip(convolutions, [stem, *given[1:]], strict=False):  # the last of those given are left out
+        give_convolution(network, layer.name, kernel, 1.0, shift)
+    normalise_all(network, faces)

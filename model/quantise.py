@@ -56,12 +56,11 @@ def _taking_pixels(network: keras.Model) -> keras.Model:
 def _with_packed_stem(network: keras.Model) -> keras.Model:
     """A copy whose first convolution goes over blocks of pixels, if it steps over every other one; if not, the network itself.
 
-    Measured on a face_resnet at 80 pixels: 0.66 ms a face instead of 0.75.
+    Measured on a face_resnet at 80 pixels, which had one block more: 0.66 ms a face instead of 0.75.
     """
-    stems = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)][:1]
-    if not stems or not _can_be_packed(stems[0]):
+    stem = next((layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)), None)
+    if stem is None or not _can_be_packed(stem):
         return network
-    (stem,) = stems
     kernel, *bias = stem.get_weights()
     kernel = packed(kernel)
 

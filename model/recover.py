@@ -40,8 +40,7 @@ def recover(network: keras.Model, exported: Path, faces: Image) -> None:
                 kernel, bias = _of(steps, layer.name)
                 layer.set_weights([kernel.T, bias])
             elif isinstance(layer, keras.layers.BatchNormalization):
-                scale, shift = _normalisation(steps, layer)
-                layer.set_weights([scale, shift, 0 * shift, np.ones_like(shift) - layer.epsilon])
+                _only_scale(layer, *_normalisation(steps, layer))
     except (LookupError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ModelUnusable(f"{exported} does not hold the weights of {network.name}: {reason}") from error
@@ -114,10 +113,15 @@ def normalise_all(network: keras.Model, faces: Image) -> None:
     answers = before.predict(resized(faces, network.input_shape[1])[..., None].astype(np.float32), batch_size=128, verbose=0)
     for (layer, _), answer in zip(pairs, answers, strict=True):
         gamma, beta, _, _ = layer.get_weights()
-        normalise(layer, answer, gamma, beta)
+        _normalise(layer, answer, gamma, beta)
 
 
-def normalise(layer: keras.Layer, values: Weights, scale: Weights, shift: Weights) -> None:
+def _only_scale(layer: keras.Layer, scale: Weights, shift: Weights) -> None:
+    """Have a normalisation scale and shift its channels by `scale` and `shift` (channels), and normalise nothing."""
+    layer.set_weights([scale, shift, 0 * shift, np.ones_like(shift) - layer.epsilon])
+
+
+def _normalise(layer: keras.Layer, values: Weights, scale: Weights, shift: Weights) -> None:
     """Have a normalisation normalise `values` (n, ..., channels) and undo that at once: it scales them, and shifts them.
 
     `scale` and `shift` (channels) are what it comes to in all.
@@ -127,12 +131,15 @@ def normalise(layer: keras.Layer, values: Weights, scale: Weights, shift: Weight
     layer.set_weights([scale * np.sqrt(variance + layer.epsilon), shift + scale * mean, mean, variance])
 
 
-def give_kernel(layer: keras.Layer, kernel: Weights) -> np.float32:
-    """Give a convolution without bias a kernel as large as a fresh one (He et al., arXiv 1502.01852), so that one learning
-    rate suits all of them; return how much larger it became.
+def give_convolution(network: keras.Model, name: str, kernel: Weights, scale: Weights | float, shift: Weights) -> None:
+    """Give the convolution of that name a kernel, and the normalisation behind it what scales and shifts its channels.
+
+    The kernel is made as large as a fresh one (He et al., arXiv 1502.01852), so that one learning rate suits all of them,
+    and the scale as much smaller.
     """
+    layer = network.get_layer(name)
     (wanted,) = layer.get_weights()
     into_one = wanted.shape[:2] if isinstance(layer, keras.layers.DepthwiseConv2D) else wanted.shape[:3]
     factor = np.float32(np.sqrt(2 / np.prod(into_one) / np.square(kernel).mean()))
     layer.set_weights([(factor * kernel).reshape(wanted.shape)])
-    return factor
+    _only_scale(network.get_layer(f"{name}_normalised"), np.broadcast_to(scale / factor, shift.shape), shift)

@@ -17,6 +17,7 @@ keras = pytest.importorskip("keras", reason="networks are built with tensorflow,
 from model.dlib_resnet import begin_from_dlib_resnet  # noqa: E402  # it imports keras
 from model.networks import face_resnet, residual_cnn  # noqa: E402
 from model.tfjs import read_weights  # noqa: E402
+from tests.inside import features_of, means_before_normalisation  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
@@ -89,11 +90,6 @@ def seen_by(weights: Weights, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(keras.ops.convert_to_numpy(values))
 
 
-def features_of(network: Any) -> Any:
-    (pooling,) = [layer for layer in network.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
-    return keras.Model(network.inputs[0], pooling.input)
-
-
 def test_the_network_sees_in_grey_faces_what_the_face_recognition_saw(tmp_path: Path) -> None:
     path = written(tmp_path / "recognition.json")
     network, faces = face_resnet(SIZE), resized(FACES[:8], SIZE)
@@ -111,8 +107,9 @@ def test_its_normalisations_normalise_and_its_kernels_have_the_size_of_fresh_one
     begin_from_dlib_resnet(network, written(tmp_path / "recognition.json"), FACES)
     kernel = network.get_layer("stage_2_a_first").get_weights()[0]
     assert np.sqrt(np.square(kernel).mean()) == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.01)
-    normalisations = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    assert all(layer.moving_variance.numpy().std() > 0 for layer in normalisations)
+    for layer, mean in means_before_normalisation(network, resized(FACES, SIZE)):
+        assert layer.moving_mean.numpy() == pytest.approx(mean, rel=0.01, abs=0.01)
+        assert layer.moving_variance.numpy().std() > 0
 
 
 def test_it_stays_below_five_million_parameters_whatever_the_size_of_the_faces() -> None:

@@ -16,6 +16,7 @@ keras = pytest.importorskip("keras", reason="networks are built with tensorflow,
 from model.mobilenet import begin_from_mobilenet  # noqa: E402  # it imports keras
 from model.networks import MOBILE_BLOCKS, mobile_cnn, residual_cnn  # noqa: E402
 from model.tfjs import read_weights  # noqa: E402
+from tests.inside import features_of, means_before_normalisation  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
@@ -89,11 +90,6 @@ def seen_by(weights: Weights, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(keras.ops.convert_to_numpy(values))
 
 
-def features_of(network: Any) -> Any:
-    (pooling,) = [layer for layer in network.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
-    return keras.Model(network.inputs[0], pooling.input)
-
-
 def test_the_network_sees_in_grey_faces_what_the_mobilenet_saw(tmp_path: Path) -> None:
     weights, network = given_weights(), mobile_cnn(SIZE)
     begin_from_mobilenet(network, written(weights, tmp_path / "faces.json"), FACES)
@@ -115,10 +111,8 @@ def test_weights_in_eight_bits_are_read_as_what_they_stand_for(tmp_path: Path) -
 def test_its_normalisations_normalise_and_its_kernels_have_the_size_of_fresh_ones(tmp_path: Path) -> None:
     network = mobile_cnn(SIZE)
     begin_from_mobilenet(network, written(given_weights(), tmp_path / "faces.json"), FACES)
-    normalisations = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    answers = keras.Model(network.inputs[0], [layer.input for layer in normalisations]).predict(FACES[..., None], verbose=0)
-    for layer, answer in zip(normalisations, answers, strict=True):
-        assert layer.moving_mean.numpy() == pytest.approx(answer.mean(axis=(0, 1, 2)), rel=0.01, abs=0.01)
+    for layer, mean in means_before_normalisation(network, FACES):
+        assert layer.moving_mean.numpy() == pytest.approx(mean, rel=0.01, abs=0.01)
     kernel = network.get_layer("block_5_pointwise").get_weights()[0]
     assert np.sqrt(np.square(kernel).mean()) == pytest.approx(np.sqrt(2 / 256), rel=0.01)
 
