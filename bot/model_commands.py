@@ -32,10 +32,16 @@ CHOICES: dict[str, Callable[[str], float]] = {
     "smoothing": part,
     "rarest": part_of_seven,
     "held_out": part,
+    "passes": at_least_one,
     "patience": at_least_one,
     "seed": seed,
 }
 """What of a training can be set on the command line."""
+
+NETWORK_NAMES = "custom_cnn, residual_cnn, mobile_cnn, face_resnet, vgg_cnn, resnet18, vgg16 or resnet50"
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+"""Policies of Keras: on a GPU, half the bits are twice as fast."""
 
 BACKENDS = ("tensorflow", "torch", "jax")
 """What Keras runs on here; the extra `train` brings the first, a machine of one's own may have the others."""
@@ -44,7 +50,7 @@ BACKENDS = ("tensorflow", "torch", "jax")
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the five commands to the parser's."""
     train = command(commands, "train", _train, "train a network on FER-2013, or go on after a kill")
-    train.add_argument("network", metavar="NETWORK", help="custom_cnn, residual_cnn, mobile_cnn, face_resnet, vgg16 or resnet50")
+    train.add_argument("network", metavar="NETWORK", help=NETWORK_NAMES)
     train.add_argument(
         "--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv, or fer2013.csv"
     )
@@ -56,6 +62,19 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     train.add_argument("--start-from", metavar="FILE", help=start)
     train.add_argument(
         "--taught-by", nargs="+", default=[], metavar="CSV", help="what teachers see in the training faces, as `teach` writes it"
+    )
+    train.add_argument(
+        "--distilled-from",
+        nargs="+",
+        default=[],
+        metavar="CHECKPOINT",
+        help="teachers (.keras) that are asked about the very faces it is trained on",
+    )
+    train.add_argument(
+        "--precision", choices=PRECISIONS, help="what it is trained in, float32 if not set; it is saved in float32"
+    )
+    train.add_argument(
+        "--workers", type=at_least_one, default=0, metavar="N", help="processes of their own that jitter the faces, for a GPU"
     )
     train.add_argument(
         "--finish", action="store_true", help="train no further: settle and draw what a training with these flags left"
@@ -116,14 +135,17 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
         from model.train import Training, train
     if arguments.network not in NETWORKS:
         raise Trouble(f"{arguments.network} is none of the networks: {', '.join(NETWORKS)}")
-    given = {name: getattr(arguments, name) for name in ("network", "start_from", *CHOICES)}
+    given = {name: getattr(arguments, name) for name in ("network", "start_from", "precision", *CHOICES)}
     # every command has the flag of the setting; here it names what a backbone starts from, such as `imagenet`
     given["weights"] = arguments.setting_weights
-    if arguments.trust is not None and not arguments.taught_by:
-        raise SettingsWrong("--trust needs --taught-by, whom to trust")
+    if arguments.taught_by and arguments.distilled_from:
+        raise SettingsWrong("--taught-by and --distilled-from: one or the other, as --trust is the share of one kind of teachers")
+    if arguments.trust is not None and not (arguments.taught_by or arguments.distilled_from):
+        raise SettingsWrong("--trust needs --taught-by or --distilled-from, whom to trust")
     given["taught_by"] = tuple(arguments.taught_by)
+    given["distilled_from"] = tuple(arguments.distilled_from)
     what = Training(**{name: value for name, value in given.items() if value is not None})
-    print(train(what, arguments.data, arguments.out, arguments.finish))
+    print(train(what, arguments.data, arguments.out, arguments.finish, arguments.workers))
 
 
 def _teach(arguments: argparse.Namespace, settings: Settings) -> None:

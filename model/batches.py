@@ -1,12 +1,20 @@
 """The batches that a network is trained on: shuffled, jittered, with labels softened by the crowd's votes."""
 
-import cv2
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from model.dataset import Split, resized
-from model.faces import EMOTIONS, Image
+from model.faces import EMOTIONS
+from model.jitter import jittered_batch
+from model.workers import Workers
+
+Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def soft_labels(split: Split, crowd: float, smoothing: float, trust: float = 0.0) -> NDArray[np.float32]:
@@ -29,7 +37,8 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
     """One epoch of faces (b, size, size, 1) float32 and wanted answers (b, 7), drawn by the seed, the epoch and the batch.
 
     So a training that goes on after a kill sees the faces that it would have seen, and it does not matter which
-    batch Keras asks for first.
+    batch Keras asks for first, or which process makes it. An epoch goes `passes` times through the faces. What a
+    `teacher` says of the jittered and blended faces makes up the share `trust` of what is wanted.
     """
 
     def __init__(
@@ -42,6 +51,9 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         rarest: float = 0.0,
         jitter: float = 1.0,
         mixup: float = 0.0,
+        passes: int = 1,
+        teacher: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+        trust: float = 0.0,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self._pixels = resized(split.pixels, size)
@@ -50,39 +62,53 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         self._jitter = jitter
         self._mixup = mixup
         self._seed = seed
+        self._passes = passes
         self._rows = evened(split.labels, rarest)
+        self._helpers: Workers | None = None
+        self._teacher = teacher
+        self._trust = np.float32(trust)
+        self._begun: dict[int, Future[Batch]] = {}
         self.begin(0)
+
+    @contextmanager
+    def made_by(self, workers: int) -> Iterator[None]:
+        """Have so many processes make the batches meanwhile, the next ones while one is learnt from; with 0, none does."""
+        with Workers(workers) if workers else nullcontext() as self._helpers:
+            try:
+                yield
+            finally:
+                self._helpers = None
 
     def begin(self, epoch: int) -> None:
         """Shuffle and jitter as that epoch's faces are."""
         self._epoch = epoch
-        self._order = np.random.default_rng((self._seed, epoch)).permutation(self._rows)
+        random = np.random.default_rng((self._seed, epoch))
+        self._order = np.concatenate([random.permutation(self._rows) for _ in range(self._passes)])
+        for batch in self._begun.values():
+            batch.cancel()
+        self._begun.clear()
 
     def __len__(self) -> int:
         return len(self._order) // self._batch_size
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        random = np.random.default_rng((self._seed, self._epoch, index))
-        faces = np.stack([jittered(self._pixels[row], random, self._jitter) for row in rows])
-        faces, wanted = mixed(faces, self._wanted[rows], random, self._mixup)
-        return faces[..., None], wanted
-
-
-def mixed(
-    faces: NDArray[np.float32], wanted: NDArray[np.float32], random: np.random.Generator, mixup: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Each face (b, h, w) and its label (b, 7) blended with the next one's of the batch, by one share for all.
-
-    The share is drawn from Beta(mixup, mixup), and 0 blends nothing (Zhang et al., arXiv 1710.09412).
-    """
-    if not mixup:
+    def __getitem__(self, index: int) -> Batch:
+        faces, wanted = self._made(index)
+        if self._teacher is not None:
+            wanted = wanted * (1 - self._trust) + self._teacher(faces) * self._trust
         return faces, wanted
-    share = np.float32(random.beta(mixup, mixup))
-    return (
-        share * faces + (1 - share) * np.roll(faces, 1, axis=0),
-        share * wanted + (1 - share) * np.roll(wanted, 1, axis=0),
-    )
+
+    def _made(self, index: int) -> Batch:
+        if self._helpers is None:
+            return jittered_batch(*self._order_of(index))
+        for ahead in range(index, min(index + self._helpers.ahead, len(self))):
+            if ahead not in self._begun:
+                self._begun[ahead] = self._helpers.begin(jittered_batch, *self._order_of(ahead))
+        return self._helpers.result(self._begun.pop(index))
+
+    def _order_of(self, index: int) -> tuple[Any, ...]:
+        """What a batch is made of."""
+        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        return self._pixels[rows], self._wanted[rows], (self._seed, self._epoch, index), self._jitter, self._mixup
 
 
 def evened(labels: NDArray[np.int64], rarest: float) -> NDArray[np.int64]:
@@ -99,67 +125,3 @@ def times_repeated(labels: NDArray[np.int64], rarest: float) -> NDArray[np.float
     before, after = (np.bincount(each, minlength=len(EMOTIONS)) for each in (labels, labels[evened(labels, rarest)]))
     times: NDArray[np.float32] = (np.maximum(after, 1) / np.maximum(before, 1)).astype(np.float32)
     return times
-
-
-def jittered(face: Image, random: np.random.Generator, strength: float = 1.0) -> NDArray[np.float32]:
-    """The face (h, w) as a live crop might show it: float32 of 0 to 255.
-
-    Turned, shifted, scaled, mirrored and relit a little; some with a part hidden, some as blurred as a small face is, some
-    in the noise of a dark room, some with the blocks of a thin stream. A `strength` of 0 leaves the mirroring alone.
-    """
-    size = face.shape[0]
-    centre = (size - 1) / 2
-    # crops of 0.83 to 1.33 of the square, as live ones of turned and bent heads are
-    scale = 1 + strength * random.uniform(-0.25, 0.2)
-    turn = cv2.getRotationMatrix2D((centre, centre), strength * random.uniform(-12, 12), scale)
-    turn[:, 2] += strength * random.uniform(-0.08, 0.08, 2) * size
-    if random.random() < 0.5:
-        face = np.ascontiguousarray(face[:, ::-1])
-    moved = cv2.warpAffine(face, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    if random.random() < 0.2 * strength:
-        moved = _coarsened(moved.astype(np.uint8, copy=False), random)
-    brighter, lighter = strength * random.uniform(-0.3, 0.3), strength * random.uniform(-25, 25)
-    relit = moved.astype(np.float32) * (1 + brighter) + lighter
-    if random.random() < 0.1 * strength:
-        relit = darkened(relit, random)
-    if random.random() < 0.25 * strength:
-        relit = compressed(relit, random)
-    if random.random() < 0.25 * strength:
-        hide_a_part(relit, random)
-    lit: NDArray[np.float32] = np.clip(relit, 0, 255)
-    return lit
-
-
-def _coarsened(face: Image, random: np.random.Generator) -> Image:
-    """The face with the detail of a smaller one."""
-    size = face.shape[0]
-    small = int(size * random.uniform(0.4, 0.8))
-    return cv2.resize(cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA), (size, size)).astype(np.uint8, copy=False)
-
-
-def darkened(face: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """The face in low light: little of it reaches the camera, which adds noise of its own."""
-    noise = random.standard_normal(face.shape, np.float32) * np.float32(random.uniform(2, 8))
-    dark: NDArray[np.float32] = face * np.float32(random.uniform(0.2, 0.6)) + noise
-    return dark
-
-
-def compressed(face: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """The face as it comes out of a thin stream of 320x180, where it is some 40 to 80 pixels wide.
-
-    JPEG stands for VP8: both cut the picture into blocks and round what each is made of.
-    """
-    size = face.shape[0]
-    there = int(random.uniform(40, 80))
-    sent = cv2.resize(np.clip(face, 0, 255).astype(np.uint8), (there, there), interpolation=cv2.INTER_AREA)
-    _, packed = cv2.imencode(".jpg", sent, (cv2.IMWRITE_JPEG_QUALITY, int(random.uniform(10, 60))))
-    got = np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE), np.uint8)
-    return cv2.resize(got, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)
-
-
-def hide_a_part(face: NDArray[np.float32], random: np.random.Generator) -> None:
-    """Grey out a rectangle of the face, as a hand or hair would (Zhong et al., arXiv 1708.04896)."""
-    size = face.shape[0]
-    height, width = (random.uniform(0.15, 0.4, 2) * size).astype(int)
-    top, left = random.integers(0, size - height), random.integers(0, size - width)
-    face[top : top + height, left : left + width] = random.uniform(0, 255)

@@ -109,7 +109,9 @@ def _number(told: dict[str, Any], checkpoint: Path, name: str, default: float | 
 
 def had_teachers(checkpoint: Path) -> bool:
     """Whether the checkpoint's training, or one that it began from, learnt from others, as far as something beside them tells."""
-    return any(told.get("taught_by") or _owes(file, TAUGHT_BY) for file, told in _trainings(checkpoint))
+    return any(
+        told.get("taught_by") or told.get("distilled_from") or _owes(file, TAUGHT_BY) for file, told in _trainings(checkpoint)
+    )
 
 
 def began_from_others(checkpoint: Path) -> bool:

@@ -15,12 +15,13 @@ from model.batches import TrainingBatches, soft_labels
 from model.calibrate import TRAINING_FILE
 from model.dataset import FACE_SIZE, Split, resized
 from model.disk import alone_with, disk_told, drafted
+from model.distil import together
 from model.dlib_resnet import begin_from_dlib_resnet
 from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import confusion
 from model.faces import EMOTIONS
 from model.mobilenet import begin_from_mobilenet
-from model.networks import NETWORKS, PRETRAINED, load_network, save
+from model.networks import NETWORKS, PRETRAINED, in_precision, load_network, save
 from model.plots import draw_confusion, draw_curves
 from model.recover import recover
 from model.resume import BACKUP_FILE, LOG_FILE, Backup, Log, Patience, Row, logged, ran_out, restored
@@ -28,6 +29,9 @@ from model.settle import SwapAveragedWeights, every_layer, settle
 from model.splits import read_splits
 
 logger = logging.getLogger(__name__)
+
+FULL = "float32"
+"""The precision that every network is saved in."""
 
 CHECKPOINT_FILE = "best.keras"
 SETTLED_FILE = "settled.keras"
@@ -39,7 +43,9 @@ CONFUSION_FILE = "confusion.png"
 class Training:
     """What one training is made with; written beside its result.
 
-    `taught_by` are files of teachers' answers to the whole Training split, and `trust` is their share of the labels.
+    `taught_by` are files of teachers' answers to the whole Training split, `distilled_from` checkpoints of teachers that are
+    asked about the faces as they are trained on, and `trust` is their share of the labels. An epoch goes `passes` times
+    through the faces. `precision` is a policy of Keras'; what is saved is in float32, whatever it was trained in.
     `start_from` names a checkpoint whose layers of equal shape are taken over, an exported network (no backbone) to go on
     from, or what knows faces, as .json: for a mobile_cnn a MobileNet of TensorFlow.js, for a face_resnet the face
     recognition of face-api.
@@ -59,7 +65,10 @@ class Training:
     averaging: float = 0.0
     held_out: float = 0.03
     taught_by: tuple[str, ...] = ()
+    distilled_from: tuple[str, ...] = ()
     trust: float = 0.5
+    passes: int = 1
+    precision: str = FULL
     weights: str | None = None
     start_from: str | None = None
     patience: int = 20
@@ -69,19 +78,23 @@ class Training:
 class BestSoFar(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
     """Saves the network whenever it beats the best validation accuracy so far; a kill never leaves half a file.
 
-    It does so at the end of a validation, because that is when averaged weights, where there are any, are in place.
+    It does so at the end of a validation, because that is when averaged weights, where there are any, are in place. Where the
+    network is trained in another precision, its weights go into `saved`, which is in float32.
     """
 
-    def __init__(self, path: Path, best: float) -> None:
+    def __init__(self, path: Path, best: float, saved: keras.Model) -> None:
         super().__init__()
         self._path = path
         self._best = best
+        self._saved = saved
 
     def on_test_end(self, logs: dict[str, float]) -> None:
         if logs["accuracy"] <= self._best:
             return
         self._best = logs["accuracy"]
-        save(self.model, self._path)
+        if self._saved is not self.model:
+            self._saved.set_weights(self.model.get_weights())
+        save(self._saved, self._path)
 
 
 class EachEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
@@ -125,11 +138,12 @@ class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
             raise ModelUnusable(f"{self._out}: the loss is not a number {where}: {advice}")
 
 
-def train(what: Training, data: Path, out: Path, finish: bool = False) -> Path:
+def train(what: Training, data: Path, out: Path, finish: bool = False, workers: int = 0) -> Path:
     """Train on the Training split in `data` and return the best network's file, chosen by accuracy on PublicTest.
 
     Rows that repeat PublicTest stay out. Called again with the same `out` after a kill, it goes on
-    from the last finished epoch; with `finish` it is trained no further, and what is there is made the result.
+    from the last finished epoch; with `finish` it is trained no further, and what is there is made the result. So many
+    `workers`, processes of their own, make the batches; without any, they are made in between.
     Raises DataUnusable for data that do not fit, and ModelUnusable for a checkpoint that does not, for an `out` that
     holds another training, or none to finish, or no log any more, or is being trained in, or cannot be written to, and if
     the loss stops being a number.
@@ -152,23 +166,26 @@ def train(what: Training, data: Path, out: Path, finish: bool = False) -> Path:
     training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
     batches = _batches(training, what, data)
     # one that goes on gets its weights from the backup
-    network = _network(replace(what, weights=None) if goes_on else what, steps=len(batches) * what.epochs)
+    saved = _made(replace(what, weights=None) if goes_on else what)
     if what.start_from is not None and not goes_on:
-        _start(network, Path(what.start_from), training)
+        _start(saved, Path(what.start_from), training)
+    network = saved if what.precision == FULL else in_precision(saved, what.precision)
+    _compile(network, what, steps=len(batches) * what.epochs)
     _claim(out, what, faces)  # once nothing of what was asked for can turn out to be unusable
     with disk_told(out), alone_with(out / TRAINING_FILE):
         begun = restored(network, out / BACKUP_FILE, len(batches))
         rows = logged(out / LOG_FILE, begun)
         if not finish and begun < what.epochs and not ran_out(rows, what.patience):
-            network.fit(
-                batches,
-                shuffle=False,  # they are, in an order of their own, which a training that goes on finds again
-                initial_epoch=begun,
-                epochs=what.epochs,
-                validation_data=_checked(test, what.size),
-                callbacks=[EachEpoch(batches, what.seed), *_callbacks(what, out, training, rows)],
-                verbose="auto",
-            )
+            with batches.made_by(workers):
+                network.fit(
+                    batches,
+                    shuffle=False,  # they are, in an order of their own, which a training that goes on finds again
+                    initial_epoch=begun,
+                    epochs=what.epochs,
+                    validation_data=_checked(test, what.size),
+                    callbacks=[EachEpoch(batches, what.seed), *_callbacks(what, out, training, rows, saved)],
+                    verbose="auto",
+                )
         result = settled(out / CHECKPOINT_FILE, training, test, what.seed)
         _draw(out, result, test)
     return result
@@ -268,6 +285,7 @@ def _settings_in(path: Path, faces: dict[str, str]) -> dict[str, Any]:
 def _batches(training: Split, what: Training, data: Path) -> TrainingBatches:
     if len(training) < what.batch_size:
         raise DataUnusable(f"{data}: {len(training)} faces to train on do not fill a batch of {what.batch_size}")
+    teachers = [Path(each) for each in what.distilled_from]
     return TrainingBatches(
         training,
         soft_labels(training, what.crowd, what.smoothing, what.trust),
@@ -277,6 +295,9 @@ def _batches(training: Split, what: Training, data: Path) -> TrainingBatches:
         rarest=what.rarest,
         jitter=what.jitter,
         mixup=what.mixup,
+        passes=what.passes,
+        teacher=together(teachers, what.size, what.precision) if teachers else None,
+        trust=what.trust,
     )
 
 
@@ -288,8 +309,7 @@ def _made(what: Training) -> keras.Model:
     return NETWORKS[what.network](what.size)
 
 
-def _network(what: Training, steps: int) -> keras.Model:
-    network = _made(what)
+def _compile(network: keras.Model, what: Training, steps: int) -> None:
     rate = keras.optimizers.schedules.CosineDecay(
         what.learning_rate / 20,
         max(steps * 19 // 20, 1),
@@ -306,18 +326,17 @@ def _network(what: Training, steps: int) -> keras.Model:
         # measured on two cores: tensorflow's own kernels train these networks 1.1 to 2.6 times as fast as XLA's
         jit_compile=keras.backend.backend() != "tensorflow" and "auto",
     )
-    return network
 
 
 def _checked(test: Split, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return resized(test.pixels, size)[..., None].astype(np.float32), np.eye(len(EMOTIONS), dtype=np.float32)[test.labels]
 
 
-def _callbacks(what: Training, out: Path, training: Split, rows: list[Row]) -> list[keras.callbacks.Callback]:
+def _callbacks(what: Training, out: Path, training: Split, rows: list[Row], saved: keras.Model) -> list[keras.callbacks.Callback]:
     log = Log(out / LOG_FILE, rows)
     return [
         FiniteLoss(out),
-        BestSoFar(out / CHECKPOINT_FILE, max((row["val_accuracy"] for row in rows), default=-1.0)),
+        BestSoFar(out / CHECKPOINT_FILE, max((row["val_accuracy"] for row in rows), default=-1.0), saved),
         # averaged weights, where there are any, are what is validated and kept; it swaps them in before and out after
         # a validation, so it stands behind the callback that saves in between
         *([SwapAveragedWeights(training, what.seed)] if what.averaging else []),

@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.dataset import resized
 from model.errors import ModelUnusable
 from tests.synthetic import synthetic_split
 
 keras = pytest.importorskip("keras", reason="networks are built with tensorflow, extra `train`")
 
-from model.batches import TrainingBatches, compressed, darkened, evened, hide_a_part, jittered, mixed, soft_labels, times_repeated  # noqa: E402  # they import keras
-from model.networks import NETWORKS, custom_cnn, load_network, residual_cnn  # noqa: E402
+from model.batches import TrainingBatches, evened, soft_labels, times_repeated  # noqa: E402  # they import keras
+from model.jitter import compressed, darkened, hide_a_part, jittered, mixed  # noqa: E402
+from model.networks import NETWORKS, custom_cnn, in_precision, load_network, residual_cnn  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -35,11 +37,24 @@ def test_the_residual_network_is_smaller_and_takes_faces_of_any_size() -> None:
     assert smaller(np.zeros((2, 40, 40, 1), np.float32), training=False).numpy().sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("vgg16", 14_718_279), ("resnet50", 23_602_055)])
-def test_a_backbone_of_keras_gets_a_head_of_seven(name: str, parameters: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("vgg_cnn", 7_645_767), ("resnet18", 11_180_871), ("vgg16", 14_718_279), ("resnet50", 23_602_055)],
+)
+def test_larger_networks_and_backbones_of_keras_have_a_head_of_seven(name: str, parameters: int) -> None:
     network = NETWORKS[name](48)
     assert network.count_params() == parameters
     assert network(np.zeros((2, 48, 48, 1), np.float32), training=False).numpy().sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["custom_cnn", "face_resnet", "vgg_cnn"])
+def test_a_copy_in_half_precision_answers_nearly_as_the_network_and_counts_in_full(name: str) -> None:
+    network, faces = NETWORKS[name](32), resized(synthetic_split(4).pixels, 32)[..., None].astype(np.float32)
+    copy = in_precision(network, "mixed_bfloat16")
+    answer = copy(faces, training=False).numpy()
+    assert answer.dtype == np.float32 and answer == pytest.approx(network(faces, training=False).numpy(), abs=0.02)
+    assert {weight.dtype for weight in copy.weights} == {"float32"} and copy.layers[-2].compute_dtype == "bfloat16"
+    assert not np.array_equal(answer, network(faces, training=False).numpy())
 
 
 def test_a_backbone_that_needs_larger_faces_says_so() -> None:

@@ -257,6 +257,7 @@ def test_numbers_that_cannot_be_are_one_line(
     ("told", "says"),
     [
         ({"taught_by": ["a.csv"]}, "--teachers is needed"),
+        ({"distilled_from": ["a.keras"]}, "--teachers is needed"),
         ({"weights": "imagenet"}, "--begun-from is needed"),
         ({"start_from": "faces.json"}, "--begun-from is needed"),
         ({"start_from": "earlier/best.keras"}, "--begun-from is needed"),

@@ -5,8 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,7 @@ from model.disk import alone_with
 from model.errors import DataUnusable, ModelUnusable
 from model.splits import read_splits
 from model.teachers import write_scores
+from tests.killing import killed_after_an_epoch
 from tests.synthetic import synthetic_split, write_fer2013_csv, write_split
 
 pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `train`")
@@ -289,25 +289,6 @@ def test_the_same_seed_trains_the_same_network(data: Path, finished: Path, tmp_p
 
 
 AVERAGED = replace(SHORT, network="forgetful", epochs=12, averaging=0.9)
-
-ALONE = """
-import json, sys
-from pathlib import Path
-from model.train import Training, train
-import tests.tiny
-train(Training(**json.loads(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]))
-"""
-
-
-def killed_after_an_epoch(what: Training, data: Path, out: Path) -> None:
-    """Train in a process of its own, and end it in the middle once the first epoch is safe."""
-    command = [sys.executable, "-c", ALONE, json.dumps(asdict(what)), str(data), str(out)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while not (out / BACKUP_FILE).exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.kill()
-    assert 1 <= len(epochs(out)) < what.epochs
 
 
 @pytest.fixture(scope="module")
