@@ -136,9 +136,8 @@ def face_resnet(size: int = FACE_SIZE) -> keras.Model:
 def vgg_cnn(size: int = FACE_SIZE) -> keras.Model:
     """Ten convolutions as in VGG, each normalised, and no dense layers: 7.6 M parameters, made to teach smaller networks.
 
-    Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7). Nothing is left out of the face
-    before its details were looked at, which is what networks of this kind owe their place in comparisons on FER-2013 to
-    (Pramerdorfer and Kampel, arXiv 1612.02903).
+    Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7). It is of the kind that did best
+    on FER-2013 in the comparison of Pramerdorfer and Kampel (arXiv 1612.02903).
     """
     faces = layers.Input((size, size, 1))
     features = layers.Rescaling(1 / 64, offset=-2.0)(faces)
