@@ -41,7 +41,7 @@ CHOICES: dict[str, Callable[[str], float]] = {
 NETWORK_NAMES = "custom_cnn, residual_cnn, mobile_cnn, face_resnet, vgg_cnn, resnet18, vgg16 or resnet50"
 
 PRECISIONS = ("float32", "mixed_bfloat16")
-"""Policies of Keras: on a GPU, half the bits are twice as fast."""
+"""Policies of Keras: the second is for GPUs, which reckon faster in half the bits."""
 
 BACKENDS = ("tensorflow", "torch", "jax")
 """What Keras runs on here; the extra `train` brings the first, a machine of one's own may have the others."""

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import BrokenExecutor
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 from model.errors import ModelUnusable
 from model.jitter import jittered_batch
 from model.workers import Workers
+from tests.commands import until
 from tests.synthetic import synthetic_split
 
 
@@ -23,6 +23,14 @@ def end() -> None:
 
 def children() -> set[int]:
     return {child.pid for child in multiprocessing.active_children() if child.pid}
+
+
+def runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_a_batch_is_the_same_whoever_makes_it() -> None:
@@ -71,12 +79,6 @@ def test_workers_end_with_a_process_that_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", ALONE], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         worker = int(process.stdout.readline())
-        os.kill(worker, 0)  # it is there
+        assert runs(worker)
         process.kill()
-    for _ in range(100):
-        try:
-            os.kill(worker, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    pytest.fail("the worker outlived the process that began it")
+    until(lambda: not runs(worker), seconds=10)
