@@ -11,8 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from model.evaluate import check_shape
-from model.networks import in_precision, load_network
+from model.networks import in_precision, load_classifier
 
 Scores = NDArray[np.float32]
 
@@ -25,7 +24,7 @@ def together(checkpoints: Sequence[Path], size: int, precision: str) -> Callable
     faces = keras.Input((size, size, 1))
     answers = []
     for number, checkpoint in enumerate(checkpoints):
-        teacher = in_precision(_teacher(checkpoint), precision)
+        teacher = in_precision(load_classifier(checkpoint), precision)
         teacher.name = f"teacher_{number}"
         own = teacher.input_shape[1]
         seen = faces if own == size else keras.layers.Resizing(own, own, antialias=True)(faces)
@@ -38,9 +37,3 @@ def together(checkpoints: Sequence[Path], size: int, precision: str) -> Callable
         return scores
 
     return ask
-
-
-def _teacher(checkpoint: Path) -> keras.Model:
-    network = load_network(checkpoint)
-    check_shape(network, checkpoint)
-    return network

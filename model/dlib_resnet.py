@@ -31,10 +31,8 @@ def begin_from_dlib_resnet(network: keras.Model, path: Path, faces: Image) -> No
     `path` is the `face_recognition_model-weights_manifest.json` of face-api (npm, MIT), which has dlib's weights (CC0)
     in 8 bits. The network then sees in `faces` (n, h, w) uint8 what that network sees, but for the borders, if its size is
     divisible by 32; else a stage of odd width falls one place aside. Its head stays as it is. Raises ModelUnusable for
-    another network and for a file that holds no such weights.
+    a file that holds no such weights.
     """
-    if network.name != "face_resnet":
-        raise ModelUnusable(f"{network.name} cannot begin from {path}, of which a face_resnet alone has the layers")
     try:
         known = read_weights(path, json.loads(path.read_text()))
         give_convolution(network, "stem", *_seeing_grey(*_convolution(known, "conv32_down")))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.classifier import LiteRtClassifier
 from model.confidence import Labels, Numbers, confidence_figures
 from model.dataset import VOTE_OF_LABEL, Split, repeats, resized
-from model.errors import ModelUnusable, first_line
+from model.errors import ModelUnusable
 from model.faces import EMOTIONS, Image
 from model.fairness import Groups, by_group
 
@@ -45,26 +45,15 @@ def load_candidate(weights: Path | None) -> Candidate:
 
 def _keras_candidate(checkpoint: Path) -> Candidate:
     # keras takes seconds to import, and the bot's own weights need none of it
-    from model.networks import load_network
+    from model.networks import load_classifier
 
-    network = load_network(checkpoint)
-    check_shape(network, checkpoint)
+    network = load_classifier(checkpoint)
 
     def predict(faces: Image) -> Numbers:
         scores: Numbers = network.predict(faces[..., None].astype(np.float32), batch_size=64, verbose=0)
         return scores
 
     return Candidate(predict, network.input_shape[1], network.count_params(), checkpoint.stat().st_size, network.name)
-
-
-def check_shape(network: Any, checkpoint: Path) -> None:
-    """Raise ModelUnusable unless the Keras network turns square grey faces into the scores of the emotions."""
-    try:
-        entry, scores = network.input_shape, network.output_shape
-    except AttributeError as error:  # one that was never built
-        raise ModelUnusable(f"{checkpoint} does not say what it takes: {first_line(error)}") from error
-    if len(entry) != 4 or not entry[1] or entry[1] != entry[2] or entry[3] != 1 or scores != (None, len(EMOTIONS)):
-        raise ModelUnusable(f"{checkpoint} turns {entry} into {scores}, not square grey faces into {len(EMOTIONS)} scores")
 
 
 def evaluate(

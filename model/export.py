@@ -16,9 +16,9 @@ from model.classifier import LiteRtClassifier
 from model.dataset import Split, repeats, resized
 from model.disk import disk_told
 from model.errors import ModelUnusable
-from model.evaluate import check_shape, evaluate, load_candidate
+from model.evaluate import evaluate, load_candidate
 from model.faces import EMOTIONS, Image
-from model.networks import load_network
+from model.networks import load_classifier
 from model.quantise import SAMPLE, Arithmetic, convert
 
 logger = logging.getLogger(__name__)
@@ -63,8 +63,7 @@ def export(checkpoint: Path, folder: Path, notes: Notes, split: Split, training:
     Raises ModelUnusable if the checkpoint is no network of ours, if the file answers differently, or if it cannot
     be written.
     """
-    network = load_network(checkpoint)
-    check_shape(network, checkpoint)
+    network = load_classifier(checkpoint)
     exam = _Exam(split, None if training is None else training.pixels, _accuracy(network, split))
     calibration = faces = None
     if training is not None:

@@ -18,10 +18,8 @@ def begin_from_mobilenet(network: keras.Model, path: Path, faces: Image) -> None
 
     The network then sees in `faces` (n, h, w) uint8 what the MobileNet sees: each normalisation really normalises, and
     undoes it at once. Each kernel is scaled to what a fresh one has, so that one learning rate suits them all. Its head
-    stays as it is. Raises ModelUnusable for another network and for a file that holds no such MobileNet.
+    stays as it is. Raises ModelUnusable for a file that holds no such MobileNet.
     """
-    if network.name != "mobile_cnn":
-        raise ModelUnusable(f"{network.name} cannot begin from {path}, of which a mobile_cnn alone has the layers")
     try:
         _begin(network, _convolutions(path), faces)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:

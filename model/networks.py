@@ -246,6 +246,21 @@ def load_network(checkpoint: Path) -> keras.Model:
         raise ModelUnusable(f"{checkpoint} is not a trained network: {first_line(error)}") from error
 
 
+def load_classifier(checkpoint: Path) -> keras.Model:
+    """The trained network in a .keras file that turns square grey faces into the scores of the emotions.
+
+    Raises ModelUnusable if there is none, or one that turns something else into something else.
+    """
+    network = load_network(checkpoint)
+    try:
+        entry, scores = network.input_shape, network.output_shape
+    except AttributeError as error:  # one that was never built
+        raise ModelUnusable(f"{checkpoint} does not say what it takes: {first_line(error)}") from error
+    if len(entry) != 4 or not entry[1] or entry[1] != entry[2] or entry[3] != 1 or scores != (None, len(EMOTIONS)):
+        raise ModelUnusable(f"{checkpoint} turns {entry} into {scores}, not square grey faces into {len(EMOTIONS)} scores")
+    return network
+
+
 def in_precision(network: keras.Model, precision: str) -> keras.Model:
     """A copy of the network that reckons in a policy of Keras', such as `mixed_bfloat16`; its head always does in float32."""
 

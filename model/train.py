@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 FULL = "float32"
 """The precision that every network is saved in."""
 
+FROM_JSON = {"mobile_cnn": begin_from_mobilenet, "face_resnet": begin_from_dlib_resnet}
+"""What gives a network the weights of one that knows faces."""
+
 CHECKPOINT_FILE = "best.keras"
 SETTLED_FILE = "settled.keras"
 CURVES_FILE = "curves.png"
@@ -195,8 +198,9 @@ def _start(network: keras.Model, start_from: Path, training: Split) -> None:
     if start_from.suffix == ".tflite":
         recover(network, start_from, training.pixels)
     elif start_from.suffix == ".json":
-        begin = begin_from_dlib_resnet if network.name == "face_resnet" else begin_from_mobilenet
-        begin(network, start_from, training.pixels)
+        if network.name not in FROM_JSON:
+            raise ModelUnusable(f"{network.name} cannot begin from {start_from}: {' and '.join(FROM_JSON)} alone can")
+        FROM_JSON[network.name](network, start_from, training.pixels)
     else:
         take_over(network, start_from)
 

@@ -18,10 +18,9 @@ from model.aligned_faces import AlignedFaces, aligned_faces, oval
 from model.detector import BlazeFace
 from model.disk import disk_told
 from model.errors import DataUnusable, ModelUnusable, first_line
-from model.evaluate import check_shape
 from model.face_generator import IDENTITY, discriminator, encoder, generator
 from model.faces import EMOTIONS
-from model.networks import load_network, save
+from model.networks import load_classifier, save
 from model.resume import LOG_FILE, write_log
 from model.splits import read_splits
 
@@ -60,19 +59,13 @@ def train_generator(what: GeneratorTraining, data: Path, critics: list[Path], ou
     a critic or a checkpoint that is none, for an `out` that cannot be written to, and if a loss stops being a number.
     """
     keras.utils.set_random_seed(what.seed)
-    judges = [_critic(path) for path in critics]
+    judges = [load_classifier(path) for path in critics]
     training, _ = read_splits(data)
     faces = aligned_faces(training, BlazeFace())
     if len(faces) < what.batch_size:
         raise DataUnusable(f"{len(faces)} clear faces in {data} do not fill a batch of {what.batch_size}")
     logger.info("%d of %d faces are clear and frontal", len(faces), len(training))
     return learn(School(what, judges), faces, what, out, start_from)
-
-
-def _critic(path: Path) -> keras.Model:
-    network = load_network(path)
-    check_shape(network, path)
-    return network
 
 
 def learn(

@@ -15,7 +15,7 @@ from tests.synthetic import synthetic_split
 keras = pytest.importorskip("keras", reason="networks are built with tensorflow, extra `train`")
 
 from model.dlib_resnet import begin_from_dlib_resnet  # noqa: E402  # it imports keras
-from model.networks import face_resnet, residual_cnn  # noqa: E402
+from model.networks import face_resnet  # noqa: E402
 from model.tfjs import read_weights  # noqa: E402
 from tests.inside import features_of, means_before_normalisation  # noqa: E402
 
@@ -118,8 +118,6 @@ def test_it_stays_below_five_million_parameters_whatever_the_size_of_the_faces()
 
 def test_a_file_that_holds_no_such_face_recognition_is_refused_in_one_line(tmp_path: Path) -> None:
     path = written(tmp_path / "recognition.json")
-    with pytest.raises(ModelUnusable, match=r"^residual_cnn cannot begin from .*recognition\.json, of which"):
-        begin_from_dlib_resnet(residual_cnn(SIZE), path, FACES)
     (tmp_path / "text.json").write_text("no weights")
     with pytest.raises(ModelUnusable, match=r"text\.json holds no face recognition to begin face_resnet from: Expecting value"):
         begin_from_dlib_resnet(face_resnet(SIZE), tmp_path / "text.json", FACES)

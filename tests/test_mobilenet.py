@@ -14,7 +14,7 @@ from tests.synthetic import synthetic_split
 keras = pytest.importorskip("keras", reason="networks are built with tensorflow, extra `train`")
 
 from model.mobilenet import begin_from_mobilenet  # noqa: E402  # it imports keras
-from model.networks import MOBILE_BLOCKS, mobile_cnn, residual_cnn  # noqa: E402
+from model.networks import MOBILE_BLOCKS, mobile_cnn  # noqa: E402
 from model.tfjs import read_weights  # noqa: E402
 from tests.inside import features_of, means_before_normalisation  # noqa: E402
 
@@ -124,8 +124,6 @@ def test_a_file_that_is_no_mobilenet_of_that_shape_is_refused_in_one_line(tmp_pa
     (tmp_path / "short.json").write_text(json.dumps(described))
     with pytest.raises(ModelUnusable, match=r"short\.json is no MobileNet .*: it has 11 convolutions, .* 19$"):
         begin_from_mobilenet(mobile_cnn(SIZE), tmp_path / "short.json", FACES)
-    with pytest.raises(ModelUnusable, match=r"residual_cnn cannot begin from .*faces\.json, of which"):
-        begin_from_mobilenet(residual_cnn(SIZE), path, FACES)
     (tmp_path / "text.json").write_text("no graph")
     with pytest.raises(ModelUnusable, match=r"text\.json is no MobileNet to begin mobile_cnn from: Expecting value"):
         begin_from_mobilenet(mobile_cnn(SIZE), tmp_path / "text.json", FACES)

@@ -267,6 +267,13 @@ def test_missing_data_are_refused_in_one_line(tmp_path: Path) -> None:
         train(SHORT, tmp_path, tmp_path / "run")
 
 
+def test_a_network_that_nobody_elses_can_begin_is_told_which_can(data: Path, tmp_path: Path) -> None:
+    known = tmp_path / "faces.json"
+    with pytest.raises(ModelUnusable, match=r"^tiny cannot begin from .*faces\.json: mobile_cnn and face_resnet alone"):
+        train(replace(SHORT, start_from=str(known)), data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_layers_of_equal_name_and_shape_are_taken_over(tmp_path: Path) -> None:
     checkpoint = taught_checkpoint(tmp_path)
     fresh, known = tiny(), load_network(checkpoint)
