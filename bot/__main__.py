@@ -1,5 +1,6 @@
 """Where `classmood` and `python -m bot` begin."""
 
+import errno
 import os
 import sys
 
@@ -8,6 +9,9 @@ INTERRUPTED = 130
 
 READER_GONE = 141
 """That of a program whose reader is gone: 128 and SIGPIPE."""
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a write comes to where results go to a file on a disk that takes no more."""
 
 
 def main() -> int:
@@ -25,6 +29,12 @@ def main() -> int:
         # whoever read the output has seen enough (`| head`); what is left of it must not fail once more at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"classmood: what it writes cannot be written: {error.strerror}\n")
+        return 1
 
 
 if __name__ == "__main__":

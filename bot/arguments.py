@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 def at_least_one(text: str) -> int:
     """A whole number from 1 on; raises ArgumentTypeError for a smaller one."""
-    number = int(text)
+    number = _whole(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
@@ -14,7 +14,7 @@ def at_least_one(text: str) -> int:
 
 def face_size(text: str) -> int:
     """A whole number of 8 to 1024, as a card takes it; raises ArgumentTypeError for any other."""
-    number = int(text)
+    number = _whole(text)
     if not 8 <= number <= 1024:
         raise argparse.ArgumentTypeError(f"{text} is not a number of pixels from 8 to 1024")
     return number
@@ -22,7 +22,7 @@ def face_size(text: str) -> int:
 
 def seed(text: str) -> int:
     """A whole number of 0 to 2^32 - 1; raises ArgumentTypeError for any other."""
-    number = int(text)
+    number = _whole(text)
     if not 0 <= number < 2**32:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to {2**32 - 1}")
     return number
@@ -54,7 +54,17 @@ def share(text: str) -> float:
 
 
 def _number(text: str, right: Callable[[float], bool], wanted: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not {wanted}") from None
     if not right(number):
         raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
     return number
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None

@@ -12,7 +12,7 @@ from bot.settings import Settings
 from model.card import Card
 from model.classifier import LiteRtClassifier
 from model.dataset import Split, repeats
-from model.disk import disk_told, drafted
+from model.disk import check_writable, disk_told, drafted
 from model.errors import DataUnusable
 from model.faces import EMOTIONS
 from model.plots import draw_evaluation
@@ -45,15 +45,18 @@ def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict
     """
     card = LiteRtClassifier(weights).card
     training, test = read_both(data)
+    with disk_told(page):
+        page.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(page)  # minutes later, what was measured would be lost
     result = figures or judge_on(test, weights, training.pixels, robust_on=ALL_FACES)
     try:
         _check(result, card)
         text = render(card, result, _sizes(training, test))
         with disk_told(page.parent):
             draw_evaluation(result, page.parent / PICTURES)
-    except (UndefinedError, LookupError, TypeError) as error:
+    except (UndefinedError, LookupError, TypeError, ValueError) as error:
         raise DataUnusable(f"the figures are not whole: {error!r}") from error
-    with disk_told(page.parent), drafted(page) as draft:
+    with disk_told(page), drafted(page) as draft:
         draft.write_text(text)
 
 

@@ -13,7 +13,7 @@ from bot.arguments import at_least_one, face_size, not_negative, part, part_of_s
 from bot.errors import SettingsWrong, Trouble
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
-from model.disk import disk_told
+from model.disk import check_writable, disk_told
 
 FER_2013 = "FER-2013 (Goodfellow et al. 2013), Training split"
 VOTED = ", labels softened by the FER+ votes (Barsoum et al. 2016)"
@@ -154,11 +154,7 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
     from model.teachers import seen_by, write_scores
 
     faces = read_training(arguments.data).pixels
-    # minutes later, the answers would be lost
-    if not arguments.out.parent.is_dir():
-        raise Trouble(f"{arguments.out} cannot be written to: {arguments.out.parent} is no folder")
-    if arguments.out.is_dir():
-        raise Trouble(f"{arguments.out} cannot be written to: it is a folder")
+    check_writable(arguments.out)  # minutes later, the answers would be lost
     with needing_keras():
         scores = seen_by(arguments.teacher, faces)
     with disk_told(arguments.out):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from model.dataset import FACE_SIZE, VOTES, Split
 from model.faces import EMOTIONS, Emotion, Face, FaceDetector, Image
+from model.robustness import ENLARGED, MARGIN, roomy
 
 RIGHT_EYE, LEFT_EYE, MOUTH = (15.1, 19.0), (32.9, 19.0), (24.0, 37.4)
 """Where the median face of the Training split has them, mirrored and averaged, in pixels of its 48x48 square."""
@@ -35,8 +36,6 @@ MOST_ASKEW = 0.22
 
 MOST_MISSING = 0.05
 """Share of the oval that may lie outside the picture."""
-
-_ENLARGED, _MARGIN = 180, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,8 @@ def align(picture: Image, detector: FaceDetector) -> Image | None:
     face = _found(picture, detector)
     if face is None:
         return None
-    points = np.array(face.keypoints[:4]) * (_ENLARGED + 2 * _MARGIN) - _MARGIN
-    move = placing(points * FACE_SIZE / _ENLARGED)
+    points = np.array(face.keypoints[:4]) * (ENLARGED + 2 * MARGIN) - MARGIN
+    move = placing(points * FACE_SIZE / ENLARGED)
     if move is None or _missing(move) > MOST_MISSING:
         return None
     moved = cv2.warpAffine(picture, move, (FACE_SIZE, FACE_SIZE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -88,9 +87,7 @@ def align(picture: Image, detector: FaceDetector) -> Image | None:
 
 def _found(picture: Image, detector: FaceDetector) -> Face | None:
     """The one face of a picture that is too small and too tightly cut for the detector as it is."""
-    large = cv2.resize(picture, (_ENLARGED, _ENLARGED), interpolation=cv2.INTER_CUBIC)
-    roomy = cv2.copyMakeBorder(large, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REPLICATE)
-    faces = detector.detect(cv2.cvtColor(roomy, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False))
+    faces = detector.detect(roomy(picture))
     return faces[0] if len(faces) == 1 else None
 
 

@@ -4,7 +4,6 @@ import json
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 from model.batches import times_repeated
 from model.card import CARD_FILE, Calibration
 from model.confidence import fitted_calibration
-from model.dataset import Split, repeats, resized
+from model.dataset import Split, repeats
 from model.errors import ModelUnusable
 from model.faces import EMOTIONS
+from model.networks import scores_of
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +55,13 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
     if len(faces) < FEWEST_FACES:
         logger.warning("not calibrated: %d faces, none of them trained on, were held out of the training", len(faces))
         return network, None
-    scores = _scores(network, faces)
-    lead = _lead(scores.argmax(axis=1) == faces.labels, _scores(network, unseen).argmax(axis=1) == unseen.labels)
+    scores = scores_of(network, faces.pixels)
+    lead = _lead(scores.argmax(axis=1) == faces.labels, scores_of(network, unseen.pixels).argmax(axis=1) == unseen.labels)
     if lead > MOST_BETTER:
         logger.warning("not calibrated: the held-out faces are read %.1f standard errors better than unseen ones", lead)
         return network, None
     # a face and its mirror image are two answers to the same question: there are few faces, and so they tell more
-    mirrored = _scores(network, replace(faces, pixels=np.ascontiguousarray(faces.pixels[..., ::-1])))
+    mirrored = scores_of(network, np.ascontiguousarray(faces.pixels[..., ::-1]))
     most_lowered = np.log(times_repeated(learnt.labels, _number(told, checkpoint, "rarest", 0.0)))
     temperature, lowered = fitted_calibration(np.concatenate([scores, mirrored]), np.tile(faces.labels, 2), most_lowered)
     taken_back = {
@@ -70,12 +70,6 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
     logger.info("temperature %.3f, lowered %s, fitted on %d faces that were held out", temperature, taken_back, len(faces))
     calibration = Calibration(temperature=temperature, lowered=taken_back, faces=len(faces), share=share, seed=seed)
     return tempered(network, temperature, lowered), calibration
-
-
-def _scores(network: keras.Model, split: Split) -> NDArray[np.float32]:
-    pixels = resized(split.pixels, network.input_shape[1])[..., None].astype(np.float32)
-    scores: NDArray[np.float32] = network.predict(pixels, batch_size=64, verbose=0)
-    return scores
 
 
 def _lead(right: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
@@ -100,11 +94,14 @@ def held_out(checkpoint: Path) -> tuple[float, int]:
 
 def _number(told: dict[str, Any], checkpoint: Path, name: str, default: float | None = None) -> float:
     """A number of what the checkpoint's training told of itself."""
+    path = checkpoint.with_name(TRAINING_FILE)
     try:
-        return float(told[name] if default is None else told.get(name, default))
+        number = float(told[name] if default is None else told.get(name, default))
     except (ValueError, TypeError, KeyError) as error:
-        path = checkpoint.with_name(TRAINING_FILE)
         raise ModelUnusable(f"{path} does not say what a training says of its faces: {error!r}") from error
+    if not math.isfinite(number):
+        raise ModelUnusable(f"{path} does not say what a training says of its faces: {name} is {number}")
+    return number
 
 
 def had_teachers(checkpoint: Path) -> bool:
@@ -130,7 +127,9 @@ def _trainings(checkpoint: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         told = _told(checkpoint)
         yield checkpoint, told
         if told.get("start_from"):
-            checkpoint = Path(told["start_from"])
+            checkpoint = Path(str(told["start_from"]))
+            if not any(path.exists() for path in (checkpoint, checkpoint.with_name(TRAINING_FILE))):
+                logger.warning("%s, which a training began from, is not there: what that owes to others is not known", checkpoint)
 
 
 def heard_the_crowd(checkpoint: Path) -> bool:

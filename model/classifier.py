@@ -20,7 +20,7 @@ class LiteRtClassifier:
 
     def __init__(self, weights: Path | None = None) -> None:
         weights = weights or SHIPPED_WEIGHTS / "emotion"
-        named = weights.suffix == ".tflite" and not weights.is_dir()
+        named = weights.suffix == ".tflite" and not _is_folder(weights)
         self.folder = folder = weights.parent if named else weights
         self.card = read_card(folder)
         if named and weights.name != self.card.file:
@@ -46,6 +46,13 @@ class LiteRtClassifier:
             self._graph.input[0, ..., 0] = crop
             (row[:],) = self._graph.run().values()
         return scores
+
+
+def _is_folder(weights: Path) -> bool:
+    try:
+        return weights.is_dir()
+    except OSError as error:  # one may not look there
+        raise ModelUnusable(f"{weights} cannot be read: {error.strerror}") from error
 
 
 def _check_words(card: Card, what: str) -> None:

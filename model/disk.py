@@ -1,6 +1,8 @@
 """What a disk that takes no more comes to, files that are there as a whole or not at all, and who may write them."""
 
+import errno
 import fcntl
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +15,19 @@ def disk_told(out: Path) -> Iterator[None]:
     """Tell of a disk that takes no more, or of a place that none can be written to, in one line; raises ModelUnusable."""
     try:
         yield
+    except BrokenPipeError:  # somebody who reads what is printed meanwhile is gone: no fault of the disk's
+        raise
     except OSError as error:
         raise ModelUnusable(f"{out} cannot be written to: {error.strerror or error}") from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise ModelUnusable if no file could be written to that place; nothing is left there."""
+    with disk_told(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
 
 
 @contextmanager

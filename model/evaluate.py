@@ -45,13 +45,12 @@ def load_candidate(weights: Path | None) -> Candidate:
 
 def _keras_candidate(checkpoint: Path) -> Candidate:
     # keras takes seconds to import, and the bot's own weights need none of it
-    from model.networks import load_classifier
+    from model.networks import load_classifier, scores_of
 
     network = load_classifier(checkpoint)
 
     def predict(faces: Image) -> Numbers:
-        scores: Numbers = network.predict(faces[..., None].astype(np.float32), batch_size=64, verbose=0)
-        return scores
+        return scores_of(network, faces)
 
     return Candidate(predict, network.input_shape[1], network.count_params(), checkpoint.stat().st_size, network.name)
 

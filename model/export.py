@@ -18,7 +18,7 @@ from model.disk import disk_told
 from model.errors import ModelUnusable
 from model.evaluate import evaluate, load_candidate
 from model.faces import EMOTIONS, Image
-from model.networks import load_classifier
+from model.networks import load_classifier, scores_of
 from model.quantise import SAMPLE, Arithmetic, convert
 
 logger = logging.getLogger(__name__)
@@ -84,8 +84,7 @@ def export(checkpoint: Path, folder: Path, notes: Notes, split: Split, training:
 
 
 def _accuracy(network: keras.Model, split: Split) -> float:
-    scores = network.predict(_fed(resized(split.pixels, network.input_shape[1])), batch_size=64, verbose=0)
-    return float((scores.argmax(axis=1) == split.labels).mean())
+    return float((scores_of(network, split.pixels).argmax(axis=1) == split.labels).mean())
 
 
 def _fed(faces: Image) -> NDArray[np.float32]:

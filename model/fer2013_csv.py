@@ -42,7 +42,9 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _face(line: dict[str, str], where: str) -> tuple[str, int, Image]:
-    usage = line["Usage"]
+    usage: str | None = line["Usage"]
+    if usage is None:
+        raise DataUnusable(f"{where} ends before its Usage")
     if usage not in USAGES:
         raise DataUnusable(f"{where}: {usage!r} is none of {', '.join(USAGES)}")
     try:
@@ -51,8 +53,10 @@ def _face(line: dict[str, str], where: str) -> tuple[str, int, Image]:
         raise DataUnusable(f"{where}: an emotion and pixels are wanted as whole numbers") from error
     if not 0 <= label < len(EMOTIONS):
         raise DataUnusable(f"{where}: emotion {label} is not one of 0 to {len(EMOTIONS) - 1}")
-    if len(values) != FACE_SIZE**2 or values.min() < 0 or values.max() > 255:
-        raise DataUnusable(f"{where}: {FACE_SIZE**2} pixels of 0 to 255 are wanted, {len(values)} stand there")
+    if len(values) != FACE_SIZE**2:
+        raise DataUnusable(f"{where}: {FACE_SIZE**2} pixels are wanted, {len(values)} stand there")
+    if outside := [value for value in (values.min(), values.max()) if not 0 <= value <= 255]:
+        raise DataUnusable(f"{where}: a pixel is {outside[0]}, not one of 0 to 255")
     return usage, label, values.astype(np.uint8).reshape(FACE_SIZE, FACE_SIZE)
 
 

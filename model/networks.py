@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
-from model.dataset import FACE_SIZE
+from model.dataset import FACE_SIZE, resized
 from model.disk import drafted
 from model.errors import ModelUnusable, first_line
-from model.faces import EMOTIONS
+from model.faces import EMOTIONS, Image
 from model.normalisation import Normalisation
 from model.pretrained import IMAGENET, fetched
 
@@ -185,7 +187,8 @@ def _with_backbone(backbone: Callable[..., keras.Model], name: str, size: int, w
     given = fetched(name, IMAGENET[name]) if weights == "imagenet" else weights
     try:
         features = backbone(include_top=False, weights=given and str(given), input_shape=(size, size, 3), pooling="avg")(coloured)
-    except (OSError, ValueError) as error:  # OSError: the file of somebody's own weights
+    # all but the ValueError: the file of somebody's own weights
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ModelUnusable(f"{name} cannot be made: {first_line(error)}") from error
     return keras.Model(faces, _probabilities(features), name=name)
 
@@ -240,6 +243,13 @@ PRETRAINED = ("vgg16", "resnet50")
 def load_network(checkpoint: Path) -> keras.Model:
     """The trained network in a .keras file; raises ModelUnusable if there is none."""
     try:
+        with checkpoint.open("rb"):  # Keras says of any file that it cannot read that none is there
+            pass
+    except OSError as error:
+        raise ModelUnusable(f"{checkpoint} cannot be read: {error.strerror}") from error
+    if not zipfile.is_zipfile(checkpoint):
+        raise ModelUnusable(f"{checkpoint} is not a trained network: it is no .keras file, or not all of one")
+    try:
         return keras.models.load_model(checkpoint, compile=False)
     # a network with layers of somebody's own is a TypeError
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
@@ -259,6 +269,13 @@ def load_classifier(checkpoint: Path) -> keras.Model:
     if len(entry) != 4 or not entry[1] or entry[1] != entry[2] or entry[3] != 1 or scores != (None, len(EMOTIONS)):
         raise ModelUnusable(f"{checkpoint} turns {entry} into {scores}, not square grey faces into {len(EMOTIONS)} scores")
     return network
+
+
+def scores_of(network: keras.Model, faces: Image) -> NDArray[np.float32]:
+    """What the network sees in grey faces (n, h, w) uint8: probabilities (n, 7)."""
+    fed = resized(faces, network.input_shape[1])[..., None].astype(np.float32)
+    scores: NDArray[np.float32] = network.predict(fed, batch_size=64, verbose=0)
+    return scores
 
 
 def in_precision(network: keras.Model, precision: str) -> keras.Model:

@@ -3,8 +3,8 @@
 matplotlib is loaded when a picture is drawn.
 """
 
-import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,12 @@ from model.faces import EMOTIONS
 DOTS_PER_INCH = 120
 
 
-def draw_curves(log: Path, picture: Path) -> None:
-    """Loss and accuracy by epoch, from the CSV that a training writes, as PNG."""
-    with log.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+def draw_curves(rows: Sequence[Mapping[str, float]], picture: Path) -> None:
+    """Loss and accuracy of a training's epochs, from the rows of its log, as PNG."""
     figure = _figure(9, 3.6)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for column, label in ((name, "Training, jittered"), (f"val_{name}", "PublicTest")):
-            axes.plot([int(row["epoch"]) + 1 for row in rows], [float(row[column]) for row in rows], label=label)
+            axes.plot([row["epoch"] + 1 for row in rows], [row[column] for row in rows], label=label)
         axes.set(xlabel="epoch", ylabel=name)
         axes.grid(alpha=0.3)
         axes.legend()

@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from model.dataset import resized
-from model.errors import ModelUnusable
+from model.errors import ModelUnusable, first_line
 from model.faces import Image
 from model.packing import BLOCK, unpacked
 
@@ -22,8 +22,11 @@ def recover(network: keras.Model, exported: Path, faces: Image) -> None:
     """Give a network of ours, or a `custom_cnn`, the weights of one that was exported.
 
     Normalisations that went into the layer before or behind them come out again so that they change nothing at first,
-    by what comes to them for `faces` (n, h, w) uint8. Raises ModelUnusable if the file holds no such network.
+    by what comes to them for `faces` (n, h, w) uint8. Raises ModelUnusable if the file holds no such network, and for a
+    network with a backbone.
     """
+    if any(isinstance(layer, keras.Model) for layer in network.layers):
+        raise ModelUnusable(f"{network.name} cannot begin from {exported}: it has a backbone, which begins from a .keras alone")
     steps = _steps(exported)
     try:
         for layer in network.layers:
@@ -42,8 +45,7 @@ def recover(network: keras.Model, exported: Path, faces: Image) -> None:
             elif isinstance(layer, keras.layers.BatchNormalization):
                 _only_scale(layer, *_normalisation(steps, layer))
     except (LookupError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelUnusable(f"{exported} does not hold the weights of {network.name}: {reason}") from error
+        raise ModelUnusable(f"{exported} does not hold the weights of {network.name}: {first_line(error)}") from error
     normalise_all(network, faces)
 
 
@@ -53,9 +55,15 @@ def _steps(exported: Path) -> dict[str, tuple[Weights, Weights]]:
     A normalisation that stands alone is two of them: one that scales, and one that shifts.
     """
     try:
+        content = exported.read_bytes()
+    except OSError as error:
+        raise ModelUnusable(f"{exported} cannot be read: {error.strerror}") from error
+    try:
         # half floats become floats only while the graph runs, and only where no delegate takes them
         plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        interpreter = Interpreter(str(exported), experimental_op_resolver_type=plain, experimental_preserve_all_tensors=True)
+        interpreter = Interpreter(
+            model_content=content, experimental_op_resolver_type=plain, experimental_preserve_all_tensors=True
+        )
         interpreter.allocate_tensors()
         interpreter.invoke()
     except (ValueError, RuntimeError) as error:

@@ -1,6 +1,7 @@
 """The way back into a training after a kill: its state at the end of an epoch, and the log up to there."""
 
 import csv
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ Row = dict[str, float]
 
 BACKUP_FILE = "backup.keras"
 LOG_FILE = "log.csv"
+
+COLUMNS = {"epoch", "accuracy", "loss", "val_accuracy", "val_loss"}
+"""Of the log."""
 
 
 class Backup(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
@@ -89,13 +93,19 @@ def restored(network: keras.Model, backup: Path, steps: int) -> int:
 
 
 def logged(path: Path, epochs: int) -> list[Row]:
-    """The log's rows of the first so many epochs; what a kill or a full disk left of others is not there any more."""
+    """The log's rows of the first so many epochs; what a kill or a full disk left of others is not there any more.
+
+    Raises ModelUnusable for a file that cannot be read.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        rows = filter(None, map(_row, csv.DictReader(file)))
-        # an epoch that was trained again counts as it was the last time
-        known = {int(row["epoch"]): row | {"epoch": int(row["epoch"])} for row in rows}
+    try:
+        with path.open(newline="") as file:
+            rows = list(filter(None, map(_row, csv.DictReader(file))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelUnusable(f"{path} cannot be read: {first_line(error)}") from error
+    # an epoch that was trained again counts as it was the last time
+    known = {int(row["epoch"]): row | {"epoch": int(row["epoch"])} for row in rows}
     return [row for epoch, row in sorted(known.items()) if epoch < epochs]
 
 
@@ -103,6 +113,6 @@ def _row(line: dict[str, str | None]) -> Row | None:
     """The figures of an epoch; None for a line that was not written to its end."""
     try:
         row = {name: float(value or "") for name, value in line.items()}
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: more figures than there are columns
         return None
-    return row if {"epoch", "val_accuracy"} <= row.keys() else None
+    return row if row.keys() >= COLUMNS and all(map(math.isfinite, row.values())) else None

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.dataset import Split, read_split, repeats
+from model.errors import DataUnusable
 from model.fer2013_csv import read_fer2013_csv
 from model.teachers import read_scores
 
@@ -22,7 +23,7 @@ def read_splits(data: Path, taught_by: Sequence[Path] = ()) -> tuple[Split, Spli
 
 def read_both(data: Path) -> tuple[Split, Split]:
     """The whole Training split, and PublicTest; raises DataUnusable."""
-    if data.is_file():
+    if _is_csv(data):
         training, test = read_fer2013_csv(data, "Training", "PublicTest")
         return training, test
     return read_training(data), read_split(data / "public-test.png", data / "public-test.csv")
@@ -30,6 +31,13 @@ def read_both(data: Path) -> tuple[Split, Split]:
 
 def read_training(data: Path) -> Split:
     """The whole Training split; raises DataUnusable."""
-    if data.is_file():
+    if _is_csv(data):
         return read_fer2013_csv(data, "Training")[0]
     return read_split(data / "training.png", data / "training.csv")
+
+
+def _is_csv(data: Path) -> bool:
+    try:
+        return data.is_file()
+    except OSError as error:  # one may not look there
+        raise DataUnusable(f"{data} cannot be read: {error.strerror}") from error

@@ -55,8 +55,11 @@ def read_scores(paths: Sequence[Path], faces: int) -> Scores:
 def _read_scores(path: Path, faces: int) -> Scores:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [[float(row[emotion]) for emotion in EMOTIONS] for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
+            reader = csv.DictReader(file)
+            if missing := [emotion for emotion in EMOTIONS if emotion not in (reader.fieldnames or ())]:
+                raise DataUnusable(f"{path} has no column {missing[0]}: it is not what `teach` writes")
+            rows = [[float(row[emotion]) for emotion in EMOTIONS] for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
         raise DataUnusable(f"{path} cannot be read as a line of {len(EMOTIONS)} probabilities a face: {error}") from error
     if len(rows) != faces:
         raise DataUnusable(f"{path} has lines for {len(rows)} faces, not for the {faces} that are trained on")

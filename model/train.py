@@ -1,8 +1,10 @@
 """Training a network on FER-2013, with a log, checkpoints and a way back after a kill."""
 
+import contextlib
 import json
 import logging
 import math
+import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import confusion
 from model.faces import EMOTIONS
 from model.mobilenet import begin_from_mobilenet
-from model.networks import NETWORKS, PRETRAINED, in_precision, load_network, save
+from model.networks import NETWORKS, PRETRAINED, in_precision, load_network, save, scores_of
 from model.plots import draw_confusion, draw_curves
 from model.recover import recover
 from model.resume import BACKUP_FILE, LOG_FILE, Backup, Log, Patience, Row, logged, ran_out, restored
@@ -151,11 +153,9 @@ def train(what: Training, data: Path, out: Path, finish: bool = False, workers: 
     holds another training, or none to finish, or no log any more, or is being trained in, or cannot be written to, and if
     the loss stops being a number.
     """
-    goes_on = (out / BACKUP_FILE).exists()
+    goes_on = _goes_on(out)
     if finish and not goes_on:
         raise ModelUnusable(f"{out} holds no epoch of a training that could be finished")
-    if goes_on and not (out / LOG_FILE).exists():
-        raise ModelUnusable(f"{out} has a training without its {LOG_FILE}, which tells how good its best epoch is: put it back")
     keras.utils.set_random_seed(what.seed)
     training, test = read_splits(data, [Path(each) for each in what.taught_by])
     if training.taught is not None:
@@ -179,7 +179,8 @@ def train(what: Training, data: Path, out: Path, finish: bool = False, workers: 
         begun = restored(network, out / BACKUP_FILE, len(batches))
         rows = logged(out / LOG_FILE, begun)
         if not finish and begun < what.epochs and not ran_out(rows, what.patience):
-            with batches.made_by(workers):
+            # Keras writes its progress where results go
+            with batches.made_by(workers), contextlib.redirect_stdout(sys.stderr):
                 network.fit(
                     batches,
                     shuffle=False,  # they are, in an order of their own, which a training that goes on finds again
@@ -190,8 +191,19 @@ def train(what: Training, data: Path, out: Path, finish: bool = False, workers: 
                     verbose="auto",
                 )
         result = settled(out / CHECKPOINT_FILE, training, test, what.seed)
-        _draw(out, result, test)
+        _draw(out, result, test, what.epochs)
     return result
+
+
+def _goes_on(out: Path) -> bool:
+    """Whether a training in the folder goes on; raises ModelUnusable for one of which a part is gone."""
+    with disk_told(out):
+        goes_on = (out / BACKUP_FILE).exists()
+        gone = [name for name in (LOG_FILE, TRAINING_FILE) if goes_on and not (out / name).exists()]
+    if gone:
+        told = {LOG_FILE: "how good its best epoch is", TRAINING_FILE: "what it was made with"}[gone[0]]
+        raise ModelUnusable(f"{out} has a training without its {gone[0]}, which tells {told}: put it back")
+    return goes_on
 
 
 def _start(network: keras.Model, start_from: Path, training: Split) -> None:
@@ -205,10 +217,11 @@ def _start(network: keras.Model, start_from: Path, training: Split) -> None:
         take_over(network, start_from)
 
 
-def _draw(out: Path, result: Path, test: Split) -> None:
+def _draw(out: Path, result: Path, test: Split, epochs: int) -> None:
     """The curves of the training and the confusion matrix of its result, as PNG beside them."""
-    draw_curves(out / LOG_FILE, out / CURVES_FILE)
-    draw_confusion(confusion(test.labels, _scores(load_network(result), test).argmax(axis=1)), out / CONFUSION_FILE)
+    draw_curves(logged(out / LOG_FILE, epochs), out / CURVES_FILE)
+    taken_for = scores_of(load_network(result), test.pixels).argmax(axis=1)
+    draw_confusion(confusion(test.labels, taken_for), out / CONFUSION_FILE)
 
 
 def settled(best: Path, training: Split, test: Split, seed: int) -> Path:
@@ -229,24 +242,19 @@ def settled(best: Path, training: Split, test: Split, seed: int) -> Path:
 
 
 def _accuracy(network: keras.Model, test: Split) -> float:
-    return float((_scores(network, test).argmax(axis=1) == test.labels).mean())
-
-
-def _scores(network: keras.Model, test: Split) -> NDArray[np.float32]:
-    faces, _ = _checked(test, network.input_shape[1])
-    scores: NDArray[np.float32] = network.predict(faces, batch_size=64, verbose=0)
-    return scores
+    return float((scores_of(network, test.pixels).argmax(axis=1) == test.labels).mean())
 
 
 def take_over(network: keras.Model, start_from: Path) -> int:
     """Copy the weights of every layer that has the same name and shapes in the checkpoint; return how many.
 
-    Raises ModelUnusable if the file is no checkpoint, or one of a network with which fewer than half of them are shared.
+    Raises ModelUnusable if the file is no checkpoint, or one of a network that has less than half of its parameters in them.
     """
     known = {layer.name: layer.get_weights() for layer in load_network(start_from).layers}
     wanted = [layer for layer in network.layers if layer.weights]
     same = [layer for layer in wanted if _shapes(layer.get_weights()) == _shapes(known.get(layer.name, []))]
-    if 2 * len(same) < len(wanted):
+    # by their numbers: a backbone is one layer, and so is its head, which others have as well
+    if 2 * _parameters(same) < _parameters(wanted):
         raise ModelUnusable(
             f"{start_from} is of another network: {len(same)} of the {len(wanted)} layers of {network.name} are in it"
         )
@@ -256,18 +264,25 @@ def take_over(network: keras.Model, start_from: Path) -> int:
     return len(same)
 
 
+def _parameters(of: list[keras.Layer]) -> int:
+    return sum(layer.count_params() for layer in of)
+
+
 def _shapes(weights: list[NDArray[np.float32]]) -> list[tuple[int, ...]]:
     return [weight.shape for weight in weights]
 
 
 def _claim(out: Path, what: Training, faces: dict[str, str]) -> None:
-    """Write down what is trained in the folder, and on which faces, unless another training already stands there."""
+    """Write down what is trained in the folder, and on which faces, unless another training already stands there.
+
+    One that was ended before its first epoch was done left nothing but that, which is written anew.
+    """
     wanted = json.loads(json.dumps(asdict(what)))  # as JSON has it, with lists for tuples
     settings = out / TRAINING_FILE
     with disk_told(out):
         out.mkdir(parents=True, exist_ok=True)
-        if not settings.exists():
-            with drafted(settings) as draft:
+        if not settings.exists() or not any((out / name).exists() for name in (BACKUP_FILE, CHECKPOINT_FILE)):
+            with _unclaimed(settings), drafted(settings) as draft:
                 draft.write_text(json.dumps(wanted | faces, indent=2) + "\n")
             return
         known = _settings_in(settings, faces)
@@ -275,6 +290,11 @@ def _claim(out: Path, what: Training, faces: dict[str, str]) -> None:
         raise ModelUnusable(f"{out} holds a training on other faces, votes or teachers' answers; see {settings}")
     if known != wanted | faces:
         raise ModelUnusable(f"{out} holds a training with other settings; see {settings}")
+
+
+def _unclaimed(settings: Path) -> contextlib.AbstractContextManager[None]:
+    """Keeps others away while it is written anew; raises ModelUnusable if one that still runs has it."""
+    return alone_with(settings) if settings.exists() else contextlib.nullcontext()
 
 
 def _settings_in(path: Path, faces: dict[str, str]) -> dict[str, Any]:

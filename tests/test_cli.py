@@ -215,6 +215,14 @@ def is_live(server: RedisServer) -> bool:
 
 
 @pytest.mark.slow
+def test_results_that_a_full_disk_does_not_take_are_one_line() -> None:
+    command = [sys.executable, "-m", "bot", "settings"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert (result.returncode, result.stderr) == (1, "classmood: what it writes cannot be written: No space left on device\n")
+
+
+@pytest.mark.slow
 def test_a_reader_who_has_seen_enough_is_no_traceback() -> None:
     # `true` is gone long before anything is written
     command = f"set -o pipefail; {sys.executable} -m bot basis | true"

@@ -67,6 +67,14 @@ def test_the_well_known_csv_is_described_as_the_mosaics_are(page: str, data: Pat
     assert "FER+ crowd saw fear" in page and "FER+ crowd saw fear" not in described
 
 
+def test_a_page_that_could_not_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    assert main(["model-card", "--data", str(data), "--out", str(tmp_path)]) == 3
+    assert capsys.readouterr().err.endswith(f"{tmp_path} cannot be written to: it is a folder\n")
+    assert not (tmp_path.parent / "model").exists()
+
+
 def test_what_the_card_does_not_say_the_page_says_so(page: str) -> None:
     calibrated = read_card(SHIPPED_WEIGHTS / "emotion").calibration is not None
     assert ("**not calibrated**" in page) is not calibrated
@@ -90,6 +98,9 @@ def test_figures_that_were_printed_are_used_again(
     figures.write_text(json.dumps({name: value for name, value in found.items() if name != "per_class"}))
     assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 3
     assert "the figures are not whole: KeyError('per_class')" in capsys.readouterr().err
+    figures.write_text(json.dumps(found | {"accuracy": "x"}))
+    assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 3
+    assert "the figures are not whole: ValueError(" in capsys.readouterr().err
     figures.write_text(json.dumps(found | {"model": "other@1"}))
     assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 3
     assert "the figures are of other@1, not of" in capsys.readouterr().err

@@ -13,7 +13,7 @@ keras = pytest.importorskip("keras", reason="networks are built with tensorflow,
 
 from model.batches import TrainingBatches, evened, soft_labels, times_repeated  # noqa: E402  # they import keras
 from model.jitter import compressed, darkened, hide_a_part, jittered, mixed  # noqa: E402
-from model.networks import NETWORKS, custom_cnn, in_precision, load_network, residual_cnn  # noqa: E402
+from model.networks import NETWORKS, custom_cnn, in_precision, load_network, residual_cnn, save  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -69,8 +69,25 @@ def test_a_file_that_is_no_network_is_named_in_one_line(tmp_path: Path, content:
         path.write_bytes(content)
     with pytest.raises(ModelUnusable) as caught:
         load_network(path)
-    assert str(caught.value).startswith(f"{path} is not a trained network: ")
-    assert "\n" not in str(caught.value)
+    reason = "cannot be read: No such file" if content is None else "is not a trained network: it is no .keras file"
+    assert str(caught.value).startswith(f"{path} {reason}") and "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+def test_half_a_network_is_told_from_none(tmp_path: Path) -> None:
+    whole = save(custom_cnn(32), tmp_path / "best.keras")
+    whole.write_bytes(whole.read_bytes()[:-1000])
+    with pytest.raises(ModelUnusable, match=r"best\.keras is not a trained network: it is no \.keras file, or not all of one$"):
+        load_network(whole)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"short"])
+def test_a_backbones_own_weights_that_are_none_are_one_line(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "own.keras"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelUnusable, match=r"^vgg16 cannot be made: .+$"):
+        NETWORKS["vgg16"](32, str(path))
 
 
 def test_a_jittered_face_keeps_its_shape_and_range() -> None:

@@ -68,11 +68,22 @@ def test_a_file_of_another_network_is_refused_in_one_line(tmp_path: Path) -> Non
         recover(residual_cnn(SIZE), file, FACES)
 
 
+def test_a_backbone_that_would_begin_from_an_exported_network_is_refused_in_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("keras", reason="networks need tensorflow, extra `train`")
+    from model.networks import vgg16
+    from model.recover import recover
+
+    with pytest.raises(ModelUnusable, match=r"^vgg16 cannot begin from .*any\.tflite: it has a backbone"):
+        recover(vgg16(32), tmp_path / "any.tflite", FACES)
+
+
 def test_a_file_that_is_no_graph_is_refused_in_one_line(tmp_path: Path) -> None:
     pytest.importorskip("keras", reason="networks need tensorflow, extra `train`")
     from model.networks import residual_cnn
     from model.recover import recover
 
+    with pytest.raises(ModelUnusable, match=r"text\.tflite cannot be read: No such file"):
+        recover(residual_cnn(SIZE), tmp_path / "text.tflite", FACES)
     (tmp_path / "text.tflite").write_text("no graph")
     with pytest.raises(ModelUnusable, match=r"text\.tflite is not a graph that LiteRT can run$"):
         recover(residual_cnn(SIZE), tmp_path / "text.tflite", FACES)

@@ -21,6 +21,7 @@ import keras
 import tensorflow
 
 from model.batches import soft_labels  # they import keras
+from model.calibrate import had_teachers
 from model.networks import load_network
 from model.teachers import seen_by, write_scores
 from model.tfjs import read_tfjs
@@ -216,14 +217,15 @@ def test_the_command_writes_what_a_network_sees(tmp_path: Path, capsys: pytest.C
 def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_split(synthetic_split(9), tmp_path, "training")
     answers = tmp_path / "nowhere" / "answers.csv"
-    assert main(["teach", str(taught_checkpoint(tmp_path)), "--data", str(tmp_path), "--out", str(answers)]) != 0
+    # before the work: there is no such teacher
+    assert main(["teach", str(tmp_path / "gone.keras"), "--data", str(tmp_path), "--out", str(answers)]) != 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "answers.csv" in line]
     assert "cannot be written to" in line
 
 
 def test_a_folder_in_the_place_of_the_answers_is_told_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_split(synthetic_split(9), tmp_path, "training")
-    assert main(["teach", str(tmp_path / "gone.keras"), "--data", str(tmp_path), "--out", str(tmp_path)]) == 1
+    assert main(["teach", str(tmp_path / "gone.keras"), "--data", str(tmp_path), "--out", str(tmp_path)]) == 3
     assert capsys.readouterr().err.endswith(f"{tmp_path} cannot be written to: it is a folder\n")
 
 
@@ -276,3 +278,10 @@ def test_a_network_that_owes_something_to_others_is_not_exported_without_a_word_
     assert main(["export", str(checkpoint), "--data", str(tmp_path), "--out", str(tmp_path / "out")]) != 0
     assert says in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_where_it_is_not_known_what_is_owed_a_line_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "training.json").write_text(json.dumps({"seed": 1, "start_from": "gone/best.keras"}))
+    assert not had_teachers(tmp_path / "best.keras")
+    (line,) = caplog.messages
+    assert line == "gone/best.keras, which a training began from, is not there: what that owes to others is not known"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from model.dataset import read_split
-from model.disk import alone_with
+from model.disk import alone_with, disk_told
 from model.errors import DataUnusable, ModelUnusable
 from model.splits import read_splits
 from model.teachers import write_scores
@@ -24,7 +24,7 @@ pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `trai
 
 import keras
 
-from model.networks import custom_cnn, load_network  # they import keras
+from model.networks import custom_cnn, load_network, vgg16  # they import keras
 from model.resume import BACKUP_FILE, LOG_FILE, logged
 from model.train import CHECKPOINT_FILE, CONFUSION_FILE, CURVES_FILE, TRAINING_FILE, Training, take_over, train
 from tests.tiny import SIZE, taught_checkpoint, tiny
@@ -221,6 +221,24 @@ def test_a_training_does_not_go_on_without_its_log(data: Path, run: Path) -> Non
     assert (run / CHECKPOINT_FILE).read_bytes() == before
 
 
+def test_a_training_does_not_go_on_without_what_it_was_made_with(data: Path, run: Path) -> None:
+    (run / TRAINING_FILE).unlink()
+    with pytest.raises(ModelUnusable, match=rf"run has a training without its {TRAINING_FILE}, .*: put it back$"):
+        train(replace(SHORT, seed=3), data, run)
+    assert not (run / TRAINING_FILE).exists()
+
+
+def test_a_training_that_was_ended_in_its_first_epoch_can_be_begun_otherwise(data: Path, run: Path) -> None:
+    for name in (BACKUP_FILE, LOG_FILE, CHECKPOINT_FILE):
+        (run / name).unlink()
+    other = replace(SHORT, epochs=1, seed=3)
+    with alone_with(run / TRAINING_FILE), pytest.raises(ModelUnusable, match="in the hands of another process"):
+        train(other, data, run)
+    assert json.loads((run / TRAINING_FILE).read_text())["seed"] == SHORT.seed
+    train(other, data, run)
+    assert json.loads((run / TRAINING_FILE).read_text())["seed"] == 3
+
+
 def test_two_processes_do_not_train_in_one_folder(data: Path, run: Path) -> None:
     with (
         alone_with(run / TRAINING_FILE),
@@ -289,6 +307,13 @@ def test_a_checkpoint_of_a_stranger_is_refused(tmp_path: Path) -> None:
         take_over(custom_cnn(24), taught_checkpoint(tmp_path))
 
 
+def test_a_backbone_that_shares_no_more_than_its_head_with_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    other = custom_cnn(32)
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(ModelUnusable, match=r"other\.keras is of another network: 1 of the 2 layers of vgg16 are in it"):
+        take_over(vgg16(32), tmp_path / "other.keras")
+
+
 def test_the_same_seed_trains_the_same_network(data: Path, finished: Path, tmp_path: Path) -> None:
     again = load_network(train(SHORT, data, tmp_path / "run"))
     weights = zip(again.get_weights(), load_network(finished / CHECKPOINT_FILE).get_weights(), strict=True)
@@ -345,10 +370,32 @@ def test_held_out_faces_are_not_trained_on(data: Path, tmp_path: Path) -> None:
 def test_a_log_that_was_cut_short_tells_of_the_epochs_before(tmp_path: Path) -> None:
     log = tmp_path / LOG_FILE
     assert logged(log, 9) == []
+    begin = "epoch,accuracy,loss,val_accuracy,val_loss\n0,.1,1.5,0.2,2\n1,.1,1.2,0.3,2\n"
     for text, told in (
         ("", []),
-        ("epoch,loss,val_accuracy\n0,1.5,0.2\n1,1.2,0.3\n2,1.", [0.2, 0.3]),
-        ("epoch,loss,val_accuracy\n0,1.5,0.2\n1,1.2,0.3\n1,1.1,0.4\n2,1.0,0.5\n", [0.2, 0.4]),
+        (begin + "2,.1,1.", [0.2, 0.3]),
+        (begin + "1,.1,1.1,0.4,2\n2,.1,1.0,0.5,2\n", [0.2, 0.4]),
+        (begin + "1,.1,1.1,0.4,2,7\nnan,.1,1.1,0.4,2\n", [0.2, 0.3]),
     ):
         log.write_text(text)
         assert [row["val_accuracy"] for row in logged(log, 2)] == told
+    log.write_bytes(b"epoch\n\xff\n")
+    with pytest.raises(ModelUnusable, match=r"log\.csv cannot be read: 'utf-8' codec"):
+        logged(log, 2)
+
+
+def test_half_a_line_in_the_log_of_a_finished_training_is_no_trouble(data: Path, run: Path) -> None:
+    with (run / LOG_FILE).open("a") as log:
+        log.write("1,0.2,")
+    assert train(SHORT, data, run).exists()
+
+
+def test_who_reads_the_results_sees_no_progress(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(replace(SHORT, epochs=1), data, tmp_path / "run")
+    told = capsys.readouterr()
+    assert told.out == "" and "val_accuracy" in told.err
+
+
+def test_what_a_training_prints_to_nobody_is_no_fault_of_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), disk_told(tmp_path):
+        raise BrokenPipeError
