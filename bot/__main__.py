@@ -26,15 +26,19 @@ def main() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # whoever read the output has seen enough (`| head`); what is left of it must not fail once more at the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_the_rest()  # whoever read the output has seen enough (`| head`)
         return READER_GONE
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_the_rest()
         sys.stderr.write(f"classmood: what it writes cannot be written: {error.strerror}\n")
         return 1
+
+
+def _leave_the_rest() -> None:
+    """What is left of the output must not fail once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -170,6 +170,11 @@ def _standardised(faces: Image) -> NDArray[np.float32]:
     return standardised
 
 
+def fed(faces: Image, size: int) -> NDArray[np.float32]:
+    """Grey faces (n, h, w) uint8 as a network takes them: (n, size, size, 1), of 0 to 255."""
+    return resized(faces, size)[..., None].astype(np.float32)
+
+
 def resized(faces: Image, size: int) -> Image:
     """The faces (n, h, w) at (n, size, size)."""
     if faces.shape[1:] == (size, size):

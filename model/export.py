@@ -4,11 +4,10 @@ import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from model.calibrate import calibrated
 from model.card import CARD_FILE, Calibration, Card, Input, fingerprint, read_card
@@ -18,7 +17,7 @@ from model.disk import disk_told
 from model.errors import ModelUnusable
 from model.evaluate import evaluate, load_candidate
 from model.faces import EMOTIONS, Image
-from model.networks import load_classifier, scores_of
+from model.networks import accuracy_of, load_classifier, scores_of
 from model.quantise import SAMPLE, Arithmetic, convert
 
 logger = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ def export(checkpoint: Path, folder: Path, notes: Notes, split: Split, training:
     be written.
     """
     network = load_classifier(checkpoint)
-    exam = _Exam(split, None if training is None else training.pixels, _accuracy(network, split))
+    exam = _Exam(split, None if training is None else training.pixels, accuracy_of(network, split))
     calibration = faces = None
     if training is not None:
         learnt = training.only(~repeats(training.pixels, split.pixels))
@@ -81,15 +80,6 @@ def export(checkpoint: Path, folder: Path, notes: Notes, split: Split, training:
                 if _passes(network, card, content, draft, exam):
                     return _move(draft, folder, card)
     raise ModelUnusable(f"{checkpoint} as .tflite gives other answers on faces that the network is sure of")
-
-
-def _accuracy(network: keras.Model, split: Split) -> float:
-    return float((scores_of(network, split.pixels).argmax(axis=1) == split.labels).mean())
-
-
-def _fed(faces: Image) -> NDArray[np.float32]:
-    """The faces (n, size, size) as the network takes them."""
-    return faces[..., None].astype(np.float32)
 
 
 def _sample(training: Split, size: int) -> Image | None:
@@ -120,7 +110,7 @@ def compare(network: keras.Model, classifier: LiteRtClassifier, faces: Image) ->
     Rounded weights move the scores a little, so near ties fall either way.
     """
     crops = resized(faces, classifier.size)
-    wanted: NDArray[Any] = network.predict(_fed(crops), batch_size=64, verbose=0)
+    wanted = scores_of(network, crops)
     given = classifier.classify(crops)
     same = wanted.argmax(axis=1) == given.argmax(axis=1)
     second, first = np.sort(wanted, axis=1)[:, -2:].T

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from model.dataset import FACE_SIZE, resized
+from model.dataset import FACE_SIZE, Split, fed
 from model.disk import drafted
 from model.errors import ModelUnusable, first_line
 from model.faces import EMOTIONS, Image
@@ -273,9 +273,13 @@ def load_classifier(checkpoint: Path) -> keras.Model:
 
 def scores_of(network: keras.Model, faces: Image) -> NDArray[np.float32]:
     """What the network sees in grey faces (n, h, w) uint8: probabilities (n, 7)."""
-    fed = resized(faces, network.input_shape[1])[..., None].astype(np.float32)
-    scores: NDArray[np.float32] = network.predict(fed, batch_size=64, verbose=0)
+    scores: NDArray[np.float32] = network.predict(fed(faces, network.input_shape[1]), batch_size=64, verbose=0)
     return scores
+
+
+def accuracy_of(network: keras.Model, split: Split) -> float:
+    """The share of the split's faces that the network reads as they are labelled."""
+    return float((scores_of(network, split.pixels).argmax(axis=1) == split.labels).mean())
 
 
 def in_precision(network: keras.Model, precision: str) -> keras.Model:

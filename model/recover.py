@@ -8,7 +8,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
-from model.dataset import resized
+from model.dataset import fed
 from model.errors import ModelUnusable, first_line
 from model.faces import Image
 from model.packing import BLOCK, unpacked
@@ -118,7 +118,7 @@ def normalise_all(network: keras.Model, faces: Image) -> None:
     faces = faces[:FACES]
     pairs = [(layer, layer.input) for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = keras.Model(network.inputs, [entry for _, entry in pairs])
-    answers = before.predict(resized(faces, network.input_shape[1])[..., None].astype(np.float32), batch_size=128, verbose=0)
+    answers = before.predict(fed(faces, network.input_shape[1]), batch_size=128, verbose=0)
     for (layer, _), answer in zip(pairs, answers, strict=True):
         gamma, beta, _, _ = layer.get_weights()
         _normalise(layer, answer, gamma, beta)

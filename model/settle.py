@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from model.dataset import Split, resized
+from model.dataset import Split, fed
 
 FACES = 8192
 BATCH = 128
@@ -25,7 +25,7 @@ def settle(network: keras.Model, training: Split, seed: int, most: int = FACES) 
     if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in every_layer(network)):
         return
     rows = np.random.default_rng(seed).permutation(len(training))[:most]
-    faces = resized(training.pixels[rows], network.input_shape[1])[..., None].astype(np.float32)
+    faces = fed(training.pixels[rows], network.input_shape[1])
     with _measuring(network) as normalisations:
         for start in range(0, len(faces), BATCH):
             batch = faces[start : start + BATCH]

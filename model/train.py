@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model.batches import TrainingBatches, soft_labels
 from model.calibrate import TRAINING_FILE
-from model.dataset import FACE_SIZE, Split, resized
+from model.dataset import FACE_SIZE, Split, fed
 from model.disk import alone_with, disk_told, drafted
 from model.distil import together
 from model.dlib_resnet import begin_from_dlib_resnet
@@ -23,7 +23,7 @@ from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import confusion
 from model.faces import EMOTIONS
 from model.mobilenet import begin_from_mobilenet
-from model.networks import NETWORKS, PRETRAINED, in_precision, load_network, save, scores_of
+from model.networks import NETWORKS, PRETRAINED, accuracy_of, in_precision, load_network, save, scores_of
 from model.plots import draw_confusion, draw_curves
 from model.recover import recover
 from model.resume import BACKUP_FILE, LOG_FILE, Backup, Log, Patience, Row, logged, ran_out, restored
@@ -150,8 +150,8 @@ def train(what: Training, data: Path, out: Path, finish: bool = False, workers: 
     from the last finished epoch; with `finish` it is trained no further, and what is there is made the result. So many
     `workers`, processes of their own, make the batches; without any, they are made in between.
     Raises DataUnusable for data that do not fit, and ModelUnusable for a checkpoint that does not, for an `out` that
-    holds another training, or none to finish, or no log any more, or is being trained in, or cannot be written to, and if
-    the loss stops being a number.
+    holds another training, or none to finish, or one of which a part is gone, or is being trained in, or cannot be written
+    to, and if the loss stops being a number.
     """
     goes_on = _goes_on(out)
     if finish and not goes_on:
@@ -230,19 +230,15 @@ def settled(best: Path, training: Split, test: Split, seed: int) -> Path:
     Returns the better of the two files.
     """
     network = load_network(best)
-    before = _accuracy(network, test)
+    before = accuracy_of(network, test)
     settle(network, training, seed)
-    after = _accuracy(network, test)
+    after = accuracy_of(network, test)
     logger.info("accuracy on PublicTest is %.4f, and %.4f with the normalisation settled", before, after)
     settled_file = best.with_name(SETTLED_FILE)
     if after <= before:
         settled_file.unlink(missing_ok=True)  # of an earlier end, after which it was trained on
         return best
     return save(network, settled_file)
-
-
-def _accuracy(network: keras.Model, test: Split) -> float:
-    return float((scores_of(network, test.pixels).argmax(axis=1) == test.labels).mean())
 
 
 def take_over(network: keras.Model, start_from: Path) -> int:
@@ -353,7 +349,7 @@ def _compile(network: keras.Model, what: Training, steps: int) -> None:
 
 
 def _checked(test: Split, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return resized(test.pixels, size)[..., None].astype(np.float32), np.eye(len(EMOTIONS), dtype=np.float32)[test.labels]
+    return fed(test.pixels, size), np.eye(len(EMOTIONS), dtype=np.float32)[test.labels]
 
 
 def _callbacks(what: Training, out: Path, training: Split, rows: list[Row], saved: keras.Model) -> list[keras.callbacks.Callback]:
