@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.dataset import Split, resized
-from model.faces import EMOTIONS
+from model.faces import EMOTIONS, Image
 from model.jitter import jittered_batch
 from model.workers import Workers
 
-Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+Batch = tuple[Image, NDArray[np.float32]]
 
 
 def soft_labels(split: Split, crowd: float, smoothing: float, trust: float = 0.0) -> NDArray[np.float32]:
@@ -34,7 +34,7 @@ def soft_labels(split: Split, crowd: float, smoothing: float, trust: float = 0.0
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is untyped
-    """One epoch of faces (b, size, size, 1) float32 and wanted answers (b, 7), drawn by the seed, the epoch and the batch.
+    """One epoch of faces (b, size, size, 1) uint8 and wanted answers (b, 7), drawn by the seed, the epoch and the batch.
 
     So a training that goes on after a kill sees the faces that it would have seen, and it does not matter which
     batch Keras asks for first, or which process makes it. An epoch goes `passes` times through the faces. What a
@@ -52,7 +52,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         jitter: float = 1.0,
         mixup: float = 0.0,
         passes: int = 1,
-        teacher: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+        teacher: Callable[[Image], NDArray[np.float32]] | None = None,
         trust: float = 0.0,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)

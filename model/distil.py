@@ -11,13 +11,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from model.faces import Image
 from model.networks import in_precision, load_classifier
 
 Scores = NDArray[np.float32]
 
 
-def together(checkpoints: Sequence[Path], size: int, precision: str) -> Callable[[Scores], Scores]:
-    """What turns faces (n, size, size, 1) float32 into the mean of the teachers' probabilities (n, 7).
+def together(checkpoints: Sequence[Path], size: int, precision: str) -> Callable[[Image], Scores]:
+    """What turns faces (n, size, size, 1) uint8 into the mean of the teachers' probabilities (n, 7).
 
     A teacher of another size sees them resized. Raises ModelUnusable for a file that is no network of ours.
     """
@@ -32,7 +33,7 @@ def together(checkpoints: Sequence[Path], size: int, precision: str) -> Callable
     network = keras.Model(faces, keras.layers.Average()(answers) if len(answers) > 1 else answers[0])
     network.trainable = False
 
-    def ask(batch: Scores) -> Scores:
+    def ask(batch: Image) -> Scores:
         scores: Scores = network.predict_on_batch(batch)
         return scores
 

@@ -9,12 +9,13 @@ from model.faces import Image
 
 def jittered_batch(
     faces: Image, wanted: NDArray[np.float32], seed: tuple[int, ...], strength: float, mixup: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A batch (b, h, w, 1) float32 made of faces (b, h, w), and the answers wanted (b, 7), as the seed draws them."""
+) -> tuple[Image, NDArray[np.float32]]:
+    """A batch (b, h, w, 1) uint8 made of faces (b, h, w), and the answers wanted (b, 7), as the seed draws them."""
     random = np.random.default_rng(seed)
     moved = np.stack([jittered(face, random, strength) for face in faces])
     blended, wanted = mixed(moved, wanted, random, mixup)
-    return blended[..., None], wanted
+    # as bytes, which is what a crop has: a process that made them hands a quarter over
+    return np.rint(blended[..., None]).astype(np.uint8), wanted
 
 
 def mixed(

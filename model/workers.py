@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
+import cv2
+
 from model.errors import ModelUnusable
 
 T = TypeVar("T")
@@ -61,6 +63,7 @@ class Workers:
 def _end_with_the_first() -> None:
     """Leave Ctrl-C to the process that began this one, and end when it does, whatever ended it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)  # the processes share the cores already
     first = multiprocessing.parent_process()
     assert first is not None, "this is called in a process that another one began"
 

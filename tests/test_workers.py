@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import BrokenExecutor
 
+import cv2
 import numpy as np
 import pytest
 
@@ -38,9 +39,14 @@ def test_a_batch_is_the_same_whoever_makes_it() -> None:
     here = jittered_batch(faces, wanted, (1, 2, 3), 1.0, 0.2)
     with Workers(1) as workers:
         there = workers.result(workers.begin(jittered_batch, faces, wanted, (1, 2, 3), 1.0, 0.2))
-    assert here[0].shape == (8, 48, 48, 1) and here[0].dtype == np.float32
+    assert here[0].shape == (8, 48, 48, 1) and here[0].dtype == np.uint8
     for one, other in zip(here, there, strict=True):
         assert np.array_equal(one, other)
+
+
+def test_a_worker_leaves_the_other_cores_to_the_others() -> None:
+    with Workers(1) as workers:
+        assert workers.result(workers.begin(cv2.getNumThreads)) == 1
 
 
 def test_workers_end_with_the_block_that_began_them() -> None:
