@@ -30,7 +30,7 @@ class Workers:
         self.ahead = AHEAD_PER_WORKER * count
         # a fork would copy what the backend's threads hold at that moment
         started = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(count, mp_context=started, initializer=_end_with_the_first)
+        self._pool = ProcessPoolExecutor(count, mp_context=started, initializer=_as_one_of_several)
         self._one_was_killed = False
 
     def __enter__(self) -> Self:
@@ -60,10 +60,15 @@ class Workers:
             raise
 
 
+def _as_one_of_several() -> None:
+    """Take one core, since the others take theirs, and end when the process ends that began this one."""
+    cv2.setNumThreads(1)
+    _end_with_the_first()
+
+
 def _end_with_the_first() -> None:
     """Leave Ctrl-C to the process that began this one, and end when it does, whatever ended it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)  # the processes share the cores already
     first = multiprocessing.parent_process()
     assert first is not None, "this is called in a process that another one began"
 
