@@ -43,6 +43,14 @@ def part(text: str) -> float:
     return _number(text, lambda number: 0 <= number < 1, "a number from 0 to less than 1")
 
 
+def one_of_parts(text: str) -> tuple[int, int]:
+    """The number of a part and how many there are, such as 1/3; raises ArgumentTypeError for anything else."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count) <= 100 and int(count) > 1):
+        raise argparse.ArgumentTypeError(f"{text} is not the number of a part and how many there are, from 1/2 to 100/100")
+    return int(number), int(count)
+
+
 def part_of_seven(text: str) -> float:
     """A number from 0 to a seventh; raises ArgumentTypeError for any other."""
     return _number(text, lambda number: 0 <= number <= 1 / 7, "a number from 0 to 1/7, which would be as many of each emotion")

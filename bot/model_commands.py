@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bot.arguments import at_least_one, face_size, not_negative, part, part_of_seven, positive, seed, share
+from bot.arguments import at_least_one, face_size, not_negative, one_of_parts, part, part_of_seven, positive, seed, share
 from bot.errors import SettingsWrong, Trouble
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
@@ -18,7 +18,7 @@ from model.disk import check_writable, disk_told
 FER_2013 = "FER-2013 (Goodfellow et al. 2013), Training split"
 VOTED = ", labels softened by the FER+ votes (Barsoum et al. 2016)"
 LICENCE = "For research and education, as FER-2013 itself."
-CHOICES: dict[str, Callable[[str], float]] = {
+CHOICES: dict[str, Callable[[str], Any]] = {
     "epochs": at_least_one,
     "batch_size": at_least_one,
     "size": face_size,
@@ -32,6 +32,7 @@ CHOICES: dict[str, Callable[[str], float]] = {
     "smoothing": part,
     "rarest": part_of_seven,
     "held_out": part,
+    "without_part": one_of_parts,
     "passes": at_least_one,
     "patience": at_least_one,
     "seed": seed,
@@ -39,6 +40,8 @@ CHOICES: dict[str, Callable[[str], float]] = {
 """What of a training can be set on the command line."""
 
 NETWORK_NAMES = "custom_cnn, residual_cnn, mobile_cnn, face_resnet, vgg_cnn, resnet18, vgg16 or resnet50"
+
+PARTED = "; several checkpoints, trained --without-part 1/2 and 2/2 or so, are each asked about what they were trained without"
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 """Policies of Keras: the second is for GPUs, which reckon faster in half the bits."""
@@ -86,7 +89,7 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
         commands, "teach", _teach, "write down what a network sees in the training faces, for another one to learn from"
     )
     teacher = "a .keras checkpoint, weights with a card.json, or a network of -1 to 1 as .tflite or .json of TensorFlow.js"
-    teach.add_argument("teacher", type=Path, help=teacher)
+    teach.add_argument("teachers", nargs="+", type=Path, metavar="TEACHER", help=teacher + PARTED)
     teach.add_argument("--data", type=Path, required=True, help="as for train")
     teach.add_argument("--out", type=Path, required=True, help="the file (CSV)")
 
@@ -151,12 +154,13 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
 def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
     quiet_tensorflow()
     from model.splits import read_training
-    from model.teachers import seen_by, write_scores
+    from model.teachers import seen_by, seen_without, write_scores
 
     faces = read_training(arguments.data).pixels
     check_writable(arguments.out)  # minutes later, the answers would be lost
     with needing_keras():
-        scores = seen_by(arguments.teacher, faces)
+        teachers = arguments.teachers
+        scores = seen_by(teachers[0], faces) if len(teachers) == 1 else seen_without(teachers, faces)
     with disk_told(arguments.out):
         write_scores(arguments.out, scores)
     print(arguments.out)
@@ -165,8 +169,8 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:
     on_tensorflow()  # which alone writes such files, whatever the network was trained on
     with needing_keras():
-        from model.calibrate import BEGUN_FROM, TAUGHT_BY, began_from_others, had_teachers, heard_the_crowd
         from model.export import Notes, export
+    from model.provenance import BEGUN_FROM, TAUGHT_BY, began_from_others, had_teachers, heard_the_crowd
     from model.splits import read_both
 
     training, test = read_both(arguments.data)

@@ -1,31 +1,23 @@
 """Making a trained network as sure of its answers as it is right, before it is exported."""
 
-import json
 import logging
 import math
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from model.batches import times_repeated
-from model.card import CARD_FILE, Calibration
+from model.card import Calibration
 from model.confidence import fitted_calibration
 from model.dataset import Split, repeats
 from model.errors import ModelUnusable
 from model.faces import EMOTIONS
 from model.networks import scores_of
+from model.provenance import held_out, number_of, told_of
 
 logger = logging.getLogger(__name__)
-
-TRAINING_FILE = "training.json"
-"""What a training writes beside its checkpoints; it says which faces were held out."""
-
-TAUGHT_BY, BEGUN_FROM = "; taught by ", "; begun from "
-"""How a card's `data` goes on where a network owes something to others."""
 
 FEWEST_FACES = 100
 """Held-out faces, repeats of others aside, below which a temperature would be a guess."""
@@ -45,8 +37,7 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
     started from, or was trained on other faces than these, of which others were held out. Raises ModelUnusable where
     `training.json`, beside the checkpoint, is not what a training writes.
     """
-    told = _told(checkpoint)
-    if told.get("training_faces") not in (None, training.fingerprint()):
+    if told_of(checkpoint).get("training_faces") not in (None, training.fingerprint()):
         logger.warning("not calibrated: %s was trained on other faces than these", checkpoint)
         return network, None
     share, seed = held_out(checkpoint)
@@ -62,7 +53,7 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
         return network, None
     # a face and its mirror image are two answers to the same question: there are few faces, and so they tell more
     mirrored = scores_of(network, np.ascontiguousarray(faces.pixels[..., ::-1]))
-    most_lowered = np.log(times_repeated(learnt.labels, _number(told, checkpoint, "rarest", 0.0)))
+    most_lowered = np.log(times_repeated(learnt.labels, number_of(checkpoint, "rarest", 0.0)))
     temperature, lowered = fitted_calibration(np.concatenate([scores, mirrored]), np.tile(faces.labels, 2), most_lowered)
     taken_back = {
         str(emotion): round(float(by), 4) for emotion, by, most in zip(EMOTIONS, lowered, most_lowered, strict=True) if most
@@ -79,79 +70,6 @@ def _lead(right: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
     pooled = np.concatenate([right, others]).mean()
     error = math.sqrt(pooled * (1 - pooled) * (1 / len(right) + 1 / len(others)))
     return float(right.mean() - others.mean()) / max(error, 1e-9)
-
-
-def held_out(checkpoint: Path) -> tuple[float, int]:
-    """Share and seed of the faces that the checkpoint's training held out; a share of 0 if nothing beside it tells of any."""
-    told = _told(checkpoint)
-    if not told:
-        return 0.0, 0
-    share, seed = _number(told, checkpoint, "held_out", 0.0), int(_number(told, checkpoint, "seed"))
-    if not 0 <= share < 1:
-        raise ModelUnusable(f"{checkpoint.with_name(TRAINING_FILE)} says that a share of {share} was held out")
-    return share, seed
-
-
-def _number(told: dict[str, Any], checkpoint: Path, name: str, default: float | None = None) -> float:
-    """A number of what the checkpoint's training told of itself."""
-    path = checkpoint.with_name(TRAINING_FILE)
-    try:
-        number = float(told[name] if default is None else told.get(name, default))
-    except (ValueError, TypeError, KeyError) as error:
-        raise ModelUnusable(f"{path} does not say what a training says of its faces: {error!r}") from error
-    if not math.isfinite(number):
-        raise ModelUnusable(f"{path} does not say what a training says of its faces: {name} is {number}")
-    return number
-
-
-def had_teachers(checkpoint: Path) -> bool:
-    """Whether the checkpoint's training, or one that it began from, learnt from others, as far as something beside them tells."""
-    return any(
-        told.get("taught_by") or told.get("distilled_from") or _owes(file, TAUGHT_BY) for file, told in _trainings(checkpoint)
-    )
-
-
-def began_from_others(checkpoint: Path) -> bool:
-    """Whether that training, or one that it began from, began from weights that others made, as far as is told."""
-    return any(
-        told.get("weights") or str(told.get("start_from")).endswith(".json") or _owes(file, BEGUN_FROM)
-        for file, told in _trainings(checkpoint)
-    )
-
-
-def _trainings(checkpoint: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The checkpoint and what its training wrote down of itself, then the one that it began from, and so on."""
-    seen: set[Path] = set()
-    while checkpoint not in seen:
-        seen.add(checkpoint)
-        told = _told(checkpoint)
-        yield checkpoint, told
-        if told.get("start_from"):
-            checkpoint = Path(str(told["start_from"]))
-            if not any(path.exists() for path in (checkpoint, checkpoint.with_name(TRAINING_FILE))):
-                logger.warning("%s, which a training began from, is not there: what that owes to others is not known", checkpoint)
-
-
-def heard_the_crowd(checkpoint: Path) -> bool:
-    """Whether the FER+ votes, where its data had any, were part of the checkpoint's labels."""
-    return bool(_told(checkpoint).get("crowd", 1.0))
-
-
-def _owes(checkpoint: Path, words: str) -> bool:
-    """Whether the card beside an exported file, from which a training may have begun, says so."""
-    card = checkpoint.with_name(CARD_FILE)
-    return checkpoint.suffix == ".tflite" and card.exists() and words in card.read_text()
-
-
-def _told(checkpoint: Path) -> dict[str, Any]:
-    """What the training wrote down of itself; nothing if there is no such file."""
-    path = checkpoint.with_name(TRAINING_FILE)
-    try:
-        told: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
-        told.get("seed")
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelUnusable(f"{path} does not say what a training says of its held-out faces: {error!r}") from error
-    return told
 
 
 def tempered(network: keras.Model, temperature: float, lowered: NDArray[np.float32] | None = None) -> keras.Model:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -61,6 +62,10 @@ class Split:
         count = round(share * len(self))
         return self.only(np.sort(order[count:])), self.only(np.sort(order[:count]))
 
+    def without_part(self, number: int, count: int) -> Self:
+        """The rows outside of the part of that number, from 1 on, of so many."""
+        return self.only(parts_of(self.pixels, count) != number)
+
     def fingerprint(self) -> str:
         """What tells these faces and labels from any others; the votes are left out, which not every file has."""
         return _fingerprint(self.pixels, self.labels)
@@ -72,6 +77,11 @@ class Split:
     def votes_per_emotion(self) -> NDArray[np.float32]:
         """The votes for the seven emotions, (n, 7) float32 in the order of `EMOTIONS`."""
         return self.votes[:, VOTE_OF_LABEL]
+
+
+def parts_of(faces: Image, count: int) -> NDArray[np.int64]:
+    """The number, from 1 to `count`, of the part that each face is in, (n,) int64; equal faces are in the same one."""
+    return np.array([zlib.crc32(face.tobytes()) % count + 1 for face in faces], np.int64)
 
 
 def _fingerprint(*arrays: NDArray[Any]) -> str:

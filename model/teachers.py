@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.dataset import resized
+from model.dataset import parts_of, resized
 from model.disk import drafted
 from model.errors import DataUnusable, ModelUnusable
 from model.evaluate import Candidate, are_probabilities, load_candidate
 from model.faces import EMOTIONS, Image
 from model.litert import Graph
+from model.provenance import part_left_out
 
 Scores = NDArray[np.float32]
 
@@ -33,6 +34,27 @@ def seen_by(teacher: Path, faces: Image) -> Scores:
     if not are_probabilities(answer):
         raise ModelUnusable(f"{teacher} answers with numbers that are no probabilities")
     return answer
+
+
+def seen_without(teachers: Sequence[Path], faces: Image) -> Scores:
+    """What networks see in the faces (n, h, w) uint8 that each was trained without: probabilities (n, 7).
+
+    One network for each part of the faces, as `without_part` in its training left it out: so nobody answers by heart.
+    Raises ModelUnusable as `seen_by`, and for networks that did not leave out one part each.
+    """
+    asked: dict[int, Path] = {}
+    for teacher in teachers:
+        part = part_left_out(teacher)
+        if part is None or part[1] != len(teachers) or part[0] in asked:
+            what = "no part" if part is None else f"part {part[0]}/{part[1]}"
+            raise ModelUnusable(f"{teacher} was trained without {what}: each of {len(teachers)} networks leaves out another one")
+        asked[part[0]] = teacher
+    belongs_to = parts_of(faces, len(teachers))
+    scores = np.empty((len(faces), len(EMOTIONS)), np.float32)
+    for number, teacher in asked.items():
+        rows = np.flatnonzero(belongs_to == number)
+        scores[rows] = seen_by(teacher, faces[rows])
+    return scores
 
 
 def write_scores(path: Path, scores: Scores) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.batches import TrainingBatches, soft_labels
-from model.calibrate import TRAINING_FILE
 from model.dataset import FACE_SIZE, Split, fed
 from model.disk import alone_with, disk_told, drafted
 from model.distil import together
@@ -25,6 +24,7 @@ from model.faces import EMOTIONS
 from model.mobilenet import begin_from_mobilenet
 from model.networks import NETWORKS, PRETRAINED, accuracy_of, in_precision, load_network, save, scores_of
 from model.plots import draw_confusion, draw_curves
+from model.provenance import TRAINING_FILE
 from model.recover import recover
 from model.resume import BACKUP_FILE, LOG_FILE, Backup, Log, Patience, Row, logged, ran_out, restored
 from model.settle import SwapAveragedWeights, every_layer, settle
@@ -49,8 +49,9 @@ class Training:
     """What one training is made with; written beside its result.
 
     `taught_by` are files of teachers' answers to the whole Training split, `distilled_from` checkpoints of teachers that are
-    asked about the faces as they are trained on, and `trust` is their share of the labels. An epoch goes `passes` times
-    through the faces. `precision` is a policy of Keras'; what is saved is in float32, whatever it was trained in.
+    asked about the faces as they are trained on, and `trust` is their share of the labels. `without_part` is the number of a
+    part of the faces, and of how many, that is left out, for the network to be asked about later. An epoch goes `passes`
+    times through the faces. `precision` is a policy of Keras'; what is saved is in float32, whatever it was trained in.
     `start_from` names a checkpoint whose layers of equal shape are taken over, an exported network (no backbone) to go on
     from, or what knows faces, as .json: for a mobile_cnn a MobileNet of TensorFlow.js, for a face_resnet the face
     recognition of face-api.
@@ -69,6 +70,7 @@ class Training:
     mixup: float = 0.0
     averaging: float = 0.0
     held_out: float = 0.03
+    without_part: tuple[int, int] | None = None
     taught_by: tuple[str, ...] = ()
     distilled_from: tuple[str, ...] = ()
     trust: float = 0.5
@@ -167,6 +169,8 @@ def train(what: Training, data: Path, out: Path, finish: bool = False, workers: 
         "votes_and_teachers": training.others_fingerprint(),
     }
     training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
+    if what.without_part is not None:
+        training = training.without_part(*what.without_part)
     batches = _batches(training, what, data)
     # one that goes on gets its weights from the backup
     saved = _made(replace(what, weights=None) if goes_on else what)

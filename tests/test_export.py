@@ -201,7 +201,7 @@ NONSENSE = {"[]": "does not say what", "{": "does not say what", '{"held_out": 2
 @pytest.mark.parametrize(("told", "complaint"), NONSENSE.items())
 def test_a_training_that_says_nothing_sensible_of_its_held_out_faces_is_named(tmp_path: Path, told: str, complaint: str) -> None:
     pytest.importorskip("keras", reason="a training needs tensorflow, extra `train`")
-    from model.calibrate import held_out
+    from model.provenance import held_out
 
     (tmp_path / "training.json").write_text(told)
     with pytest.raises(ModelUnusable, match=rf"training\.json .*{complaint}"):

@@ -1,15 +1,19 @@
 """What networks see in the training faces, and how another one learns from it."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model.dataset import Split
-from model.errors import DataUnusable
+from model.card import SHIPPED_WEIGHTS
+from model.dataset import Split, parts_of
+from model.errors import DataUnusable, ModelUnusable
+from model.provenance import TRAINING_FILE
 from model.splits import read_splits, read_training
-from model.teachers import read_scores, write_scores
+from model.teachers import read_scores, seen_by, seen_without, write_scores
 from tests.synthetic import synthetic_split, write_split
 
 
@@ -66,3 +70,51 @@ def test_parts_of_a_split_keep_their_teachers_answers() -> None:
         for face, answer in zip(part.pixels, part.taught, strict=True):
             (row,) = [row for row, pixels in enumerate(split.pixels) if np.array_equal(pixels, face)]
             assert np.array_equal(answer, answers(20)[row])
+
+
+def test_a_split_without_each_of_its_parts_in_turn_leaves_out_every_face_once() -> None:
+    split = synthetic_split(60)
+    left = [split.without_part(number, 3) for number in (1, 2, 3)]
+    assert all(0 < len(each) < 60 for each in left)
+    assert sorted(face.tobytes() for each in left for face in each.pixels) == sorted(
+        face.tobytes() for face in split.pixels for _ in "12"
+    )
+
+
+def test_a_face_that_comes_twice_is_in_one_part() -> None:
+    faces = synthetic_split(20).pixels
+    assert np.array_equal(parts_of(np.concatenate([faces, faces]), 5), np.tile(parts_of(faces, 5), 2))
+
+
+def trained_without(part: list[int] | None, weights: str, folder: Path) -> Path:
+    """A shipped classifier that claims to have been trained without that part."""
+    shutil.copytree(SHIPPED_WEIGHTS / weights, folder)
+    (folder / TRAINING_FILE).write_text(json.dumps({"without_part": part}))
+    (file,) = folder.glob("*.tflite")
+    return file
+
+
+def test_networks_of_parts_are_each_asked_about_the_faces_that_they_were_trained_without(tmp_path: Path) -> None:
+    second = trained_without([2, 2], "emotion", tmp_path / "second")
+    first = trained_without([1, 2], "custom_cnn", tmp_path / "first")
+    faces = synthetic_split(12).pixels
+    of_first = parts_of(faces, 2)[:, None] == 1
+    assert of_first.any() and not of_first.all()
+    expected = np.where(of_first, seen_by(first, faces), seen_by(second, faces))
+    assert seen_without([second, first], faces) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ([[1, 2], None], "second.* without no part"),
+        ([[1, 2], [1, 2]], "second.* without part 1/2"),
+        ([[1, 3], [2, 3]], "first.* without part 1/3: each of 2 networks"),
+        ([[1, 2], [3, 2]], r"second.* left out the part \[3, 2\], which is none"),
+        ([[1, 2], "2/2"], "second.* left out the part 2/2, which is none"),
+    ],
+)
+def test_networks_that_did_not_leave_out_a_part_each_are_refused_in_one_line(tmp_path: Path, parts: list, says: str) -> None:
+    files = [trained_without(part, "emotion", tmp_path / name) for name, part in zip(("first", "second"), parts, strict=True)]
+    with pytest.raises(ModelUnusable, match=says):
+        seen_without(files, synthetic_split(4).pixels)

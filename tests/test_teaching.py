@@ -21,8 +21,8 @@ import keras
 import tensorflow
 
 from model.batches import soft_labels  # they import keras
-from model.calibrate import had_teachers
 from model.networks import load_network
+from model.provenance import had_teachers
 from model.teachers import seen_by, write_scores
 from model.tfjs import read_tfjs
 from model.train import CHECKPOINT_FILE, Training, train

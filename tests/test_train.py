@@ -75,6 +75,14 @@ def test_what_stands_in_the_test_split_is_not_trained_on(data: Path) -> None:
     assert not any(face.tobytes() in known for face in training.pixels)
 
 
+def test_a_part_of_the_faces_is_left_out_of_a_training_where_that_is_asked_for(data: Path, tmp_path: Path) -> None:
+    training, _ = read_splits(data)
+    rest = len(training.without_part(2, 3))
+    assert rest < len(training)
+    with pytest.raises(DataUnusable, match=f"{rest} faces to train on do not fill a batch of 1000"):
+        train(replace(SHORT, batch_size=1000, held_out=0, without_part=(2, 3)), data, tmp_path / "run")
+
+
 def test_a_training_leaves_a_log_and_a_checkpoint_that_loads(finished: Path) -> None:
     assert epochs(finished) == ["0", "1"]
     assert load_network(finished / CHECKPOINT_FILE).input_shape == (None, SIZE, SIZE, 1)
