@@ -10,36 +10,30 @@ from model.dataset import Split, read_faces, read_split
 from model.detector import BlazeFace
 from model.evaluate import Candidate, evaluate, load_candidate
 from model.faces import FaceDetector, Image
-from model.fairness import Groups, read_groups
+from model.fairness import Groups
 from model.robustness import crop_table, detected, tilt_table
+from model.splits import read_both
+
+
+def to_judge_on(data: Path | None, pixels: Path, labels: Path, training: Path | None) -> tuple[Split, Image | None]:
+    """PublicTest of the data, or else a mosaic and its labels; and the faces (n, 48, 48) that were trained on, if they are told.
+
+    Raises DataUnusable for files that are not what they should be.
+    """
+    if data is not None:
+        learnt, test = read_both(data)
+        return test, learnt.pixels
+    return read_split(pixels, labels), None if training is None else read_faces(training)
 
 
 def judge(
-    weights: Path | None,
-    pixels: Path,
-    labels: Path,
-    training: Path | None = None,
-    *,
-    groups: str | None = None,
-    groups_file: Path | None = None,
-    robust_on: int = 0,
+    weights: Path | None, split: Split, training: Image | None = None, people: Groups | None = None, robust_on: int = 0
 ) -> dict[str, Any]:
-    """What weights, as `load_candidate` takes them, are worth on a mosaic and its labels, ready for JSON.
+    """What weights, as `load_candidate` takes them, are worth on a split, ready for JSON.
 
-    `training` is the mosaic they were trained on. `groups` is a column of `groups_file`, or of the labels' own file,
-    that names a group of people for each face. With `robust_on`, `robustness` tells of at most so many of the faces.
-    Raises ModelUnusable and DataUnusable for files that are not what they should be.
+    `training` are the faces (n, 48, 48) they were trained on, `people` the group of people that each face of the split is
+    of. With `robust_on`, `robustness` tells of at most so many of the faces. Raises ModelUnusable for files that are no weights.
     """
-    split = read_split(pixels, labels)
-    people = None if groups is None else read_groups(groups_file or labels, groups, len(split))
-    known = None if training is None else read_faces(training)
-    return judge_on(split, weights, known, people, robust_on)
-
-
-def judge_on(
-    split: Split, weights: Path | None, training: Image | None = None, people: Groups | None = None, robust_on: int = 0
-) -> dict[str, Any]:
-    """As `judge`, on a split, with the pixels (n, 48, 48) that were trained on."""
     candidate = load_candidate(weights)
     result = evaluate(candidate, split, training, people)
     if robust_on:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
 
-from bot.judging import judge_on
+from bot.judging import judge
 from bot.settings import Settings
 from model.card import Card
 from model.classifier import LiteRtClassifier
@@ -48,7 +48,7 @@ def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict
     with disk_told(page):
         page.parent.mkdir(parents=True, exist_ok=True)
     check_writable(page)  # minutes later, what was measured would be lost
-    result = figures or judge_on(test, weights, training.pixels, robust_on=ALL_FACES)
+    result = figures or judge(weights, test, training.pixels, robust_on=ALL_FACES)
     try:
         _check(result, card)
         text = render(card, result, _sizes(training, test))

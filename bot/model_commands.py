@@ -1,4 +1,4 @@
-"""The commands that make, judge and describe the model: train, teach, export, evaluate, model-card."""
+"""The commands that make, judge and describe the model: train, teach, average, export, evaluate, model-card."""
 
 import argparse
 import json
@@ -41,6 +41,8 @@ CHOICES: dict[str, Callable[[str], Any]] = {
 
 NETWORK_NAMES = "custom_cnn, residual_cnn, mobile_cnn, face_resnet, vgg_cnn, resnet18, vgg16 or resnet50"
 
+REPLACED = "folder for the file and its card; if not given, that of the shipped weights, which are replaced"
+
 PARTED = "; several checkpoints, trained --without-part 1/2 and 2/2 or so, are each asked about what they were trained without"
 
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -51,9 +53,11 @@ BACKENDS = ("tensorflow", "torch", "jax")
 
 
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the five commands to the parser's."""
+    """Add the six commands to the parser's."""
     train = command(commands, "train", _train, "train a network on FER-2013, or go on after a kill")
-    train.add_argument("network", metavar="NETWORK", help=NETWORK_NAMES)
+    train.add_argument(
+        "network", metavar="NETWORK", help=f"{NETWORK_NAMES}; the last two begin from Keras' with --weights imagenet"
+    )
     train.add_argument(
         "--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv, or fer2013.csv"
     )
@@ -93,18 +97,24 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     teach.add_argument("--data", type=Path, required=True, help="as for train")
     teach.add_argument("--out", type=Path, required=True, help="the file (CSV)")
 
+    average = command(commands, "average", _average, "average the weights of several trainings of one network")
+    average.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="trained one from another, two or more")
+    average.add_argument("--data", type=Path, required=True, help="as for train")
+    average.add_argument("--out", type=Path, required=True, help="folder for the result")
+
     export = command(commands, "export", _export, "turn a .keras checkpoint into a .tflite file and its card")
     export.add_argument("checkpoint", type=Path)
     export.add_argument("--data", type=Path, required=True, help="as for train: what it is judged on for the card")
-    export.add_argument("--out", type=Path, default=SHIPPED_WEIGHTS / "emotion", help="folder for the file and its card")
+    export.add_argument("--out", type=Path, default=SHIPPED_WEIGHTS / "emotion", help=REPLACED)
     export.add_argument("--made-by", default="", metavar="COMMAND", help="the command that trained it, for the card")
     export.add_argument("--teachers", default="", metavar="TEXT", help="who taught it, with their licences, for the card")
     begun = "whose weights it began from, with their licence, for the card"
     export.add_argument("--begun-from", default="", metavar="TEXT", help=begun)
 
     evaluate = command(commands, "evaluate", _evaluate, "judge a classifier on a mosaic of labelled faces")
-    evaluate.add_argument("--pixels", type=Path, required=True, help="mosaic of 48x48 grey faces, 128 to a row (PNG)")
-    evaluate.add_argument("--labels", type=Path, required=True, help="CSV with a line per face: label and ten FER+ votes")
+    evaluate.add_argument("--data", type=Path, help="as for train: judged on its PublicTest, and without what Training repeats")
+    evaluate.add_argument("--pixels", type=Path, help="instead: mosaic of 48x48 grey faces, 128 to a row (PNG)")
+    evaluate.add_argument("--labels", type=Path, help="to that, the CSV with a line per face: label and ten FER+ votes")
     evaluate.add_argument("--training", type=Path, help="mosaic that was trained on, to report accuracy without its repeats")
     evaluate.add_argument(
         "--model",
@@ -166,6 +176,15 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
     print(arguments.out)
 
 
+def _average(arguments: argparse.Namespace, settings: Settings) -> None:
+    quiet_tensorflow()
+    if len(arguments.checkpoints) < 2:
+        raise SettingsWrong("there is nothing to average: two checkpoints are needed, or more")
+    with needing_keras():
+        from model.average import average
+    print(average(arguments.checkpoints, arguments.data, arguments.out))
+
+
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:
     on_tensorflow()  # which alone writes such files, whatever the network was trained on
     with needing_keras():
@@ -189,28 +208,37 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> None:
 def _evaluate(arguments: argparse.Namespace, settings: Settings) -> None:
     quiet_tensorflow()
     from bot.evaluation_text import readable
-    from bot.judging import judge
+    from bot.judging import judge, to_judge_on
+    from model.fairness import read_groups
 
-    if arguments.groups_file and not arguments.groups:
-        raise SettingsWrong("--groups-file needs --groups, the column in it")
-    if arguments.faces and not arguments.robustness:
-        raise SettingsWrong("--faces needs --robustness: everything else is measured on all of them")
+    _check_what_is_judged(arguments)
+    split, known = to_judge_on(arguments.data, arguments.pixels, arguments.labels, arguments.training)
+    groups = arguments.groups_file or arguments.labels
+    people = read_groups(groups, arguments.groups, len(split)) if arguments.groups else None
+    robust_on = (arguments.faces or sys.maxsize) if arguments.robustness else 0
     with needing_keras():  # for a checkpoint
-        result = judge(
-            arguments.model or settings.weights,
-            arguments.pixels,
-            arguments.labels,
-            arguments.training,
-            groups=arguments.groups,
-            groups_file=arguments.groups_file,
-            robust_on=(arguments.faces or sys.maxsize) if arguments.robustness else 0,
-        )
+        result = judge(arguments.model or settings.weights, split, known, people, robust_on)
     print(json.dumps(result) if arguments.json else readable(result), flush=True)
     if arguments.plots:
         from model.plots import draw_evaluation
 
         with disk_told(arguments.plots):
             draw_evaluation(result, arguments.plots)
+
+
+def _check_what_is_judged(arguments: argparse.Namespace) -> None:
+    """Raises SettingsWrong for flags of `evaluate` that do not go together."""
+    mosaics = [name for name in ("pixels", "labels", "training") if getattr(arguments, name)]
+    if arguments.data and mosaics:
+        raise SettingsWrong(f"--data and --{mosaics[0]}: one or the other, as the data have faces and labels of their own")
+    if not arguments.data and not (arguments.pixels and arguments.labels):
+        raise SettingsWrong("--data is needed, or --pixels and --labels: what to judge on")
+    if arguments.groups_file and not arguments.groups:
+        raise SettingsWrong("--groups-file needs --groups, the column in it")
+    if arguments.groups and arguments.data and not arguments.groups_file:
+        raise SettingsWrong("--groups with --data needs --groups-file, where the column stands")
+    if arguments.faces and not arguments.robustness:
+        raise SettingsWrong("--faces needs --robustness: everything else is measured on all of them")
 
 
 def _model_card(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.arguments import at_least_one, not_negative, positive, seed, share
 from bot.errors import SettingsWrong
-from bot.model_commands import LICENCE, needing_keras, on_tensorflow
+from bot.model_commands import LICENCE, REPLACED, needing_keras, on_tensorflow
 from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
 
@@ -38,7 +38,7 @@ def add_student_commands(commands: Any, command: Callable[..., argparse.Argument
     export = command(commands, "export-students", _export, "turn a trained generator into a .tflite file and its card")
     export.add_argument("checkpoint", type=Path)
     export.add_argument("--data", type=Path, required=True, help="folder with the splits, for the figures of the card")
-    export.add_argument("--out", type=Path, default=SHIPPED_WEIGHTS / "students", help="folder for the file and its card")
+    export.add_argument("--out", type=Path, default=SHIPPED_WEIGHTS / "students", help=REPLACED)
     export.add_argument("--judge", type=Path, nargs="*", default=[], help="more classifiers that read the faces for the card")
     export.add_argument("--made-by", default="", metavar="COMMAND", help="the command that trained it, for the card")
 

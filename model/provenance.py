@@ -15,6 +15,9 @@ logger = logging.getLogger(__name__)
 TRAINING_FILE = "training.json"
 """What a training writes beside its checkpoints."""
 
+AVERAGED = "averaged"
+"""What names there the checkpoints whose weights were averaged, if it was made so."""
+
 TAUGHT_BY, BEGUN_FROM = "; taught by ", "; begun from "
 """How a card's `data` goes on where a network owes something to others."""
 
@@ -68,16 +71,30 @@ def began_from_others(checkpoint: Path) -> bool:
 
 
 def _trainings(checkpoint: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The checkpoint and what its training wrote down of itself, then the one that it began from, and so on."""
+    """The checkpoint and what its training wrote down of itself, then those that it was made from, and so on."""
     seen: set[Path] = set()
-    while checkpoint not in seen:
+    waiting = [checkpoint]
+    while waiting:
+        checkpoint = waiting.pop()
+        if checkpoint in seen:
+            continue
         seen.add(checkpoint)
         told = told_of(checkpoint)
         yield checkpoint, told
-        if told.get("start_from"):
-            checkpoint = Path(str(told["start_from"]))
-            if not any(path.exists() for path in (checkpoint, checkpoint.with_name(TRAINING_FILE))):
-                logger.warning("%s, which a training began from, is not there: what that owes to others is not known", checkpoint)
+        waiting += [made_from for made_from in _made_from(told) if _is_there(made_from)]
+
+
+def _made_from(told: dict[str, Any]) -> list[Path]:
+    """The file that a training began from, or those that were averaged."""
+    begun_from, averaged = told.get("start_from"), told.get(AVERAGED, [])
+    return [Path(str(each)) for each in (*([begun_from] if begun_from else []), *averaged)]
+
+
+def _is_there(checkpoint: Path) -> bool:
+    if any(path.exists() for path in (checkpoint, checkpoint.with_name(TRAINING_FILE))):
+        return True
+    logger.warning("%s, which a network was made from, is not there: what that owes to others is not known", checkpoint)
+    return False
 
 
 def heard_the_crowd(checkpoint: Path) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.contract import EVENT_MODELS
 from pipeline.coverage import Coverage
-from pipeline.events import CLASSIFICATION, Classification
+from pipeline.events import CLASSIFICATION, Classification, Envelope
 from pipeline.schemas import STATES, Schema, event_schema, state_schema
 
 HEAD = "| {} | type | says |\n|---|---|---|\n"
@@ -33,13 +33,14 @@ CLASSIFICATION_MEANS: dict[Classification, str] = {
 def attributes_table() -> str:
     """The attributes that every event has."""
     schema = event_schema("classmood.emotion.sample")
+    subject = schema["properties"]["subject"] | {"description": Envelope.model_fields["subject"].description}
     fixed = {
         "type": "one of the types below",
         "data": "object",
         "dataschema": "string",
         "dataclassification": "a [classification](#classification)",
     }
-    rows = (_row(name, field, schema, fixed) for name, field in schema["properties"].items())
+    rows = (_row(name, field, schema, fixed) for name, field in (schema["properties"] | {"subject": subject}).items())
     return HEAD.format("attribute") + "".join(rows)
 
 

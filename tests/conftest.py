@@ -21,7 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 WITH_TENSORFLOW = {"test_train_generator.py"} | {
     f"test_{name}.py"
     for name in (
-        *("classifier", "distilling", "dlib_resnet", "export", "mobilenet", "networks", "normalisation"),
+        *("average", "classifier", "distilling", "dlib_resnet", "export", "mobilenet", "networks", "normalisation"),
         *("recover", "settle", "teaching", "train"),
     )
 }

@@ -23,9 +23,22 @@ from tests.commands import BASIS, ROOT, ended, environment, started, until
 from tests.redis_servers import SERVER, RedisServer, free_port, needs_redis, running_redis, stopped_redis
 from tests.videos import portrait, write_video
 
-COMMANDS = ("demo", "join", "simulate", "analyse", "watch", "health", "settings", "train", "teach", "export", "evaluate")
+COMMANDS = (
+    "demo",
+    "join",
+    "simulate",
+    "analyse",
+    "watch",
+    "health",
+    "settings",
+    "train",
+    "teach",
+    "average",
+    "export",
+    "evaluate",
+)
 COMMANDS += ("basis", "validate", "record", "replay", "schemas", "forget", "forward", "bench", "dashboard", "report", "mark")
-COMMANDS += ("model-card", "train-students", "export-students")
+COMMANDS += ("average", "model-card", "train-students", "export-students")
 HEAVY = {"aiortc", "aiohttp", "av", "cv2", "ai_edge_litert", "tensorflow", "keras", "rich"}
 KEYS = Keys("classmood", "algebra")
 

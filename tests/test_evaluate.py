@@ -11,7 +11,7 @@ from bot.cli import main
 from model.card import SHIPPED_WEIGHTS, read_card
 from model.evaluate import Candidate, confusion, crowd_recall, evaluate, macro_f1, majority_agreement, per_class
 from model.faces import EMOTIONS, Image
-from tests.synthetic import synthetic_split, write_split
+from tests.synthetic import synthetic_split, write_fer2013_csv, write_split
 
 LABELS = np.array([0, 0, 0, 3, 3, 6])
 PREDICTED = np.array([0, 0, 3, 3, 3, 0])
@@ -146,6 +146,39 @@ def test_a_place_for_pictures_that_takes_none_is_one_line(
 ) -> None:
     assert main(["evaluate", *files, "--plots", files[1]]) == 3
     assert capsys.readouterr().err.endswith(f"classmood: {files[1]} cannot be written to: File exists\n")
+
+
+@pytest.mark.parametrize("as_csv", [False, True])
+def test_data_are_judged_as_their_mosaic_is(capsys: pytest.CaptureFixture[str], tmp_path: Path, as_csv: bool) -> None:
+    training, test = synthetic_split(40, seed=1), synthetic_split(70, seed=2)
+    training.pixels[:4] = test.pixels[:4]
+    mosaics = [*write_split(training, tmp_path, "training"), *write_split(test, tmp_path, "public-test")]
+    data = write_fer2013_csv(tmp_path / "fer2013.csv", tmp_path) if as_csv else tmp_path
+    assert main(["evaluate", "--data", str(data), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    named = ("--training", str(mosaics[0]), "--pixels", str(mosaics[2]), "--labels", str(mosaics[3]))
+    assert main(["evaluate", *named, "--json"]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    assert found["repeats"] == 4
+    for name in ("n", "confusion", "accuracy_without_repeats"):
+        assert found[name] == expected[name]
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (
+            ("--data", "d", "--labels", "l.csv"),
+            "--data and --labels: one or the other, as the data have faces and labels of their own",
+        ),
+        (("--pixels", "p.png"), "--data is needed, or --pixels and --labels: what to judge on"),
+        (("--data", "d", "--groups", "age"), "--groups with --data needs --groups-file, where the column stands"),
+        (("--data", "d", "--groups-file", "g.csv"), "--groups-file needs --groups, the column in it"),
+    ],
+)
+def test_what_to_judge_on_is_said_once(capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], complaint: str) -> None:
+    assert main(["evaluate", *flags]) == 2
+    assert capsys.readouterr().err == f"classmood: {complaint}\n"
 
 
 def test_weights_may_be_named_instead_of_their_folder(capsys: pytest.CaptureFixture[str], files: tuple[str, ...]) -> None:

@@ -14,7 +14,17 @@ ROOT = Path(__file__).parent.parent
 OWN = ("bot", "dashboard", "pipeline", "model")
 TRAINING = {
     *("train", "export", "evaluate", "batches", "networks", "settle", "calibrate", "quantise", "recover", "resume", "robustness"),
-    *("normalisation", "face_generator", "train_generator", "export_generator", "tfjs", "mobilenet", "dlib_resnet", "distil"),
+    *(
+        "normalisation",
+        "face_generator",
+        "train_generator",
+        "export_generator",
+        "tfjs",
+        "average",
+        "mobilenet",
+        "dlib_resnet",
+        "distil",
+    ),
 }
 
 

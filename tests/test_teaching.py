@@ -284,4 +284,4 @@ def test_where_it_is_not_known_what_is_owed_a_line_says_so(tmp_path: Path, caplo
     (tmp_path / "training.json").write_text(json.dumps({"seed": 1, "start_from": "gone/best.keras"}))
     assert not had_teachers(tmp_path / "best.keras")
     (line,) = caplog.messages
-    assert line == "gone/best.keras, which a training began from, is not there: what that owes to others is not known"
+    assert line == "gone/best.keras, which a network was made from, is not there: what that owes to others is not known"

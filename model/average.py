@@ -1,0 +1,77 @@
+"""Averaging the weights of several states of one network: often better than any of them, at the cost of one.
+
+Where trainings began from one another and learnt from different teachers, the mean lies between what each came to (model
+soups, Wortsman et al., arXiv 2203.05482).
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from model.disk import disk_told, drafted
+from model.errors import ModelUnusable
+from model.networks import accuracy_of, load_classifier, save
+from model.provenance import AVERAGED, TRAINING_FILE, told_of
+from model.settle import settle
+from model.splits import read_splits
+from model.train import CHECKPOINT_FILE
+
+logger = logging.getLogger(__name__)
+
+SHARED = ("network", "size", "held_out", "seed", "rarest", "crowd", "training_faces")
+"""What of their trainings has to be the same, for the mean to have held out the faces that each of them did."""
+
+
+def average(checkpoints: Sequence[Path], data: Path, out: Path) -> Path:
+    """Save the mean of the checkpoints' weights in `out`, its normalisation settled on the faces they learnt from.
+
+    What their trainings say of themselves is written beside it. Raises DataUnusable for data that do not fit, and
+    ModelUnusable for checkpoints that are not of one network, whose trainings held out other faces or are not told of, for
+    an `out` that holds a training, and where nothing can be written.
+    """
+    told = _shared(checkpoints) | {AVERAGED: [str(checkpoint) for checkpoint in checkpoints]}
+    with disk_told(out):
+        if (out / TRAINING_FILE).exists():
+            raise ModelUnusable(f"{out} holds a training already: average into another folder")
+    training, test = read_splits(data)
+    if told["training_faces"] != training.fingerprint():
+        raise ModelUnusable(f"{checkpoints[0]} was trained on other faces than those of {data}")
+    learnt, _ = training.parted(told["held_out"], told["seed"])
+    networks = [load_classifier(checkpoint) for checkpoint in checkpoints]
+    before = [accuracy_of(network, test) for network in networks]
+    mean = _mean(checkpoints, networks)
+    settle(mean, learnt, told["seed"])
+    singly = ", ".join(f"{accuracy:.4f}" for accuracy in before)
+    logger.info("accuracy on PublicTest is %.4f; of those that were averaged %s", accuracy_of(mean, test), singly)
+    with disk_told(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with drafted(out / TRAINING_FILE) as draft:
+            draft.write_text(json.dumps(told, indent=2) + "\n")
+        return save(mean, out / CHECKPOINT_FILE)
+
+
+def _shared(checkpoints: Sequence[Path]) -> dict[str, Any]:
+    """What all of their trainings say of themselves."""
+    first, *others = [told_of(checkpoint) for checkpoint in checkpoints]
+    for checkpoint, told in zip(checkpoints, (first, *others), strict=True):
+        if gone := [name for name in SHARED if name not in told]:
+            raise ModelUnusable(f"{checkpoint} has no {TRAINING_FILE} beside it that tells its {gone[0]}")
+        if unlike := [name for name in SHARED if told[name] != first[name]]:
+            name = unlike[0]
+            raise ModelUnusable(f"{checkpoint} was trained with {name} {told[name]}, {checkpoints[0]} with {first[name]}")
+    return {name: first[name] for name in SHARED}
+
+
+def _mean(checkpoints: Sequence[Path], networks: Sequence[keras.Model]) -> keras.Model:
+    """The first network, with the mean of all their weights."""
+    weights = [network.get_weights() for network in networks]
+    for checkpoint, others in zip(checkpoints, weights, strict=True):
+        if [each.shape for each in others] != [each.shape for each in weights[0]]:
+            raise ModelUnusable(f"{checkpoint} is of another network than {checkpoints[0]}")
+    networks[0].set_weights([np.mean(each, axis=0) for each in zip(*weights, strict=True)])
+    return networks[0]
