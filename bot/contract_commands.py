@@ -102,10 +102,13 @@ async def _validate_room(arguments: argparse.Namespace, settings: Settings) -> N
 async def _record(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.line_files import opened_for_lines
     from bot.record import Recorder, record
-    from bot.recorded_marks import keep_marks
+    from bot.recorded_marks import keep_marks, marks_file
     from bot.redis_client import connect
+    from bot.whole_files import check_place
 
     keys, marks = Keys(settings.key_prefix, arguments.room), 0
+    if arguments.out is not None:  # another recording may have its marks there: class.jsonl beside class.jsonl.gz
+        check_place(marks_file(arguments.out), force=arguments.force)
     with opened_for_lines(arguments.out, arguments.force) as lines:
         recorder = Recorder(lines)
         how: dict[str, Any] = {"from_start": arguments.from_start, "seconds": arguments.seconds}

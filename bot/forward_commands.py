@@ -5,10 +5,11 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from bot.errors import SettingsWrong
 from bot.settings import Settings
+from bot.urls import checked_url
 
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
@@ -55,19 +56,11 @@ def _say(line: str) -> None:
 
 def _checked(text: str) -> SplitResult:
     """The URL of a target; raises SettingsWrong."""
-    try:
-        url = urlsplit(text)
-        (url.hostname or "").encode("idna")
-    except ValueError as error:  # of the latter, too, for a host with a part that is empty or too long
-        raise SettingsWrong(f"--to: {error}") from None
+    url = checked_url(text, "--to")
     if url.scheme not in (*MQTT_PORTS, "http", "https") or not url.hostname:
         raise SettingsWrong("--to must be mqtt://HOST[:PORT][/TOPIC], mqtts://…, or http(s)://URL")
     if url.username is not None:
         raise SettingsWrong("--to must not hold a password, which every process list shows: use the settings for secrets")
-    try:
-        url.port  # noqa: B018  # reading it is what checks it
-    except ValueError:
-        raise SettingsWrong("--to: the port must be a number from 0 to 65535") from None
     if url.scheme in MQTT_PORTS and {"+", "#"} & set(text):
         raise SettingsWrong("--to: a topic to publish to has no wildcards")
     return url

@@ -16,8 +16,9 @@ from pydantic import SecretStr
 
 from bot.clip_track import Sending, sending
 from bot.clips import Recording, file_clip
-from bot.errors import RoomRefused
+from bot.errors import RoomRefused, SettingsWrong
 from bot.janus_students import janus_entrance
+from bot.rooms.janus_peer import UNUSABLE_OFFER
 from bot.rooms.opening import split_room_url
 from bot.rooms.whip import TICKET
 from bot.scripts import LESSON, read_script
@@ -26,6 +27,7 @@ from bot.synthetic.acting import acting
 from bot.tasks import background
 from bot.together import Enter, showing, student_name
 from bot.trust import trusting
+from bot.urls import checked_url
 from dashboard.options import in_url, is_loopback
 
 logger = logging.getLogger(__name__)
@@ -88,6 +90,8 @@ def entrance(room_url: str, settings: Settings) -> AbstractAsyncContextManager[E
 def whip_url(room_url: str, settings: Settings) -> str:
     """Where to publish: an http(s) URL as it is, local://ROOM on the host and port of the settings."""
     if room_url.startswith(("http://", "https://")):
+        if not checked_url(room_url, "the room's URL").hostname:
+            raise SettingsWrong(f"{room_url} is not a room URL: it names no host")
         return room_url
     _, room = split_room_url(room_url)
     scheme = "https" if settings.tls_certificate else "http"
@@ -178,12 +182,19 @@ async def publishing(
     async with sending(recording) as camera:
         answer, resource = await _offer(session, url, name, await camera.offer(), headers)
         try:
-            await camera.peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            await _heard(camera, answer, url)
             await camera.until_connected(url)
             async with background(_passed_on(camera.lost, lost)):
                 yield camera
         finally:
             await _leave(session, resource, headers)
+
+
+async def _heard(camera: Sending, answer: str, url: str) -> None:
+    try:
+        await camera.peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    except UNUSABLE_OFFER:
+        raise RoomRefused(f"{url} answered with a session description that cannot be used") from None
 
 
 async def _passed_on(heard: asyncio.Event, told: asyncio.Event) -> None:
@@ -197,11 +208,13 @@ async def _offer(session: aiohttp.ClientSession, url: str, name: str, sdp: str, 
     headers = {**headers, "Content-Type": "application/sdp"}
     try:
         async with session.post(publish_url, data=sdp, headers=headers) as response:
-            text = await response.text()
+            text = await response.text(errors="replace")
             if response.status != 201 or "Location" not in response.headers:
                 reason = text.strip().partition("\n")[0][:200]
                 raise RoomRefused(f"{url} answered {response.status}: {reason}")
             return text, urljoin(str(response.url), response.headers["Location"])
+    except TimeoutError:  # before ClientError, of which some are one
+        raise RoomRefused(f"no room answers at {url} in time") from None
     except aiohttp.ClientError as error:
         raise RoomRefused(f"no room answers at {url}: {error}") from error
 

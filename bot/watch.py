@@ -166,7 +166,8 @@ def _figures(summary: SummaryState | None) -> Text:
         return Text("withheld: too few can be read for figures that tell of nobody")
     shares = sorted(summary.shares.items(), key=lambda share: -share[1])
     line = Text.assemble(*((f"{emotion} {share:.0%}  ", STYLES[emotion]) for emotion, share in shares if share))
-    return line.append(f"\nvalence {summary.valence:+.2f}, over about {summary.scored}; {coverage_in_words(summary.coverage)}")
+    words = coverage_in_words(summary.coverage, summary.participants)
+    return line.append(f"\nvalence {summary.valence:+.2f}, over about {summary.scored}; {words}")
 
 
 def _counts(state: RoomState) -> str:

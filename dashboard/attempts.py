@@ -3,6 +3,7 @@
 import ipaddress
 from collections import OrderedDict
 
+from dashboard.proxies import address_from
 from pipeline.clock import Clock, now_ms
 
 MOST_PLACES = 10_000
@@ -42,11 +43,9 @@ class Attempts:
 
 def _place(address: str) -> str:
     try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
+        parsed = address_from(address.partition("%")[0])
     except ValueError:
         return address
     if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))  # one household or host has all of it
     return str(parsed)

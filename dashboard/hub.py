@@ -233,7 +233,7 @@ class RoomHub:
 
         Whoever was erased is told of by no event.
         """
-        shown = self.board.ids
+        shown, asked_with = self.board.ids, self._marks
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.get(self._keys.bot)
@@ -244,7 +244,8 @@ class RoomHub:
         was = (self._link.away_since_ms, self._presence.here)
         self._link.away_since_ms = None
         self._bot(status is not None, _status(status))
-        is_marked, is_erased = self._mark(marks), self.board.erase(shown.difference(known))
+        is_marked = self._marks is asked_with and self._mark(marks)  # if not, all of them are asked for anew
+        is_erased = self.board.erase(shown.difference(known))
         if is_marked or is_erased or was != (None, self._presence.here):
             self.tell()
 

@@ -1,8 +1,10 @@
 """The rooms that Redis knows of, and in which of them a bot is live."""
 
+import asyncio
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from dashboard.words import presentable
 from pipeline.clock import Clock, now_ms
@@ -24,13 +26,25 @@ class RoomsList:
         self._clock = clock
         self._read_ms: int | None = None
         self._rooms: list[dict[str, Any]] = []
+        self._trouble: RedisError | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def get(self) -> list[dict[str, Any]]:
         """Each room's name, how it is shown, and whether a bot is live in it; raises redis.exceptions.RedisError."""
-        if self._read_ms is None or self._clock() - self._read_ms > KEPT_MS:
-            self._rooms = await self._read()
-            self._read_ms = self._clock()
+        async with self._one_at_a_time:
+            if self._read_ms is None or self._clock() - self._read_ms > KEPT_MS:
+                await self._ask()
+        if self._trouble is not None:
+            raise self._trouble
         return self._rooms
+
+    async def _ask(self) -> None:
+        """Read the list, or note why it could not be read: a Redis that is away is not asked more often either."""
+        try:
+            self._rooms, self._trouble = await self._read(), None
+        except RedisError as error:
+            self._trouble = error
+        self._read_ms = self._clock()
 
     async def _read(self) -> list[dict[str, Any]]:
         names = (await rooms(self._redis, self._prefix))[:MOST_ROOMS]

@@ -132,6 +132,6 @@ def _about(participant_id: str, page: Iterable[tuple[str, dict[str, str]]]) -> I
 def _read(text: str) -> dict[str, Any]:
     try:
         event = json.loads(text)
-    except ValueError:  # written by somebody else
+    except (ValueError, RecursionError):  # written by somebody else
         return {}
     return event if isinstance(event, dict) else {}

@@ -80,8 +80,11 @@ def rounded_shares(counts: Counter[Emotion]) -> dict[Emotion, float]:
     return {emotion: steps[emotion] / STEPS for emotion in EMOTIONS}
 
 
-def coverage_in_words(coverage: dict[Coverage, int]) -> str:
-    """Such as "18 of 32 seen: 9 camera_off, 5 no_face"."""
-    total = sum(coverage.values())
+def coverage_in_words(coverage: dict[Coverage, int], total: int | None = None) -> str:
+    """Such as "18 of 32 seen: 9 camera_off, 5 no_face".
+
+    `total` is how many there are, where the states were rounded each by itself and do not add up to it.
+    """
+    total = sum(coverage.values()) if total is None else total
     missing = [f"{count} {state}" for state, count in sorted(coverage.items()) if state is not Coverage.OK and count]
     return f"{coverage.get(Coverage.OK, 0)} of {total} seen" + (f": {', '.join(missing)}" if missing else "")

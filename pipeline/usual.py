@@ -52,7 +52,8 @@ class Usual:
             self.mean = self.present = valence
         self.seen_seconds += elapsed_seconds
         self.present -= math.expm1(-elapsed_seconds / PRESENT_SECONDS) * (valence - self.present)
-        self._recent.append(_Look(valence, elapsed_seconds, is_changed))
+        if elapsed_seconds:  # otherwise there is nothing to learn from it later
+            self._recent.append(_Look(valence, elapsed_seconds, is_changed))
         self._recent_seconds += elapsed_seconds
         while self._recent_seconds > RECENT_SECONDS:
             self._learn(self._recent.popleft(), is_changed)

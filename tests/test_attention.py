@@ -240,6 +240,14 @@ def test_the_usual_does_not_depend_on_the_rate_of_looks() -> None:
     assert seldom.fall > 0.7
 
 
+def test_who_is_seen_only_now_and_then_fills_nothing_up() -> None:
+    once, often = Usual(600), Usual(600)
+    once.see(0.5, 0.0, is_changed=False)
+    for _ in range(1000):
+        often.see(0.5, 0.0, is_changed=False)
+    assert often == once
+
+
 def test_every_emotion_of_a_real_reading_has_a_valence() -> None:
     moods = Moods(Told(), "test@0")
     for emotion in EMOTIONS:

@@ -137,6 +137,8 @@ def test_a_setting_out_of_range_is_named(capsys: pytest.CaptureFixture[str], arg
         ("algebra", "algebra is not a room URL such as local://algebra"),
         ("local://", "local:// is not a room URL such as local://algebra"),
         ("local://[::1/x", "local://[::1/x is not a room URL: Invalid IPv6 URL"),
+        ("janus://a..b/1", "the room's URL: "),
+        ("janus://gateway:door/1", "the room's URL: the port must be a number from 0 to 65535"),
     ],
 )
 def test_a_room_url_of_no_known_kind_is_named(capsys: pytest.CaptureFixture[str], url: str, complaint: str) -> None:
@@ -165,6 +167,28 @@ def test_weights_that_cannot_be_used_are_named(capsys: pytest.CaptureFixture[str
         model.unlink()
     code, told = one_line(capsys, "join", "local://algebra", "--weights", str(folder))
     assert code == 3 and str(folder) in told
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("janus://[bad/1", "the room's URL: Invalid IPv6 URL"),
+        ("http://[bad/whip/x", "the room's URL: Invalid IPv6 URL"),
+        ("http://a..b/whip/x", "the room's URL: "),
+        ("http:///whip/x", "http:///whip/x is not a room URL: it names no host"),
+        ("http://classroom:70000/whip/x", "the room's URL: the port must be a number from 0 to 65535"),
+    ],
+)
+def test_a_room_elsewhere_with_a_url_that_is_none_is_one_line(
+    capsys: pytest.CaptureFixture[str], url: str, complaint: str
+) -> None:
+    code, told = one_line(capsys, "simulate", url, "--students", "1")
+    assert code == 2 and told.startswith(complaint)
+
+
+def test_a_host_that_is_no_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = one_line(capsys, "join", "local://algebra", "--host", "a..b")
+    assert (code, told) == (2, "CLASSMOOD_HOST=a..b is no name of a host")
 
 
 def test_numbers_of_students_and_seconds_that_make_no_sense_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

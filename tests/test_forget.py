@@ -53,6 +53,15 @@ async def test_who_is_not_there_is_not_found_and_nothing_is_lost(redis: Redis) -
     assert participants(await stream(redis)) == ["p1"]
 
 
+async def test_what_somebody_else_wrote_is_passed_over_however_deep_it_is(redis: Redis) -> None:
+    await redis.xadd(KEYS.events, {"event": '{"participant": "p1", "data": ' + "[" * 100_000})
+    sender = publisher(redis)
+    sender.publish(joined(1))
+    await sender.flush(5)
+    assert (await forget(redis, KEYS, "p1")).entries == 1
+    assert await redis.xlen(KEYS.events) == 1
+
+
 async def test_who_left_is_forgotten_for_good(redis: Redis) -> None:
     sender = publisher(redis)
     for data in (*ONE_OF_EACH, status()):

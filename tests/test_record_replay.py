@@ -253,6 +253,7 @@ def test_a_replay_goes_where_it_was_recorded_or_where_it_is_told_but_never_besid
         (["replay", "two rooms"], "holds the rooms a, b: --room says"),
         (["record", ""], "without a name"),
         (["record", "algebra", "--out", "there.jsonl"], "there.jsonl is there already: --force overwrites it"),
+        (["record", "algebra", "--out", "marked.jsonl.gz"], "marked.markers.jsonl is there already: --force overwrites it"),
         (["record", "algebra", "--out", "no/such/folder"], "cannot write no/such/folder: No such file or directory"),
     ],
 )
@@ -264,9 +265,11 @@ def test_what_cannot_be_done_is_said_in_one_line(
     other = {**event, "id": event["id"] + "0", "sequence": event["sequence"] * 10, "source": "/classmood/rooms/b"}
     Path("two rooms").write_text(json.dumps({**event, "source": "/classmood/rooms/a"}) + "\n" + json.dumps(other))
     Path("there.jsonl").write_text("mine")
+    Path("marked.markers.jsonl").write_text("of marked.jsonl")
     assert main(arguments) in (2, 3)
     [line] = capsys.readouterr().err.splitlines()
     assert says in line and Path("there.jsonl").read_text() == "mine"
+    assert Path("marked.markers.jsonl").read_text() == "of marked.jsonl"
 
 
 # record

@@ -287,3 +287,11 @@ def lab(parts: list[float]) -> tuple[float, float, float]:
 
 def distance(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return math.dist(one, other)
+
+
+def test_a_file_that_is_nested_beyond_any_report_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    ended, out, err = said(capsys, "report", "--compare", str(deep), str(deep))
+    assert (ended, out, err.count("\n")) == (3, "", 1)
+    assert "no JSON" in err

@@ -8,6 +8,8 @@ from time import perf_counter
 import av
 import numpy as np
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from bot.clip_track import ClipTrack
 from bot.clips import LARGEST, Clip, _file_pictures, decoded, encode, file_clip, portrait_pictures
@@ -179,6 +181,26 @@ async def test_a_room_that_refuses_is_told_with_its_own_reason(short_clip: Clip)
             async with students(room.whip_url, 2, [short_clip], settings()):
                 pass
     assert group.group_contains(RoomRefused, match="answered 401")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (201, b"hello", "answered with a session description that cannot be used"),
+        (404, b"caf\xe9", "answered 404: caf\ufffd"),
+    ],
+)
+async def test_a_server_that_is_no_room_is_one_line(short_clip: Clip, status: int, body: bytes, says: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, body=body, headers={"Location": "/there"}, content_type="text/plain")
+
+    application = web.Application()
+    application.router.add_route("*", "/{anything:.*}", answer)
+    async with TestServer(application) as server:
+        with pytest.raises(ExceptionGroup) as group:
+            async with students(str(server.make_url("/whip/a")), 1, [short_clip], settings()):
+                pass
+    assert group.group_contains(RoomRefused, match=says)
 
 
 async def test_no_room_at_all_is_one_line(tmp_path: Path) -> None:

@@ -132,6 +132,12 @@ def test_at_aggregate_it_shows_the_class_alone_and_says_so() -> None:
     ]
 
 
+def test_at_aggregate_states_that_were_rounded_each_by_itself_are_told_of_as_many_as_there_are() -> None:
+    shares = {**dict.fromkeys(EMOTIONS, 0.0), Emotion.NEUTRAL: 1.0}
+    summary = SummaryState(15, 5, {Coverage.OK: 5, Coverage.NO_FACE: 5}, shares, 0.0, False, 1, "1", 1)
+    assert class_alone(summary)[-1].strip().endswith("5 of 15 seen: 5 no_face")
+
+
 def test_at_aggregate_it_says_why_there_is_no_figure() -> None:
     assert class_alone(None)[-1] == "no summary yet"
     assert class_alone(SummaryState(0, 0, {}, None, None, True, 1, "1", 1))[-1].startswith("withheld: too few")

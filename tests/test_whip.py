@@ -511,6 +511,22 @@ async def test_a_room_on_every_address_listens_on_those_of_ipv4_too() -> None:
                 assert page.status == 200
 
 
+async def test_a_room_on_every_address_counts_those_of_ipv4_each_by_itself() -> None:
+    settings = chosen(host="::", room_token="hush", offers_per_minute=1, max_participants=1)
+    async with host("maths", settings) as room:
+        statuses = []
+        for address in ("127.0.0.2", "127.0.0.2", "127.0.0.3"):
+            connector = aiohttp.TCPConnector(local_addr=(address, 0))
+            async with aiohttp.ClientSession(connector=connector) as http:
+                url = f"http://127.0.0.1:{room.url.rpartition(':')[2]}/whip/maths"
+                while True:
+                    async with http.post(url, data="v=0", headers={"Content-Type": "application/sdp"}) as answer:
+                        statuses.append(answer.status)
+                    if address == "127.0.0.3" or statuses[-1] == 429:
+                        break
+        assert set(statuses[:-1]) == {401, 429} and statuses[-1] == 401
+
+
 def test_a_simulation_writes_addresses_of_ipv6_as_urls_have_them() -> None:
     assert whip_url("local://maths", read_settings(host="::1", port=8080)) == "http://[::1]:8080/whip/maths"
 

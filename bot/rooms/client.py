@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bot.rooms.reach import Address
-from dashboard.proxies import Network, forwarded_for, is_within
+from dashboard.proxies import Network, address_from, forwarded_for, is_within
 
 _SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "Via")
 
@@ -24,7 +24,7 @@ def client_of(request: web.Request, proxies: tuple[Network, ...]) -> Client:
 
     Without `proxies`, a proxy on this machine does not make everybody behind it someone from this machine.
     """
-    peer = ipaddress.ip_address(request.remote or "::")
+    peer = address_from(request.remote or "::")
     if is_within(peer, proxies):
         address = forwarded_for(request, proxies) if "X-Forwarded-For" in request.headers else peer
         return Client(address, network_of(address or peer))

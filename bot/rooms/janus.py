@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from bot.consent import consent_policy
 from bot.errors import RemovedFromRoom, RoomRefused, SettingsWrong
@@ -22,6 +22,7 @@ from bot.rooms.janus_subscription import Subscription, Terms
 from bot.settings import Settings
 from bot.tasks import background
 from bot.trust import trusting
+from bot.urls import checked_url
 from dashboard.options import in_url
 from pipeline.mood import Mood
 
@@ -207,11 +208,8 @@ async def join_janus(url: str, settings: Settings, reconcile_seconds: float = RE
 
 def janus_access(url: str, settings: Settings) -> tuple[Access, str]:
     """Where the gateway of a URL is and what opens it, and the room's id; raises SettingsWrong."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port or PORTS[parts.scheme]
-    except ValueError:
-        raise SettingsWrong(f"{parts.scheme}://{parts.hostname}: the port is none") from None
+    parts = checked_url(url, "the room's URL")
+    port = parts.port or PORTS[parts.scheme]
     name = unquote(parts.path.strip("/"))
     if not parts.hostname or not name or parts.username is not None or parts.query:
         raise SettingsWrong(f"a Janus room is written {parts.scheme}://HOST:PORT/ROOM, its secrets stand in the settings")

@@ -133,6 +133,8 @@ def _listen(settings: Settings) -> socket.socket:
         # "::" means every address there is, those of IPv4 as well
         both = address[0] == "::" and socket.has_dualstack_ipv6()
         return socket.create_server(address[:2], family=family, backlog=128, dualstack_ipv6=both)
+    except UnicodeError:
+        raise SettingsWrong(f"{PREFIX}HOST={host_name} is no name of a host") from None
     except OSError as error:
         raise RoomRefused(f"cannot listen on {host_name} port {port}: {error.strerror or error}") from None
 

@@ -1,7 +1,6 @@
 """The HTTP connections of a room: bounded in number and in how long each may take to say something."""
 
 import asyncio
-import ipaddress
 import logging
 import socket
 import ssl
@@ -18,7 +17,7 @@ from bot.rooms.headers import protect
 from bot.rooms.refusals import Refusals
 from bot.rooms.waiting import in_time
 from bot.tasks import background
-from dashboard.proxies import Network, is_within
+from dashboard.proxies import Network, address_from, is_within
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +192,7 @@ class Front:
                 self._admit(visits, connection, host)
 
     def _admit(self, visits: asyncio.TaskGroup, connection: socket.socket, host: str) -> None:
-        address = ipaddress.ip_address(host)
+        address = address_from(host)
         network = network_of(address)
         if self._closing or not self._has_place(network, is_proxy=is_within(address, self._proxies)):
             self._refusals.note(NO_PLACE)

@@ -33,7 +33,7 @@ def read_report(text: bytes) -> Report:
     """A report from its JSON; raises ReportUnusable."""
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ReportUnusable(f"it is no JSON: {error}") from None
     version = value.get("report_version") if isinstance(value, dict) else None
     if version != REPORT_VERSION:

@@ -1,0 +1,19 @@
+"""URLs that an operator writes."""
+
+from urllib.parse import SplitResult, urlsplit
+
+from bot.errors import SettingsWrong
+
+
+def checked_url(text: str, what: str) -> SplitResult:
+    """The parts of a URL whose host and port can be used; raises SettingsWrong, in a line that begins with `what` it is."""
+    try:
+        url = urlsplit(text)
+        (url.hostname or "").encode("idna")
+    except ValueError as error:  # of the latter, too, for a host with a part that is empty or too long
+        raise SettingsWrong(f"{what}: {error}") from None
+    try:
+        url.port  # noqa: B018  # reading it is what checks it
+    except ValueError:
+        raise SettingsWrong(f"{what}: the port must be a number from 0 to 65535") from None
+    return url
