@@ -8,9 +8,10 @@ from pydantic_core import from_json, to_json
 from redis.asyncio import Redis
 
 from bot.line_files import Lines
-from bot.stream_entries import BEGINNING, Entry, entries_to_come
+from bot.stream_entries import Entry, entries_to_come
 from bot.timeline import published_ms
 from pipeline.contract import Judged, Sequences, Wrong, judge
+from pipeline.entries import BEGINNING
 from pipeline.keys import Keys
 
 logger = logging.getLogger(__name__)

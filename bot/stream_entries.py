@@ -12,14 +12,12 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from bot.errors import RedisRefused
 from pipeline.cancellation import cancellable
-from pipeline.entries import naming, newest_erased_id
+from pipeline.entries import BEGINNING, naming, newest_erased_id, position
 from pipeline.follow import PAGE
 from pipeline.keys import Keys
 from pipeline.publish import REDIS_TROUBLES, heals, reason
 
 logger = logging.getLogger(__name__)
-
-BEGINNING = "0-0"
 
 REMEMBERED = 1000
 """Ids of entries that were read last, among which a stream that lost its newest is found again."""
@@ -106,14 +104,14 @@ class _Tail:
             self._after = page[-1].stream_id
             self._read.extend(entry.stream_id for entry in page)
         # redis-py reconnects by itself where it can, so that a restart of Redis may pass without an error
-        elif await self._has_gone_back(_order(self._after)):
+        elif await self._has_gone_back(self._after):
             await self._go_back()
         return page
 
     async def _go_back(self) -> None:
         """Go to the newest entry that was read and is still there, or to the beginning."""
         read = {stream_id for stream_id in self._read if stream_id != BEGINNING}
-        there: Any = await self._redis.xrevrange(self._keys.events, min=min(read, key=_order)) if read else []
+        there: Any = await self._redis.xrevrange(self._keys.events, min=min(read, key=position)) if read else []
         found = next((stream_id for stream_id, _ in there if stream_id in read), BEGINNING)
         if found == BEGINNING:
             logger.warning("the stream is not what it was before: reading it from its beginning")
@@ -123,9 +121,9 @@ class _Tail:
             self._read.pop()
         self._after = found
 
-    async def _has_gone_back(self, position: tuple[int, int]) -> bool:
-        """Whether the stream is another, or an older state of itself, so that its new ids may lie before our position."""
-        if _order(await self._newest()) >= position:
+    async def _has_gone_back(self, read: str) -> bool:
+        """Whether the stream is another, or an older state of itself, so that its new ids may lie before the last one read."""
+        if position(await self._newest()) >= position(read):
             return False
         try:
             told: Any = await self._redis.xinfo_stream(self._keys.events)
@@ -136,7 +134,7 @@ class _Tail:
                 raise
             return True
         # an entry that was deleted still counts here
-        return _order(told["last-generated-id"]) < position
+        return position(told["last-generated-id"]) < position(read)
 
     async def _newest(self) -> str:
         entries: Any = await self._redis.xrevrange(self._keys.events, count=1)
@@ -147,11 +145,6 @@ async def _page(redis: Redis, keys: Keys, after: str) -> list[Entry]:
     with naming(keys.events):
         found: Any = await redis.xrange(keys.events, min=f"({after}", count=PAGE)
     return [Entry(stream_id, (fields or {}).get("event")) for stream_id, fields in found]
-
-
-def _order(stream_id: str) -> tuple[int, int]:
-    milliseconds, _, number = stream_id.partition("-")
-    return int(milliseconds), int(number)
 
 
 def _trouble(error: RedisError) -> str:

@@ -12,11 +12,11 @@ from redis.exceptions import RedisError
 
 from bot.errors import NothingHappened, RedisRefused
 from bot.recordings import LONGEST_LINE, Line, RecordingUnusable
-from bot.stream_entries import BEGINNING, Entry, entries_to_come, erased_until, present_entries
+from bot.stream_entries import Entry, entries_to_come, erased_until, present_entries
 from pipeline.cancellation import cancellable
 from pipeline.contract import Judged, Problem, Sequences, Wrong, judge, shown
 from pipeline.contract_course import Courses
-from pipeline.entries import newest_erased_id, position
+from pipeline.entries import BEGINNING, newest_erased_id, position
 from pipeline.follow import room_state
 from pipeline.keys import Keys
 from pipeline.publish import REDIS_TROUBLES, reason

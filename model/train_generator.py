@@ -271,5 +271,8 @@ class StepLog:
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]  # not what was half written
+    try:
+        with path.open(newline="") as file:
+            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdecimal()]  # not what was half written
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelUnusable(f"{path} cannot be read: {first_line(error)}") from error

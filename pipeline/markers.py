@@ -1,23 +1,19 @@
 """The teacher's marks in a lesson, such as "exercise": a stream beside the events, which no run of a bot owns.
 
 They are no events: an event's sequence is counted by the one bot that writes it, and a mark may come from anywhere.
-Who marks needs the commands XTRIM, XLEN, XADD, PEXPIRE, TIME, XREVRANGE, MULTI and EXEC; who reads needs XRANGE, XREAD
-and XINFO STREAM.
+Who marks needs the commands XTRIM, XLEN, XADD, PEXPIRE, TIME, XREVRANGE, MULTI and EXEC; who reads needs XRANGE.
 """
 
 import unicodedata
 import uuid
-from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from pipeline.entries import BEGINNING, event_in, last_id, naming, position
+from pipeline.entries import event_in, naming, position
 from pipeline.keys import Keys
-from pipeline.patience import BLOCK_SECONDS, Patience, own_client
 
 LONGEST_LABEL = 60
 """Characters."""
@@ -138,39 +134,3 @@ def marker_in(fields: dict[str, str]) -> Marker | None:
         return Marker.model_validate_json(fields.get("marker", ""))
     except ValidationError:
         return None
-
-
-async def follow_markers(
-    redis: Redis, keys: Keys, *, after: str | None = None, retry_seconds: float = 1.0
-) -> AsyncGenerator[tuple[str, Marker], None]:
-    """Each mark as it is made, with its stream id, for ever: from now on, or behind the stream id `after` ("0" for all).
-
-    Redis may go away and come back. Close it with `contextlib.aclosing`. Raises RedisUnusable for what waiting does
-    not mend.
-    """
-    patience, own = Patience("markers", retry_seconds), own_client(redis)
-    async with own:
-        cursor = await patience.take(lambda: _last_id(own, keys)) if after is None else after
-        while True:
-            for cursor, marker in await patience.take(lambda after=cursor: _read(own, keys, after)):  # type: ignore[misc]
-                if marker is not None:
-                    yield cursor, marker
-
-
-async def _last_id(redis: Redis, keys: Keys) -> str:
-    try:
-        with naming(keys.markers):
-            return last_id(await redis.xinfo_stream(keys.markers))
-    except RedisError as error:
-        return last_id(error)
-
-
-async def _read(redis: Redis, keys: Keys, after: str) -> list[tuple[str, Marker | None]]:
-    """The marks behind a stream id, or nothing after a while; from the beginning where the stream began anew."""
-    with naming(keys.markers):
-        replies: Any = await redis.xread({keys.markers: after}, block=round(BLOCK_SECONDS * 1000))
-    if replies:
-        return [(stream_id, marker_in(fields)) for stream_id, fields in replies[0][1]]
-    if position(await _last_id(redis, keys)) < position(after):
-        return [(BEGINNING, None)]
-    return []

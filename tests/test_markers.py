@@ -1,10 +1,7 @@
 """The teacher's marks in a room: what is taken, what is refused, and how they are read back."""
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing
 from datetime import datetime
 
 import pytest
@@ -16,10 +13,10 @@ from bot.marker_commands import end, last_time, make_mark, moment
 from bot.settings import Settings
 from pipeline.events import BotStatus
 from pipeline.keys import Keys
-from pipeline.markers import MOST_MARKERS, MarkRefused, follow_markers, mark, markers, new_marker
+from pipeline.markers import MOST_MARKERS, MarkRefused, mark, markers, new_marker
 from pipeline.publish import Publisher
 from tests.fakes import Clock
-from tests.redis_servers import SERVER, RedisServer, free_port, needs_redis, running_redis
+from tests.redis_servers import RedisServer, free_port, needs_redis
 
 pytestmark = needs_redis
 
@@ -117,35 +114,6 @@ async def test_a_key_of_another_type_is_named(redis: Redis) -> None:
         await mark(redis, KEYS, "exercise")
 
 
-async def test_a_follower_gets_each_mark_as_it_is_made(redis: Redis) -> None:
-    await mark(redis, KEYS, "before")
-    async with aclosing(follow_markers(redis, KEYS)) as told:
-        coming = asyncio.create_task(_next(told))
-        while not coming.done():
-            await mark(redis, KEYS, "exercise")
-            await asyncio.sleep(0.05)
-        assert (await coming) == "exercise"
-
-
-async def test_a_follower_from_the_beginning_gets_what_was_before(redis: Redis) -> None:
-    await mark(redis, KEYS, "before", 2000)
-    async with aclosing(follow_markers(redis, KEYS, after="0")) as told:
-        assert await _next(told) == "before"
-
-
-async def test_a_follower_lives_through_a_redis_that_comes_back_empty() -> None:
-    with running_redis(SERVER) as server:
-        async with server.client() as redis, aclosing(follow_markers(redis, KEYS, after="0", retry_seconds=0.1)) as told:
-            await mark(redis, KEYS, "one", 1)
-            assert await _next(told) == "one"
-            server.kill()
-            coming = asyncio.create_task(_next(told))
-            await asyncio.sleep(0.2)
-            server.start()
-            await mark(redis, KEYS, "two", 2)
-            assert await asyncio.wait_for(coming, 10) == "two"
-
-
 async def test_the_command_makes_a_mark_or_says_why_not(server: RedisServer, redis: Redis) -> None:
     await make_mark(settings(server), "demo", "exercise", 1000, "work")
     assert [each.label for each in await markers(redis, KEYS)] == ["exercise"]
@@ -173,8 +141,3 @@ def test_a_time_of_day_is_the_last_one_so_that_a_class_may_go_on_over_midnight()
 def test_a_mark_survives_its_own_json() -> None:
     marker = new_marker("exercise", 1000, "work")
     assert json.loads(marker.model_dump_json()) == {"id": marker.id, "label": "exercise", "at_ms": 1000, "kind": "work"}
-
-
-async def _next(told: AsyncIterator[tuple[str, object]]) -> str:
-    _, marker = await anext(told)
-    return str(marker.label)  # type: ignore[attr-defined]

@@ -86,6 +86,13 @@ def test_a_checkpoint_that_is_none_is_named(tmp_path: Path) -> None:
         learn(School(SHORT, []), faces(), SHORT, tmp_path)
 
 
+def test_a_log_that_cannot_be_read_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes(b"step,pixels\n\xff")
+    with pytest.raises(ModelUnusable, match=r"log\.csv cannot be read: 'utf-8' codec can't decode"):
+        learn(School(SHORT, []), faces(), SHORT, tmp_path)
+    assert (tmp_path / "log.csv").read_bytes() == b"step,pixels\n\xff"
+
+
 def test_another_training_can_be_taken_over(tmp_path: Path) -> None:
     short = replace(SHORT, steps=2, warm_up=1.0)
     first, from_it, anew = (
