@@ -232,7 +232,7 @@ def test_every_event_and_every_field_in_the_page_is_of_the_example_class() -> No
     with gzip.open(EXAMPLE) as lines:
         events = {event["sequence"]: event for event in map(json.loads, lines)}
     shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
-    assert len(shown) == 5 and all(events[each["sequence"]] == each for each in shown)
+    assert len(shown) == 6 and all(events[each["sequence"]] == each for each in shown)
     rows = re.findall(r"^\| (\d+) \| ([\d:.]+Z) \| `([\w.]+)` \| `(.+)` \|$", page, re.MULTILINE)
     assert len(rows) == 5
     for sequence, time, event_type, data in rows:
