@@ -18,7 +18,7 @@ from bot.clip_track import Sending, sending
 from bot.clips import Recording, file_clip
 from bot.errors import RoomRefused, SettingsWrong
 from bot.janus_students import janus_entrance
-from bot.rooms.janus_peer import UNUSABLE_OFFER
+from bot.rooms.offer import UNUSABLE_SDP
 from bot.rooms.opening import split_room_url
 from bot.rooms.whip import TICKET
 from bot.scripts import LESSON, read_script
@@ -193,7 +193,7 @@ async def publishing(
 async def _heard(camera: Sending, answer: str, url: str) -> None:
     try:
         await camera.peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-    except UNUSABLE_OFFER:
+    except UNUSABLE_SDP:
         raise RoomRefused(f"{url} answered with a session description that cannot be used") from None
 
 

@@ -1,9 +1,8 @@
 """Tries to guess a password, counted by where they come from."""
 
-import ipaddress
 from collections import OrderedDict
 
-from dashboard.proxies import address_from
+from dashboard.proxies import address_from, network_of
 from pipeline.clock import Clock, now_ms
 
 MOST_PLACES = 10_000
@@ -43,9 +42,6 @@ class Attempts:
 
 def _place(address: str) -> str:
     try:
-        parsed = address_from(address.partition("%")[0])
+        return network_of(address_from(address.partition("%")[0]))
     except ValueError:
         return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((parsed, 64), strict=False))  # one household or host has all of it
-    return str(parsed)

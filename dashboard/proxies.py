@@ -44,3 +44,10 @@ def forwarded_for(request: web.Request, proxies: tuple[Network, ...]) -> Address
 def is_within(address: Address, networks: tuple[Network, ...]) -> bool:
     """Whether the address is in one of the networks."""
     return any(address in network for network in networks)
+
+
+def network_of(address: Address) -> str:
+    """What limits count by: an IPv4 address, or the 64 bits of an IPv6 address that one subscriber has at least."""
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((int(address), 64), strict=False))

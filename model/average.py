@@ -16,7 +16,7 @@ import numpy as np
 from model.disk import disk_told, drafted
 from model.errors import ModelUnusable
 from model.networks import accuracy_of, load_classifier, save
-from model.provenance import AVERAGED, TRAINING_FILE, told_of
+from model.provenance import AVERAGED, TRAINING_FILE, held_out, told_of
 from model.settle import settle
 from model.splits import read_splits
 from model.train import CHECKPOINT_FILE
@@ -38,14 +38,15 @@ def average(checkpoints: Sequence[Path], data: Path, out: Path) -> Path:
     with disk_told(out):
         if (out / TRAINING_FILE).exists():
             raise ModelUnusable(f"{out} holds a training already: average into another folder")
+    share, seed = held_out(checkpoints[0])
     training, test = read_splits(data)
     if told["training_faces"] != training.fingerprint():
         raise ModelUnusable(f"{checkpoints[0]} was trained on other faces than those of {data}")
-    learnt, _ = training.parted(told["held_out"], told["seed"])
+    learnt, _ = training.parted(share, seed)
     networks = [load_classifier(checkpoint) for checkpoint in checkpoints]
     before = [accuracy_of(network, test) for network in networks]
     mean = _mean(checkpoints, networks)
-    settle(mean, learnt, told["seed"])
+    settle(mean, learnt, seed)
     singly = ", ".join(f"{accuracy:.4f}" for accuracy in before)
     logger.info("accuracy on PublicTest is %.4f; of those that were averaged %s", accuracy_of(mean, test), singly)
     with disk_told(out):

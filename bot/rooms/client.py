@@ -1,12 +1,11 @@
 """Who asks by HTTP: the address that a request comes from, and the network that limits count by."""
 
-import ipaddress
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from bot.rooms.reach import Address
-from dashboard.proxies import Network, address_from, forwarded_for, is_within
+from dashboard.proxies import Network, address_from, forwarded_for, is_within, network_of
 
 _SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "Via")
 
@@ -30,10 +29,3 @@ def client_of(request: web.Request, proxies: tuple[Network, ...]) -> Client:
         return Client(address, network_of(address or peer))
     behind_a_proxy = any(header in request.headers for header in _SIGNS_OF_A_PROXY)
     return Client(None if behind_a_proxy else peer, network_of(peer))
-
-
-def network_of(address: Address) -> str:
-    """What limits count by: an IPv4 address, or the 64 bits of an IPv6 address that one subscriber has at least."""
-    if address.version == 4:
-        return str(address)
-    return str(ipaddress.ip_network((int(address), 64), strict=False))

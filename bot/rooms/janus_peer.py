@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
-from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.sdp import SessionDescription
 
 from bot.orientation import heard_of
@@ -16,13 +15,11 @@ from bot.rooms.datagrams import sockets_of, widen
 from bot.rooms.janus_api import JanusHandle
 from bot.rooms.janus_messages import Description, RoomEvent
 from bot.rooms.janus_roster import Camera
-from bot.rooms.offer import BROKEN_SDP
+from bot.rooms.offer import UNUSABLE_SDP
 
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 15.0
-UNUSABLE_OFFER = (*BROKEN_SDP, RuntimeError, OperationError, InvalidStateError, InvalidAccessError)
-"""What aiortc raises on offers that it cannot parse or apply; fuzzed in the tests."""
 
 UPDATE_SECONDS = 5.0
 """How long an offer may take that Janus promised."""
@@ -118,7 +115,7 @@ class SubscriberPeer:
             raise Broken("an m-line changed hands, and this aiortc needs a new connection for that")
         try:
             await self._apply(offer, changed, sources)
-        except UNUSABLE_OFFER as error:
+        except UNUSABLE_SDP as error:
             raise Broken(f"the offer cannot be applied: {type(error).__name__}") from None
         jsep = {"type": "answer", "sdp": self._answer_to(offer), "trickle": False}
         await self.handle.request({"request": "start"}, jsep)
@@ -133,7 +130,7 @@ class SubscriberPeer:
             for former in self._formers.values():
                 await former.stop()
             await close_peer(self._peer)
-        except UNUSABLE_OFFER as error:
+        except UNUSABLE_SDP as error:
             # of a connection that an offer left half made, aiortc cannot close what is not there
             logger.info("a connection could not be closed in full: %s", type(error).__name__)
         finally:
@@ -176,7 +173,7 @@ class SubscriberPeer:
     def _offered(self, offer: Description) -> dict[str, _Source]:
         try:
             media = SessionDescription.parse(offer.sdp).media
-        except UNUSABLE_OFFER as error:
+        except UNUSABLE_SDP as error:
             raise Broken(f"the offer cannot be read: {type(error).__name__}") from None
         # a camera that was just turned off may still be listed as active
         sections = {each.rtp.muxId: each for each in media if each.direction in ("sendonly", "sendrecv")}

@@ -5,12 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiortc import RTCIceCandidate, RTCIceParameters
+from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.sdp import GroupDescription, MediaDescription, SessionDescription, candidate_from_sdp
 
 from bot.rooms.reach import PUBLIC, CandidateGate, Reach
 
 BROKEN_SDP = (ValueError, AssertionError, KeyError, IndexError, TypeError, AttributeError, StopIteration)
 """What aiortc's parser raises on SDP that is not well formed; fuzzed in the tests."""
+
+UNUSABLE_SDP = (*BROKEN_SDP, RuntimeError, OperationError, InvalidStateError, InvalidAccessError)
+"""What aiortc raises on SDP that it cannot parse or apply; fuzzed in the tests."""
 
 MAX_LINES = 1000
 """Lines of one offer; browsers write 100 to 300, and a few of aiortc's steps take the square of their number."""

@@ -12,12 +12,11 @@ from typing import cast
 
 from aiohttp import web
 
-from bot.rooms.client import network_of
 from bot.rooms.headers import protect
 from bot.rooms.refusals import Refusals
 from bot.rooms.waiting import in_time
 from bot.tasks import background
-from dashboard.proxies import Network, address_from, is_within
+from dashboard.proxies import Network, address_from, is_within, network_of
 
 logger = logging.getLogger(__name__)
 
