@@ -4,11 +4,12 @@ Each thread more takes its time for waking up and for waiting for Python's lock:
 one thread costs a tenth less of a core than two, and the looks come sooner.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
+
+from model.cores import cores
 
 HELP_AFTER_SECONDS = 0.15
 """How long a job waits before another thread helps."""
@@ -119,8 +120,3 @@ def _leave(thread: DecoderThread) -> None:
     if not thread.sources:
         _threads.remove(thread)
         thread.end()
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -74,8 +74,8 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
         "--distilled-from",
         nargs="+",
         default=[],
-        metavar="CHECKPOINT",
-        help="teachers (.keras) that are asked about the very faces it is trained on",
+        metavar="TEACHER",
+        help="teachers (.keras, or weights with a card.json) that are asked about the very faces it is trained on",
     )
     train.add_argument(
         "--precision", choices=PRECISIONS, help="what it is trained in, float32 if not set; it is saved in float32"

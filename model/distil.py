@@ -5,23 +5,64 @@ that is told once what they see in each face (Hinton et al., arXiv 1503.02531; B
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from model.classifier import LiteRtClassifier
+from model.cores import cores
+from model.dataset import resized
 from model.faces import Image
 from model.networks import in_precision, load_classifier
 
 Scores = NDArray[np.float32]
+Ask = Callable[[Image], Scores]
 
 
-def together(checkpoints: Sequence[Path], size: int, precision: str) -> Callable[[Image], Scores]:
+def together(teachers: Sequence[Path], size: int, precision: str) -> Ask:
     """What turns faces (n, size, size, 1) uint8 into the mean of the teachers' probabilities (n, 7).
 
-    A teacher of another size sees them resized. Raises ModelUnusable for a file that is no network of ours.
+    A teacher is a .keras checkpoint, which answers where Keras runs, or weights with their card.json, which answer on the
+    processor; where that is all there is, they are several times as quick. One of another size sees the faces resized.
+    Raises ModelUnusable for a file that is no network of ours.
     """
+    checkpoints = [teacher for teacher in teachers if teacher.suffix == ".keras"]
+    exported = [teacher for teacher in teachers if teacher not in checkpoints]
+    asked: list[tuple[Ask, int]] = []
+    if checkpoints:
+        asked.append((_checkpoints(checkpoints, size, precision), len(checkpoints)))
+    if exported:
+        asked.append((_exported(exported), len(exported)))
+
+    def ask(batch: Image) -> Scores:
+        shares = [answer(batch) * np.float32(count / len(teachers)) for answer, count in asked]
+        scores: Scores = np.sum(shares, axis=0)
+        return scores
+
+    return ask
+
+
+def _exported(weights: Sequence[Path]) -> Ask:
+    """The mean of what exported networks answer, on all cores: a graph is run by one thread at a time."""
+    threads = cores()
+    each_thread_has = [[LiteRtClassifier(each) for each in weights] for _ in range(threads)]
+
+    def mean(classifiers: Sequence[LiteRtClassifier], faces: Image) -> Scores:
+        scores: Scores = np.mean([each.classify(resized(faces, each.size)) for each in classifiers], axis=0)
+        return scores
+
+    def ask(batch: Image) -> Scores:
+        with ThreadPoolExecutor(threads) as pool:
+            return np.concatenate(list(pool.map(mean, each_thread_has, np.array_split(batch[..., 0], threads))))
+
+    return ask
+
+
+def _checkpoints(checkpoints: Sequence[Path], size: int, precision: str) -> Ask:
+    """The mean of what networks of Keras answer, as one network."""
     faces = keras.Input((size, size, 1))
     answers = []
     for number, checkpoint in enumerate(checkpoints):

@@ -48,10 +48,11 @@ CONFUSION_FILE = "confusion.png"
 class Training:
     """What one training is made with; written beside its result.
 
-    `taught_by` are files of teachers' answers to the whole Training split, `distilled_from` checkpoints of teachers that are
-    asked about the faces as they are trained on, and `trust` is their share of the labels. `without_part` is the number of a
-    part of the faces, and of how many, that is left out, for the network to be asked about later. An epoch goes `passes`
-    times through the faces. `precision` is a policy of Keras'; what is saved is in float32, whatever it was trained in.
+    `taught_by` are files of teachers' answers to the whole Training split, `distilled_from` teachers (checkpoints, or exported)
+    that are asked about the faces as they are trained on, and `trust` is their share of the labels. `without_part` is the
+    number of a part of the faces, and of how many, that is left out, for the network to be asked about later. An epoch goes
+    `passes` times through the faces. `precision` is a policy of Keras'; what is saved is in float32, whatever it was trained
+    in.
     `start_from` names a checkpoint whose layers of equal shape are taken over, an exported network (no backbone) to go on
     from, or what knows faces, as .json: for a mobile_cnn a MobileNet of TensorFlow.js, for a face_resnet the face
     recognition of face-api.

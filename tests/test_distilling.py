@@ -17,10 +17,11 @@ pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `trai
 import keras
 
 from model.batches import TrainingBatches, soft_labels
+from model.classifier import LiteRtClassifier
 from model.distil import together
 from model.networks import load_network
 from model.train import TRAINING_FILE, Training, train
-from tests.tiny import SIZE, taught_checkpoint, tiny
+from tests.tiny import SIZE, exported, taught_checkpoint, tiny
 
 pytestmark = [
     pytest.mark.slow,
@@ -63,6 +64,30 @@ def test_teachers_answer_together(tmp_path: Path) -> None:
     alone = [load_network(path).predict(faces, verbose=0) for path in paths]
     assert together(paths, SIZE, "float32")(faces) == pytest.approx(np.mean(alone, axis=0), abs=1e-6)
     assert together(paths[:1], SIZE, "float32")(faces) == pytest.approx(alone[0], abs=1e-6)
+
+
+def test_exported_teachers_answer_on_the_processor_and_count_as_much_as_checkpoints(tmp_path: Path) -> None:
+    faces = synthetic_split(7).pixels[:, 1::3, 1::3, None]
+    keras.utils.set_random_seed(3)
+    tiny().save(tmp_path / "fresh.keras")
+    (tmp_path / "weights").mkdir()
+    weights = exported(tmp_path / "weights")
+    teachers = [turned(tmp_path), weights, tmp_path / "fresh.keras"]
+    first, last = (together([each], SIZE, "float32")(faces) for each in (teachers[0], teachers[2]))
+    wanted = (first + LiteRtClassifier(weights).classify(faces[..., 0]) + last) / 3
+    assert together(teachers, SIZE, "float32")(faces) == pytest.approx(wanted, abs=1e-6)
+    # fewer faces than cores, and of a size that is not the teacher's
+    enlarged = np.repeat(np.repeat(faces[:1], 2, axis=1), 2, axis=2)
+    assert (
+        together([weights], 2 * SIZE, "float32")(enlarged).argmax()
+        == LiteRtClassifier(weights).classify(faces[:1, ..., 0]).argmax()
+    )
+
+
+def test_weights_that_are_missing_do_not_teach(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable, match=r"nowhere"):
+        train(replace(SHORT, distilled_from=(str(tmp_path / "nowhere"),)), data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_file_that_is_no_network_does_not_teach(data: Path, tmp_path: Path) -> None:
