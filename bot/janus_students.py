@@ -5,11 +5,11 @@ Source: https://janus.conf.meetecho.com/docs/videoroom.html
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiortc import RTCSessionDescription
 
-from bot.clip_track import Sending, sending
+from bot.clip_track import CONNECT_SECONDS, Sending, sending
 from bot.clips import Recording
 from bot.errors import RoomRefused
 from bot.rooms.janus import enter, janus_access, join_request
@@ -24,7 +24,7 @@ CONSENTS = {"consent": True}
 """What simulated students tell of themselves; Debian's Janus 1.1.2 does not hand it on."""
 
 HANG_UP_SECONDS = 2.0
-"""How long Janus may take to end a connection, which it tells, before the next one is begun all the same."""
+"""How long Janus may take to end a connection, which it tells, before our end of it is closed all the same."""
 
 
 class JanusStudent:
@@ -41,29 +41,38 @@ class JanusStudent:
         self._woken = woken
         self._camera: Sending | None = None
         self._closing = AsyncExitStack()
+        self._up = asyncio.Event()
         self._hung_up = asyncio.Event()
-        self._hung_up.set()
 
     async def publish(self, recording: Recording) -> None:
         """Send a recording until `unpublish`, instead of the one before; raises RoomRefused with the room's own reason."""
         await self.unpublish()
-        # Janus answers before it has taken the former connection apart, and would take the next one along
-        await in_time(self._hung_up, HANG_UP_SECONDS)
+        self._up.clear()
+        self._hung_up.clear()
         async with AsyncExitStack() as stack:
             camera = await stack.enter_async_context(sending(recording))
             answer = await self._handle.request({"request": "publish"}, await _offer(camera))
             await camera.peer.setRemoteDescription(_answer_in(answer))
             await camera.until_connected("the room")
+            # our end of it stands a little before theirs, and until then Janus would not unpublish
+            if not await in_time(self._up, CONNECT_SECONDS):
+                raise RoomRefused(f"the room did not say in {CONNECT_SECONDS:.0f} s that the media path stands")
             self._camera, self._closing = camera, stack.pop_all()
-            self._hung_up.clear()
             camera.peer.on("connectionstatechange", self._woken.set)
             self._woken.set()  # it may have broken since it stood
 
     async def unpublish(self) -> None:
         """Turn the camera off, and stay in the room; if it is off, nothing happens."""
-        if self._camera is not None:
-            self._camera = None
-            await self._say_and_close("unpublish")
+        if self._camera is None:
+            return
+        self._camera = None
+        try:
+            if await self._said("unpublish"):
+                # Janus answers before it ends the connection. If our end closes meanwhile, it takes the connection apart twice,
+                # the second time with the next one in its place, which then finds no media path.
+                await in_time(self._hung_up, HANG_UP_SECONDS)
+        finally:
+            await self._closing.aclose()
 
     async def pause(self, paused: bool) -> None:
         """Send nothing for a while, or go on, by another offer instead of another publication; a browser may do either."""
@@ -79,7 +88,10 @@ class JanusStudent:
     async def leave(self) -> None:
         """Go; a room that cannot hear it notices the end of the session instead."""
         self._camera = None
-        await self._say_and_close("leave")
+        try:
+            await self._said("leave")
+        finally:
+            await self._closing.aclose()
 
     async def attend(self) -> None:
         """Notice when the session, the place in the room, or the camera's connection is lost."""
@@ -90,17 +102,21 @@ class JanusStudent:
 
     def _is_over(self) -> bool:
         events = list(iter(self._handle.pop, None))  # every one has to be taken, or they pile up
-        if any(event.janus == "hangup" for event in events):
+        said = {event.janus for event in events}
+        if "webrtcup" in said:
+            self._up.set()
+        if "hangup" in said:
             self._hung_up.set()
         broken = self._camera is not None and self._camera.lost.is_set()
         return any(map(_is_farewell, events)) or broken or self._session.lost.is_set()
 
-    async def _say_and_close(self, request: str) -> None:
+    async def _said(self, request: str) -> bool:
+        """Whether the room heard it: whoever was removed, or lost the server, has nobody to say it to."""
         try:
-            with suppress(RoomRefused):  # whoever was removed, or lost the server, has nobody to say it to
-                await self._handle.request({"request": request})
-        finally:
-            await self._closing.aclose()
+            await self._handle.request({"request": request})
+        except RoomRefused:
+            return False
+        return True
 
 
 def _is_farewell(event: Envelope) -> bool:
