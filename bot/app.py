@@ -27,7 +27,7 @@ from pipeline.frames import MOST_LATE_MS, LatestFrames
 from pipeline.keys import Keys
 from pipeline.mood import MoodRules, Moods
 from pipeline.publish import Publisher
-from pipeline.summary import ClassFigures
+from pipeline.summary import NOBODY, ClassFigures
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Bot:
     attendance: Attendance
     publisher: Publisher
     attention: Attention
+    figures: ClassFigures
     model: str
 
 
@@ -89,8 +90,15 @@ def attention_rules(settings: Settings) -> AttentionRules:
     )
 
 
-def assemble(room: Room, redis: Redis, analyst: Analyst, settings: Settings, clock: Clock = now_ms) -> Bot:
-    """Connect the parts; nothing runs yet."""
+def assemble(
+    room: Room,
+    redis: Redis,
+    analyst: Analyst,
+    settings: Settings,
+    clock: Clock = now_ms,
+    figures: ClassFigures | None = None,
+) -> Bot:
+    """Connect the parts; nothing runs yet. `figures` of the class go on from an earlier stay in the room."""
     room = room if settings.names else pseudonymous(room, clock)
     frames = LatestFrames(clock, max(MOST_LATE_MS, 1000 / settings.looks_per_second))
     publisher = Publisher(
@@ -117,7 +125,8 @@ def assemble(room: Room, redis: Redis, analyst: Analyst, settings: Settings, clo
         settings.left_seconds * 1000,
         clock,
     )
-    return Bot(frames, moods, attendance, publisher, attention, analyst.model)
+    figures = figures or ClassFigures(settings.smallest_group, settings.publication)
+    return Bot(frames, moods, attendance, publisher, attention, figures, analyst.model)
 
 
 @asynccontextmanager
@@ -151,9 +160,11 @@ async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterat
 
 async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings) -> None:
     """Publish what the faces in the room show, until the room is over; each stay in it is an epoch of its own."""
-    room = room if settings.names else pseudonymous(room)  # once, so that the pseudonyms outlast a stay
+    # both once: the pseudonyms outlast a stay, and nobody's going meanwhile can be read off the figures before and after
+    room = room if settings.names else pseudonymous(room)
+    figures = ClassFigures(settings.smallest_group, settings.publication)
     while not room.over:
-        bot = assemble(room, redis, analyst, settings)
+        bot = assemble(room, redis, analyst, settings, figures=figures)
         await bot.publisher.wait_until_reachable()
         async with running(bot, analyst, settings):
             await bot.attendance.run()
@@ -163,10 +174,11 @@ async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings)
 
 async def summaries(bot: Bot, settings: Settings) -> None:
     """Publish the class as a whole at a fixed rate, forever."""
-    figures = ClassFigures(settings.smallest_group, settings.publication)
     while True:
         await asyncio.sleep(settings.summary_seconds)
-        bot.publisher.publish(figures.summary(bot.moods.present(), bot.attendance.clock()))
+        # outside, nobody is seen, but nobody has left either
+        inside = bot.attendance.room.inside
+        bot.publisher.publish(bot.figures.summary(bot.moods.present(), bot.attendance.clock()) if inside else NOBODY)
 
 
 async def watch_over(bot: Bot, settings: Settings) -> None:

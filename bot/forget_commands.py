@@ -23,22 +23,24 @@ def add_forget_command(commands: Any, command: Callable[..., argparse.ArgumentPa
     parser.add_argument("room", metavar="ROOM")
     parser.add_argument("participant", metavar="PARTICIPANT", help="their id, as events name it in `subject`")
     parser.add_argument("--keep-consent", action="store_true", help="keep the audit stream's record of their consent")
+    parser.add_argument("--summaries", action="store_true", help="erase the class's summaries too, see docs/redis.md")
     parser.add_argument("--json", action="store_true", help="what was erased, as one JSON object")
 
 
 async def _forget(arguments: argparse.Namespace, settings: Settings) -> None:
-    forgotten = await forget_participant(settings, arguments.room, arguments.participant, keep_consent=arguments.keep_consent)
+    which = {"keep_consent": arguments.keep_consent, "summaries": arguments.summaries}
+    forgotten = await forget_participant(settings, arguments.room, arguments.participant, **which)
     print(json.dumps(asdict(forgotten)) if arguments.json else in_words(forgotten), flush=True)
     if not forgotten.anything:
         raise NothingHappened("Redis holds nothing about this participant")
 
 
-async def forget_participant(settings: Settings, room: str, participant_id: str, *, keep_consent: bool = False) -> Forgotten:
-    """Erase a participant from a room; raises RedisRefused if Redis refuses, or is away."""
+async def forget_participant(settings: Settings, room: str, participant_id: str, **which: bool) -> Forgotten:
+    """Erase a participant from a room, as `forget` does; raises RedisRefused if Redis refuses, or is away."""
     keys = Keys(settings.key_prefix, room)
     async with connect(settings) as redis:
         try:
-            return await cancellable(forget(redis, keys, participant_id, keep_consent=keep_consent))
+            return await cancellable(forget(redis, keys, participant_id, **which))
         except RedisError as error:
             raise RedisRefused(f"not everything is erased, run it again: {reason(error)}") from None
 
@@ -49,6 +51,8 @@ def in_words(forgotten: Forgotten) -> str:
     line = f"erased {state} and {forgotten.entries} of {forgotten.scanned} stream entries"
     if forgotten.audit:
         line += f", and {forgotten.audit} of the audit stream"
+    if forgotten.summaries:
+        line += f", and {forgotten.summaries} summaries of the class"
     if forgotten.is_present:
         line += "\nthey are still in the room: what the bot publishes from now on stays, until this is run again after they left"
     return line

@@ -1,26 +1,29 @@
 """Erase one person from a room: what Redis would have kept of them until the end of the retention."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
 
-from pipeline.events import ConsentWithdrawn
+from pipeline.events import ConsentWithdrawn, Summary
 from pipeline.keys import Keys
 
 PAGE = 250
 """Stream entries that are looked at, and at most erased, in one command: less than a millisecond of the server's time."""
 
 _WITHDRAWAL = ConsentWithdrawn.model_fields["type"].default
+_SUMMARY = Summary.model_fields["type"].default
+
+Page = Iterable[tuple[str, dict[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
     """What was erased of a person; `is_present` if the room's bot still published about them, and so goes on.
 
-    `audit` are entries of the audit stream: the record of their consent.
+    `audit` are entries of the audit stream, the record of their consent, and `summaries` those of the whole class.
     """
 
     states: int
@@ -29,6 +32,7 @@ class Forgotten:
     scanned: int
     is_present: bool
     audit: int = 0
+    summaries: int = 0
 
     @property
     def anything(self) -> bool:
@@ -36,19 +40,30 @@ class Forgotten:
         return bool(self.states or self.ranks or self.entries or self.audit)
 
 
-async def forget(redis: Redis, keys: Keys, participant_id: str, *, keep_consent: bool = False) -> Forgotten:
+async def forget(
+    redis: Redis, keys: Keys, participant_id: str, *, keep_consent: bool = False, summaries: bool = False
+) -> Forgotten:
     """Erase a participant's hash, their place among the participants, and every entry about them in stream and audit stream.
 
     The streams are read in pages, so neither side holds more than one of them. Where the bot publishes about the person
-    meanwhile, that is erased too, up to the moment that this returns. `keep_consent` leaves the audit stream alone.
+    meanwhile, that is erased too, up to the moment that this returns. `keep_consent` leaves the audit stream alone;
+    `summaries` erases those of the class too, from which the events of all others can be taken away.
     Raises redis.exceptions.RedisError; what was erased until then stays erased, and asking again erases the rest.
     """
     is_present = await _is_present(redis, keys, participant_id)
     states, ranks = await _forget_state(redis, keys, participant_id)
-    scanned, entries = await _forget_entries(redis, keys.events, participant_id)
-    _, audit = (0, 0) if keep_consent else await _forget_entries(redis, keys.audit, participant_id)
+
+    def about_them(page: Page) -> list[str]:
+        return [stream_id for stream_id, _ in _about(participant_id, page)]
+
+    scanned, entries = await _erase(redis, keys.events, about_them)
+    _, audit = (0, 0) if keep_consent else await _erase(redis, keys.audit, about_them)
+    of_class = 0
+    if summaries:
+        _, of_class = await _erase(redis, keys.events, _summaries)
+        await redis.delete(keys.summary)
     states_since, ranks_since = await _forget_state(redis, keys, participant_id)
-    return Forgotten(max(states, states_since), max(ranks, ranks_since), entries, scanned, is_present, audit)
+    return Forgotten(max(states, states_since), max(ranks, ranks_since), entries, scanned, is_present, audit, of_class)
 
 
 class Withdrawal:
@@ -77,7 +92,7 @@ class Withdrawal:
         self._newest = f"({page[-1][0]}" if page else self._newest
         self.is_done = len(page) < PAGE
 
-    def _outdated(self, page: Iterable[tuple[str, dict[str, str]]]) -> tuple[list[str], bool]:
+    def _outdated(self, page: Page) -> tuple[list[str], bool]:
         """The entries of a page, newest first, to be erased, and whether those behind it are from before the withdrawal."""
         outdated, is_before = [], self._is_before
         for stream_id, event in _about(self._participant_id, page):
@@ -104,12 +119,12 @@ async def _forget_state(redis: Redis, keys: Keys, participant_id: str) -> tuple[
     return states, ranks
 
 
-async def _forget_entries(redis: Redis, key: str, participant_id: str) -> tuple[int, int]:
-    """Erase what a stream holds about a participant; returns how many entries were looked at, and how many erased."""
+async def _erase(redis: Redis, key: str, outdated: Callable[[Page], list[str]]) -> tuple[int, int]:
+    """Erase some of each page of a stream; returns how many entries were looked at, and how many erased."""
     after, scanned, erased = "-", 0, 0
     while True:
         page: Any = await redis.xrange(key, min=after, count=PAGE)
-        if ours := [stream_id for stream_id, _ in _about(participant_id, page)]:
+        if ours := outdated(page):
             erased += await redis.xdel(key, *ours)
         scanned += len(page)
         if len(page) < PAGE:
@@ -117,7 +132,12 @@ async def _forget_entries(redis: Redis, key: str, participant_id: str) -> tuple[
         after = f"({page[-1][0]}"
 
 
-def _about(participant_id: str, page: Iterable[tuple[str, dict[str, str]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _summaries(page: Page) -> list[str]:
+    texts = ((stream_id, fields.get("event", "")) for stream_id, fields in page)
+    return [stream_id for stream_id, text in texts if _SUMMARY in text and _read(text).get("type") == _SUMMARY]
+
+
+def _about(participant_id: str, page: Page) -> Iterator[tuple[str, dict[str, Any]]]:
     """The entries that are about a participant, by the envelope or by the data: also of a schema version from the future."""
     for stream_id, fields in page:
         text = fields.get("event", "")

@@ -22,7 +22,7 @@ class ClassFigures:
     """
 
     def __init__(self, smallest_group: int, level: Publication = "individual") -> None:
-        self._cohort = Cohort(smallest_group)
+        self._cohort = Cohort(smallest_group, keeps_withdrawn=level == "aggregate")
         self._smallest_group = smallest_group
         self._level = level
         self._counted: dict[str, Coverage] = {}
@@ -64,6 +64,10 @@ def _summary(participants: int, coverage: Counter[Coverage], scored: int, shares
         valence=None if shares is None else round(valence(shares), 2),
         withheld=shares is None,
     )
+
+
+NOBODY = _summary(0, Counter(), 0, None)
+"""What is told while the bot is not in the room."""
 
 
 def rounded_shares(counts: Counter[Emotion]) -> dict[Emotion, float]:

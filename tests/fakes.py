@@ -120,11 +120,13 @@ class ScriptedRoom:
 class LostOnce(ScriptedRoom):
     """A room to which the connection is lost once."""
 
+    _was_lost = False
+
     async def happenings(self) -> AsyncIterator[Happening]:
-        was_lost = self.inside
+        self.inside = True
         async for happening in super().happenings():
             yield happening
-        self.inside, self.over = False, not was_lost
+        self.inside, self.over, self._was_lost = False, self._was_lost, True
 
 
 class FaceEverywhere(FaceDetector):

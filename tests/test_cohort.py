@@ -11,9 +11,10 @@ from tests.moods_of import mood_of, moods_of
 class Class:
     """A cohort of at least five, and a class that is summed up again and again."""
 
-    def __init__(self, **people: Label | None) -> None:
+    def __init__(self, people: dict[str, Label | None], *, keeps_withdrawn: bool = True) -> None:
         self.people = people
-        self.cohort = Cohort(5)
+        self.refused: list[str] = []
+        self.cohort = Cohort(5, keeps_withdrawn=keeps_withdrawn)
         self.at_ms = 0
         self.goes_on()
 
@@ -21,8 +22,15 @@ class Class:
         """Some look otherwise; what the cohort counts then."""
         self.people.update(people)
         self.at_ms += round(seconds * 1000)
-        self.cohort.update(moods_of(self.people), self.at_ms)
+        refused = [mood_of(each, None, Coverage.NOT_CONSENTED) for each in self.refused]
+        self.cohort.update([*refused, *moods_of(self.people)], self.at_ms)
         return self.counts()
+
+    def refuses(self, participant_id: str) -> Counter[str]:
+        """One withdraws their consent, and stays."""
+        del self.people[participant_id]
+        self.refused.append(participant_id)
+        return self.goes_on()
 
     def without(self, *gone: str) -> Counter[str]:
         for each in gone:
@@ -33,8 +41,8 @@ class Class:
         return Counter({str(emotion): count for emotion, count in self.cohort.counts().items()})
 
 
-def class_of(count: int, emotion: Label) -> Class:
-    return Class(**{f"s{number}": emotion for number in range(count)})
+def class_of(count: int, emotion: Label, *, keeps_withdrawn: bool = True) -> Class:
+    return Class({f"s{number}": emotion for number in range(count)}, keeps_withdrawn=keeps_withdrawn)
 
 
 def test_the_first_five_come_in_together() -> None:
@@ -64,9 +72,7 @@ def test_those_who_leave_count_as_before_until_a_group_has_left() -> None:
 
 def test_who_withdraws_their_consent_is_kept_as_one_count_without_an_id() -> None:
     these = class_of(8, "happy")
-    moods = [mood_of("s0", None, Coverage.NOT_CONSENTED), *moods_of(these.people)[1:]]
-    these.cohort.update(moods, 10_000)
-    assert these.counts() == {"happy": 8}
+    assert these.refuses("s0") == {"happy": 8}
     assert "s0" not in repr(vars(these.cohort))
 
 
@@ -116,8 +122,63 @@ def test_one_who_takes_the_place_of_another_in_a_group_of_five_is_not_told_apart
     assert these.goes_on() == {"happy": 4, "sad": 1} and these.cohort.is_large_enough
 
 
-def test_after_a_break_the_class_begins_anew_without_those_who_are_gone() -> None:
+def test_after_a_break_all_who_are_back_count_as_they_are_now_and_the_missing_one_as_before() -> None:
     these = class_of(6, "happy")
     these.goes_on(**dict.fromkeys(list(these.people)))
-    assert not these.counts()
+    assert not these.cohort.is_large_enough
+    assert these.goes_on(**dict.fromkeys(list(these.people)[:5], "sad")) == {"sad": 5, "happy": 1}
+    assert these.cohort.is_large_enough
+
+
+def test_after_a_long_break_the_class_begins_anew_without_those_who_are_gone() -> None:
+    these = class_of(6, "happy")
+    these.goes_on(**dict.fromkeys(list(these.people)))
+    assert not these.goes_on(RENEWAL_SECONDS)
     assert these.goes_on(**dict.fromkeys(list(these.people)[:5], "sad")) == {"sad": 5}
+
+
+def test_of_a_group_that_went_out_the_one_who_does_not_come_back_counts_as_before_again() -> None:
+    these = class_of(16, "happy")
+    group = [f"s{number}" for number in range(10)]
+    these.goes_on(s0="sad")
+    assert these.goes_on(**dict.fromkeys(group)) == {"happy": 6}
+    # without them the class would be what it was before, but for one person
+    assert these.goes_on(**dict.fromkeys(group[1:], "fear")) == {"happy": 6, "fear": 9, "sad": 1}
+
+
+def test_who_withdrew_while_their_group_was_out_is_not_counted_again_and_the_others_wait_for_it() -> None:
+    these = class_of(16, "happy")
+    group = [f"s{number}" for number in range(10)]
+    these.goes_on(**dict.fromkeys(group))
+    these.refuses("s0")
+    back = dict.fromkeys(group[1:], "fear")
+    assert these.goes_on(**back) == these.goes_on(RENEWAL_SECONDS - 20) == {"happy": 6}
+    assert these.goes_on() == {"happy": 6, "fear": 9}
+
+
+def test_no_group_goes_out_that_would_leave_but_one_person_less_than_there_were_before() -> None:
+    these = class_of(12, "happy")
+    late = [f"late{number}" for number in range(5)]
+    assert these.goes_on(**dict.fromkeys(late, "sad")) == {"happy": 12, "sad": 5}
+    assert these.goes_on(**dict.fromkeys([*late[1:], "s0"])) == {"happy": 12, "sad": 5}
+    # a sixth makes them two groups that are told apart from both: it is the class before without two, and with one
+    assert these.goes_on(s1=None, s2=None, s3=None, s4=None) == {"happy": 7, "sad": 1}
+
+
+def test_a_room_that_lost_everybody_and_takes_in_all_but_one_under_other_ids_gives_no_figures_for_some_minutes() -> None:
+    these = class_of(8, "happy")
+    these.people.clear()
+    these.goes_on()
+    assert not these.cohort.is_large_enough
+    these.goes_on(**{f"again{number}": "sad" for number in range(7)})
+    assert not these.cohort.is_large_enough
+    these.goes_on(RENEWAL_SECONDS - 15)
+    assert not these.cohort.is_large_enough
+    assert these.goes_on() == {"sad": 7} and these.cohort.is_large_enough
+
+
+def test_where_the_withdrawn_are_not_kept_they_are_out_at_once_and_the_others_go_on() -> None:
+    these = class_of(8, "happy", keeps_withdrawn=False)
+    these.goes_on(s0="sad")
+    assert these.refuses("s0") == {"happy": 7}
+    assert these.goes_on(s1="sad") == {"happy": 6, "sad": 1} and these.cohort.is_large_enough

@@ -53,10 +53,12 @@ class RandomClass:
         happening = self._chance.random()
         if happening < 0.25:
             return 1, self.somebody_comes()
-        seen = [each for each, emotion in self.people.items() if emotion]
-        if happening < 0.5 and len(seen) > 8:
-            return -1, self._goes(self._chance.choice(seen))
+        if happening < 0.5 and len(self._seen()) > 8:
+            return -1, self.somebody_goes()
         return None
+
+    def _seen(self) -> list[str]:
+        return [each for each, emotion in self.people.items() if emotion]
 
     def somebody_comes(self) -> Emotion:
         """One who turns their camera on, or a newcomer."""
@@ -66,7 +68,9 @@ class RandomClass:
         self.people[who] = emotion
         return emotion
 
-    def _goes(self, who: str) -> Emotion:
+    def somebody_goes(self) -> Emotion:
+        """One who turns their camera off, or leaves the room."""
+        who = self._chance.choice(self._seen())
         emotion = self.people.pop(who)
         if self._chance.random() < 0.5:
             self.people[who] = None
@@ -109,12 +113,34 @@ def attack(make_figures: Callable[[], Figures]) -> Attack:
     return attacked
 
 
+def attack_after_a_stall(make_figures: Callable[[], Figures]) -> Attack:
+    """Everybody is out of sight for one summary, as when the bot's network stalls, and one does not come back."""
+    chance, attacked = random.Random(6), Attack()
+    for _ in range(400):
+        these, figures = RandomClass(chance), make_figures()
+        before = [figures(moods_of(these.people), at_ms) for at_ms in (0, 5000)][-1]
+        figures(moods_of(dict.fromkeys(these.people)), 10_000)
+        emotion = these.somebody_goes()
+        after = figures(moods_of(these.people), 15_000)
+        if before and after:
+            attacked.guess(before, after, -1, emotion)
+    return attacked
+
+
 @pytest.mark.parametrize("level", get_args(Publication))
 def test_what_somebody_feels_who_comes_or_goes_cannot_be_read_off_two_successive_summaries(level: Publication) -> None:
     attacked = attack(lambda: published_figures(level))
     assert attacked.tries > 500
     # the standard error of the difference is below 0.02; a group that comes or goes tells what it feels as a group
     assert attacked.gain < 0.05, attacked
+
+
+@pytest.mark.parametrize("level", get_args(Publication))
+def test_nor_off_those_before_and_after_everybody_was_out_of_sight(level: Publication) -> None:
+    attacked = attack_after_a_stall(lambda: published_figures(level))
+    assert attacked.tries == 400
+    assert attacked.gain < 0.05, attacked
+    assert attack_after_a_stall(exact_figures).gain > 0.4
 
 
 def test_of_a_summary_over_whoever_is_there_the_same_attacker_reads_it() -> None:

@@ -44,6 +44,16 @@ async def test_a_person_is_erased_and_everybody_else_stays(program: str) -> None
             assert not (await forget(redis, KEYS, "p1")).anything
 
 
+async def test_the_summaries_of_the_class_are_erased_where_that_is_asked_for(redis: Redis) -> None:
+    sender = publisher(redis)
+    for data in (joined(1), SUMMARY, joined(2), SUMMARY):
+        sender.publish(data)
+    await sender.flush(5)
+    assert (await forget(redis, KEYS, "p1")).summaries == 0 and await redis.exists(KEYS.summary)
+    assert await forget(redis, KEYS, "p2", summaries=True) == Forgotten(1, 1, 1, 3, False, summaries=2)
+    assert not await stream(redis) and not await redis.exists(KEYS.summary)
+
+
 async def test_who_is_not_there_is_not_found_and_nothing_is_lost(redis: Redis) -> None:
     sender = publisher(redis)
     sender.publish(joined(1))
@@ -169,7 +179,7 @@ def test_the_command_prints_counts_and_no_name(server: RedisServer, capsys: pyte
     asyncio.run(_fill(server))
     place = ["--redis-url", server.url]
     assert main(["forget", KEYS.room, "p1", "--json", *place]) == 0
-    counts = {"states": 1, "ranks": 1, "entries": 8, "scanned": 12, "is_present": False, "audit": 1}
+    counts = {"states": 1, "ranks": 1, "entries": 8, "scanned": 12, "is_present": False, "audit": 1, "summaries": 0}
     assert json.loads(capsys.readouterr().out) == counts
     assert main(["forget", KEYS.room, "p2", *place]) == 0
     told = capsys.readouterr()

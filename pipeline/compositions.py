@@ -1,0 +1,81 @@
+"""Who the figures of the class were lately taken over, and whether they may now be taken over others."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from model.faces import Emotion
+
+
+@dataclass(slots=True, eq=False)
+class Person:
+    """One who came to the room at `came_ms`, and has left it since `left_ms`: known by no id, so that nothing tells who it was.
+
+    `emotion` is what they add to the figures; `away` while they cannot be read, `held` until they count as they are again.
+    Who `withdrew` their consent is never counted again once they are out of the figures.
+    """
+
+    came_ms: int
+    emotion: Emotion | None = None
+    left_ms: int | None = None
+    away: bool = True
+    held: bool = False
+    withdrew: bool = False
+
+
+Composition = frozenset[Person]
+
+
+class Compositions:
+    """Those that figures were published of within the last `seconds`. Another one may follow that is one of them, or differs
+    from each by at least `smallest_group` people, so that what it adds or leaves out is always a sum over a group.
+    """
+
+    def __init__(self, smallest_group: int, seconds: float) -> None:
+        self._smallest_group = smallest_group
+        self._lasting_ms = seconds * 1000
+        self._published_ms: dict[Composition, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._published_ms)
+
+    def add(self, composition: Composition, at_ms: int) -> None:
+        """Figures over these people are published."""
+        self._published_ms[composition] = at_ms
+
+    def drop_older(self, at_ms: int) -> None:
+        """Leave out what was published so long ago that it says nothing of the people who are there now."""
+        self._published_ms = {each: then for each, then in self._published_ms.items() if at_ms - then < self._lasting_ms}
+
+    def forget(self, person: Person) -> None:
+        """Go on as if they had never been among them."""
+        self._published_ms = {each - {person}: then for each, then in self._published_ms.items()}
+
+    def people(self) -> Composition:
+        """Everybody who was in one of them."""
+        return frozenset().union(*self._published_ms)
+
+    def allow(self, people: Set[Person], group: Set[Person]) -> bool:
+        """Whether figures over these people may be published next, which tell what the group feels that comes in or goes out."""
+        return all(self._tells_of_nobody(published, wanted) for published in self._published_ms for wanted in (people, group))
+
+    def _tells_of_nobody(self, published: Composition, wanted: Set[Person]) -> bool:
+        return published == wanted or least_difference(published, wanted) >= self._smallest_group
+
+
+def least_difference(one: Set[Person], other: Set[Person]) -> int:
+    """How many people at least are in one of the two alone.
+
+    Somebody who came after another had left may be the same person under another id: a room that has lost everybody takes
+    all of them in anew.
+    """
+    gone, come = one - other, other - one
+    return len(gone) + len(come) - 2 * (_who_may_be_back(gone, come) + _who_may_be_back(come, gone))
+
+
+def _who_may_be_back(gone: Set[Person], come: Set[Person]) -> int:
+    left_ms = sorted(person.left_ms for person in gone if person.left_ms is not None)
+    back = 0
+    for came_ms in sorted(person.came_ms for person in come):
+        if back < len(left_ms) and left_ms[back] <= came_ms:
+            back += 1
+    return back
