@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from av import Packet
 
 from bot.clips import Recording
 from bot.errors import RoomRefused
 from bot.peers import close_peer
+from bot.rooms.offer import UNUSABLE_SDP
 from bot.tasks import to_the_end
 
 CONNECT_SECONDS = 15.0
@@ -54,6 +55,13 @@ class Sending:
         """The SDP of its offer, candidates included."""
         await self.peer.setLocalDescription(await self.peer.createOffer())
         return str(self.peer.localDescription.sdp)
+
+    async def answered(self, answer: str, place: str) -> None:
+        """Take in the answer to its offer; raises RoomRefused for one that cannot be used."""
+        try:
+            await self.peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        except UNUSABLE_SDP:
+            raise RoomRefused(f"{place} answered with a session description that cannot be used") from None
 
     async def stop(self) -> None:
         """Send no more and say so (RTCP BYE), while the connection stays; it cannot be taken back."""

@@ -7,8 +7,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from aiortc import RTCSessionDescription
-
 from bot.clip_track import CONNECT_SECONDS, Sending, sending
 from bot.clips import Recording
 from bot.errors import RoomRefused
@@ -52,7 +50,7 @@ class JanusStudent:
         async with AsyncExitStack() as stack:
             camera = await stack.enter_async_context(sending(recording))
             answer = await self._handle.request({"request": "publish"}, await _offer(camera))
-            await camera.peer.setRemoteDescription(_answer_in(answer))
+            await camera.answered(_answer_in(answer), "the room")
             await camera.until_connected("the room")
             # our end of it stands a little before theirs, and until then Janus would not unpublish
             if not await in_time(self._up, CONNECT_SECONDS):
@@ -81,9 +79,7 @@ class JanusStudent:
         (transceiver,) = self._camera.peer.getTransceivers()
         transceiver.direction = "inactive" if paused else "sendonly"
         answer = await self._handle.request({"request": "configure"}, await _offer(self._camera))
-        if answer.jsep is None:
-            raise RoomRefused("the room did not answer the offer of video")
-        await self._camera.peer.setRemoteDescription(RTCSessionDescription(answer.jsep.sdp, answer.jsep.type))
+        await self._camera.answered(_sdp_in(answer), "the room")
 
     async def leave(self) -> None:
         """Go; a room that cannot hear it notices the end of the session instead."""
@@ -130,13 +126,18 @@ async def _offer(camera: Sending) -> dict[str, object]:
     return {"type": "offer", "sdp": await camera.offer(), "trickle": False}
 
 
-def _answer_in(event: Envelope) -> RTCSessionDescription:
-    """The room's answer to an offer; raises RoomRefused if it takes no VP8."""
+def _answer_in(event: Envelope) -> str:
+    """The SDP of the room's answer to an offer; raises RoomRefused if it takes no VP8."""
+    sdp = _sdp_in(event)
+    if "m=video 0 " in sdp or "a=inactive" in sdp:
+        raise RoomRefused("the room takes no video in VP8")
+    return sdp
+
+
+def _sdp_in(event: Envelope) -> str:
     if event.jsep is None or event.jsep.type != "answer":
         raise RoomRefused("the room did not answer the offer of video")
-    if "m=video 0 " in event.jsep.sdp or "a=inactive" in event.jsep.sdp:
-        raise RoomRefused("the room takes no video in VP8")
-    return RTCSessionDescription(event.jsep.sdp, "answer")
+    return event.jsep.sdp
 
 
 @asynccontextmanager

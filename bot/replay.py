@@ -105,6 +105,7 @@ class _Round:
             epoch,
             outbox_limit=OUTBOX_LIMIT,
             retention_ms=retention_ms,
+            audit_retention_ms=round(settings.audit_retention_days * 86_400_000),
             status_ttl_ms=round(settings.heartbeat_seconds * 3000),
             retry_seconds=settings.redis_retry_seconds,
             clock=self._clock,

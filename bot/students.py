@@ -11,14 +11,12 @@ from pathlib import Path
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import aiohttp
-from aiortc import RTCSessionDescription
 from pydantic import SecretStr
 
 from bot.clip_track import Sending, sending
 from bot.clips import Recording, file_clip
 from bot.errors import RoomRefused, SettingsWrong
 from bot.janus_students import janus_entrance
-from bot.rooms.offer import UNUSABLE_SDP
 from bot.rooms.opening import split_room_url
 from bot.rooms.whip import TICKET
 from bot.scripts import LESSON, read_script
@@ -182,19 +180,12 @@ async def publishing(
     async with sending(recording) as camera:
         answer, resource = await _offer(session, url, name, await camera.offer(), headers)
         try:
-            await _heard(camera, answer, url)
+            await camera.answered(answer, url)
             await camera.until_connected(url)
             async with background(_passed_on(camera.lost, lost)):
                 yield camera
         finally:
             await _leave(session, resource, headers)
-
-
-async def _heard(camera: Sending, answer: str, url: str) -> None:
-    try:
-        await camera.peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-    except UNUSABLE_SDP:
-        raise RoomRefused(f"{url} answered with a session description that cannot be used") from None
 
 
 async def _passed_on(heard: asyncio.Event, told: asyncio.Event) -> None:

@@ -219,6 +219,23 @@ async def test_a_yes_that_arrives_after_its_session_has_ended_brings_nobody_back
     assert [happening async for happening in happenings] == []
 
 
+async def test_a_no_that_nobody_would_take_in_any_more_is_not_told_to_be_heard(
+    http: aiohttp.ClientSession, room: LocalRoom
+) -> None:
+    happenings = room.happenings()
+    response = await http.post(f"{room.whip_url}?consent=yes", data=await camera_offer(), headers=OFFER)
+    address = urljoin(room.whip_url, response.headers["Location"]) + "/consent"
+    assert isinstance(await anext(happenings), Arrival)
+    assert await anext(happenings)
+    stopping = asyncio.create_task(anext(happenings))
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert (await http.put(address, data="no")).status == 404
+    assert (await http.post(room.whip_url, data=await camera_offer(), headers=OFFER)).status == 503
+
+
 async def test_where_everyone_is_read_silence_is_a_yes_and_a_no_is_a_no(http: aiohttp.ClientSession) -> None:
     async with host("algebra", read_settings(port=0, consent="everyone")) as room:
         happenings = room.happenings()

@@ -15,7 +15,7 @@ from bot.errors import RemovedFromRoom
 from bot.rooms import ConsentChanged, Departure, Happening, Participant, Unseen
 from bot.rooms.janus_api import Access, JanusSession
 from bot.rooms.janus_messages import VIDEO_ROOM, read_envelope, read_room_event
-from bot.rooms.janus_roster import Camera, JanusRoster, Presence
+from bot.rooms.janus_roster import Answers, Camera, JanusRoster, Presence
 from bot.rooms.janus_stay import Stay
 from bot.rooms.janus_subscription import Terms
 from pipeline.coverage import Coverage
@@ -220,16 +220,18 @@ def test_a_yes_and_a_no_that_are_said_by_configure_count_at_once() -> None:
 
 @pytest.mark.parametrize("stays", [1, 2])
 def test_who_agreed_once_and_comes_again_with_a_no_has_withdrawn(stays: int) -> None:
-    agreed: set[str] = set()
-    roster, no = JanusRoster(agreed=agreed), ConsentChanged("5", False, "room")
+    answers = Answers()
+    roster, no = JanusRoster(answers=answers), ConsentChanged("5", False, "room")
     taken(roster, **publishing({"consent": True}))
     if stays == 2:  # the bot lost the room in between
-        roster = JanusRoster(agreed=agreed)
+        roster = JanusRoster(answers=answers)
     taken(roster, leaving=5)
     assert taken(roster, joining={"id": 5, "metadata": {"consent": False}}) == [Coverage.NOT_CONSENTED, no]
     taken(roster, leaving=5)
     assert taken(roster, joining={"id": 5, "metadata": {"consent": False}}) == [Coverage.NOT_CONSENTED], "once"
-    assert taken(JanusRoster(agreed={"6"}), joining={"id": 6}) == [Coverage.NOT_CONSENTED], "silence takes nothing back"
+    assert taken(JanusRoster(answers=Answers(agreed={"6"})), joining={"id": 6}) == [Coverage.NOT_CONSENTED], (
+        "silence takes nothing back"
+    )
 
 
 def test_silence_after_a_no_is_no_yes_even_where_everyone_is_read() -> None:
@@ -237,6 +239,17 @@ def test_silence_after_a_no_is_no_yes_even_where_everyone_is_read() -> None:
     taken(roster, joining={"id": 5, "display": "Ada", "metadata": {"consent": False}})
     assert taken(roster, **publishing()) == []
     assert taken(roster, **publishing({"consent": True})) == [True, ConsentChanged("5", True, "room")]
+
+
+def test_a_no_outlasts_a_lost_connection_as_a_yes_does() -> None:
+    answers = Answers()
+    taken(JanusRoster(policy=EVERYONE, answers=answers), joining={"id": 5, "metadata": {"consent": False}})
+    assert taken(JanusRoster(policy=EVERYONE, answers=answers), **publishing()) == [Coverage.NOT_CONSENTED]
+
+
+def test_a_name_is_no_longer_than_those_of_other_rooms() -> None:
+    (presence,) = JanusRoster().take(read_room_event({"joining": {"id": 5, "display": "Ada " * 1_000_000}}))
+    assert isinstance(presence, Presence) and presence.participant.name == ("Ada " * 20).strip()
 
 
 def test_the_servers_list_can_withdraw_a_consent_and_its_silence_cannot() -> None:

@@ -41,10 +41,17 @@ async def offer() -> AsyncIterator[str]:
     await sender.close()
 
 
-async def answered(sdp: str) -> None:
-    """Have an offer answered by a connection of its own, which is closed and detached whatever comes of it."""
-    handle = Refusing()
-    peer = SubscriberPeer(handle, NOWHERE, lambda camera, track: None, lambda: None)  # type: ignore[arg-type]  # as much as is needed
+class Starting(Refusing):
+    """A handle of a gateway that takes every answer."""
+
+    async def request(self, body: Mapping[str, Any], jsep: Mapping[str, Any] | None = None) -> None:
+        pass
+
+
+async def answered(sdp: str, handle: Refusing | None = None) -> None:
+    """Have an offer answered by a connection of its own, which is closed and detached whatever comes of it; nobody arrives."""
+    handle, arrived = handle or Refusing(), list[Camera]()
+    peer = SubscriberPeer(handle, NOWHERE, lambda camera, track: arrived.append(camera), lambda: None)  # type: ignore[arg-type]  # as much as is needed
     streams = tuple(Subscribed(mid=mid, feed_id=f"feed{mid}", feed_mid="0") for mid in ("0", "1"))
     peer.note(RoomEvent(videoroom="attached", streams=streams))
     try:
@@ -52,6 +59,7 @@ async def answered(sdp: str) -> None:
     finally:
         await peer.close()
         assert handle.detached
+        assert not arrived
 
 
 async def test_a_sound_offer_is_answered(offer: str) -> None:
@@ -81,3 +89,9 @@ async def test_a_camera_in_a_codec_that_cannot_be_read_is_named(offer: str) -> N
 async def test_a_connection_that_never_began_is_closed() -> None:
     with pytest.raises(Broken, match=r"^the offer cannot be read: "):
         await answered("v=0\r\nm=video\r\n")
+
+
+async def test_nobody_arrives_by_a_first_connection_that_fails(offer: str) -> None:
+    lines = [line.replace(" udp ", " tcp ") if line.startswith("a=candidate") else line for line in offer.split("\r\n")]
+    with pytest.raises(Broken, match=r"^its connection is failed$"):
+        await answered("\r\n".join(lines), Starting())

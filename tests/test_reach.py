@@ -74,7 +74,8 @@ def test_private_addresses_are_taken_from_those_who_are_there() -> None:
 def test_the_reach_follows_from_where_somebody_asks() -> None:
     own = next(each for each in own_addresses() if not each.is_loopback)
     here, near, far = (ipaddress.ip_address(each) for each in ("127.0.0.1", "192.168.1.5", "1.1.1.1"))
-    assert reach_of(here, private=False) == reach_of(own, private=False) == ANYWHERE
+    assert reach_of(here, private=False) == reach_of(own, private=False) == Reach(own=own_addresses())
+    assert reach_of(here, private=False).allows(own) and not reach_of(here, private=False).allows(near)
     assert reach_of(near, private=False) == Reach(private=True, forbidden=own_addresses())
     assert reach_of(far, private=False) == reach_of(None, private=False) == Reach(private=False, forbidden=own_addresses())
     assert reach_of(far, private=True).private
@@ -117,7 +118,7 @@ def test_what_is_taken_from_outside_is_a_public_address(address: ipaddress.IPv4A
     [
         ("", [], "127.0.0.1 127.0.0.1"),
         ("", ["1.1.1.1"], "None 127.0.0.1"),
-        ("127.0.0.0/8", [], "127.0.0.1 127.0.0.1"),
+        ("127.0.0.0/8", [], "None 127.0.0.1"),
         ("127.0.0.1", ["1.1.1.1"], "1.1.1.1 1.1.1.1"),
         ("127.0.0.1", ["192.168.1.1, 1.1.1.1"], "1.1.1.1 1.1.1.1"),
         ("127.0.0.1", ["192.168.1.1", "1.1.1.1"], "1.1.1.1 1.1.1.1"),

@@ -144,6 +144,14 @@ async def test_a_history_comes_at_once_with_the_times_of_a_class_that_just_ended
             assert abs(data.at_ms - was.data.at_ms - shift) <= 2
 
 
+async def test_a_replay_leaves_the_audit_stream_what_the_settings_leave_it(redis: Redis, tmp_path: Path) -> None:
+    kept = await redis.xadd(KEYS.audit, {"event": "{}"}, id=f"{now_ms() - 200 * 86_400_000}-0")
+    settings = Settings(_env_file=None, audit_retention_days=3650)  # type: ignore[call-arg]
+    await replay(redis, KEYS, survey(str(a_recording(tmp_path / "class.jsonl"))), settings, AT_ONCE, Played())
+    assert (await redis.xrange(KEYS.audit, count=1))[0][0] == kept
+    assert await redis.pttl(KEYS.audit) > 3649 * 86_400_000
+
+
 def test_every_time_in_an_event_is_moved_and_its_distance_shortened() -> None:
     change = EmotionChanged(participant="ada", before=None, after="unknown", since_ms=9_000)
     assert moved(change, 10_000, 50_000, 1).since_ms == 49_000  # type: ignore[union-attr]

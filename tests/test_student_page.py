@@ -98,6 +98,14 @@ async def test_a_student_is_shown_their_own_mood_until_they_leave(room: LocalRoo
             assert response.status == 404
 
 
+async def test_who_asks_for_the_headers_of_a_stream_alone_is_refused_at_once(room: LocalRoom) -> None:
+    async with aiohttp.ClientSession() as http, publisher(http, room.whip_url) as published:
+        async with asyncio.timeout(5), http.head(f"{published.session_url}/mood") as response:
+            assert response.status == 405
+        async with http.get(f"{published.session_url}/mood") as stream:
+            assert stream.status == 200
+
+
 async def _data_lines(stream: aiohttp.ClientResponse, count: int) -> list[str]:
     lines: list[str] = []
     async with asyncio.timeout(5):

@@ -9,6 +9,9 @@ from aiortc import MediaStreamTrack
 from pipeline.coverage import Coverage
 from pipeline.mood import Mood
 
+LONGEST_NAME = 80
+"""Characters of a display name; of a longer one the rest is cut off."""
+
 
 @dataclass(frozen=True, slots=True)
 class Participant:

@@ -19,13 +19,13 @@ class Client:
 
 
 def client_of(request: web.Request, proxies: tuple[Network, ...]) -> Client:
-    """Who a request is from; `proxies` are believed in what they say of it (the `X-Forwarded-For` header).
+    """Who a request is from; `proxies` are believed in what they say of it (the `X-Forwarded-For` header), and say it.
 
     Without `proxies`, a proxy on this machine does not make everybody behind it someone from this machine.
     """
     peer = address_from(request.remote or "::")
     if is_within(peer, proxies):
-        address = forwarded_for(request, proxies) if "X-Forwarded-For" in request.headers else peer
+        address = forwarded_for(request, proxies)
         return Client(address, network_of(address or peer))
     behind_a_proxy = any(header in request.headers for header in _SIGNS_OF_A_PROXY)
     return Client(None if behind_a_proxy else peer, network_of(peer))

@@ -17,6 +17,7 @@ from bot.rooms import Happening
 from bot.rooms.ice import peer_configuration
 from bot.rooms.janus_api import Access, JanusHandle, JanusRefused, Unreachable, janus_session
 from bot.rooms.janus_messages import INVALID_ELEMENT, VIDEO_ROOM, RoomEvent, read_room_event
+from bot.rooms.janus_roster import Answers
 from bot.rooms.janus_stay import RECONCILE_SECONDS, Stay
 from bot.rooms.janus_subscription import Subscription, Terms
 from bot.settings import Settings
@@ -60,7 +61,7 @@ class JanusRoom:
         self._reconcile_seconds = reconcile_seconds
         self._stay: Stay | None = None
         self._ourselves: list[str] = []
-        self._agreed: set[str] = set()
+        self._answers = Answers()
         self._heard = asyncio.Event()
         self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue()
 
@@ -117,7 +118,7 @@ class JanusRoom:
                 self._heard,
                 self._reconcile_seconds,
                 self._policy,
-                self._agreed,
+                self._answers,
             )
             self.inside = True
             try:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from bot.rooms import LONGEST_NAME
+
 Model = TypeVar("Model", bound=BaseModel)
 
 Id = Annotated[str, BeforeValidator(lambda value: (str(value) or None) if type(value) in (int, str) else None)]
@@ -15,6 +17,9 @@ Id = Annotated[str, BeforeValidator(lambda value: (str(value) or None) if type(v
 
 Words = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else "")]
 """Text that nothing depends on; anything else counts as none."""
+
+Name = Annotated[str, BeforeValidator(lambda value: value[:LONGEST_NAME].strip() if isinstance(value, str) else "")]
+"""The display name of a participant; anything but text counts as none."""
 
 VIDEO_ROOM = "janus.plugin.videoroom"
 
@@ -91,7 +96,7 @@ class Publisher(_Message):
     """Somebody who sends something into the room; of an old or odd server it may have no streams."""
 
     id: Id
-    display: Words = ""
+    display: Name = ""
     streams: Annotated[tuple[Stream, ...], BeforeValidator(lambda values: _each(Stream, values)[0])] = ()
     metadata: Any = None
     dummy: bool = False
@@ -101,7 +106,7 @@ class Attendee(_Message):
     """Somebody who is in the room."""
 
     id: Id
-    display: Words = ""
+    display: Name = ""
     metadata: Any = None
 
 

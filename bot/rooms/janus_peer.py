@@ -204,7 +204,8 @@ class SubscriberPeer:
             raise Broken(f"no media path was found in {CONNECT_SECONDS:.0f} s") from None
         finally:
             self._peer.remove_listener("connectionstatechange", changed)
-        self.check()
+        if self._peer.connectionState != "connected":
+            raise Broken(f"its connection is {self._peer.connectionState}")
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

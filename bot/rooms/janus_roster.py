@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from aiortc.sdp import H264Profile, parse_h264_profile_level_id
 
@@ -42,24 +42,33 @@ SAID_THERE = "room"
 """Where a yes or a no in a participant's metadata comes from, as events name it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What people said, also in an earlier stay.
+
+    `agreed` are those whose yes was told: if they say no when they come again, that is a withdrawal. `refused` are those who said
+    no: silence afterwards, of which an event may be, is no yes even where it is one of others.
+    """
+
+    agreed: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+
+
 class JanusRoster:
     """The people in a room besides ourselves; events may come twice, late, or not at all.
 
-    A change of consent comes right after the presence that it is of, or, withdrawn, right before it. `agreed` are those whose
-    yes was told before, in another stay too: if they say no when they come again, that is a withdrawal.
+    A change of consent comes right after the presence that it is of, or, withdrawn, right before it.
     """
 
     def __init__(
-        self, ourselves: Iterable[str] = (), policy: ConsentPolicy | None = None, agreed: set[str] | None = None
+        self, ourselves: Iterable[str] = (), policy: ConsentPolicy | None = None, answers: Answers | None = None
     ) -> None:
         self.present: dict[str, Presence] = {}
         self._policy = policy or ConsentPolicy()
         self._nobody = set(ourselves)
         """Ids that are no student's: the bot's own, and of dummies, by which a room keeps a place."""
         self._missing: set[str] = set()
-        self._agreed = set() if agreed is None else agreed
-        self._refused: set[str] = set()
-        """Who said no: silence afterwards, of which an event may be, is no yes even where it is one of others."""
+        self._answers = Answers() if answers is None else answers
         self._publishing_as: dict[str, Publisher] = {}
 
     def take(self, event: RoomEvent) -> list[Change]:
@@ -105,13 +114,13 @@ class JanusRoster:
             return []
         self.present[participant_id] = presence
         consented = before is not None and before.participant.consent
-        comes_again_with_a_no = before is None and participant_id in self._agreed & self._refused
+        comes_again_with_a_no = before is None and participant_id in self._answers.agreed & self._answers.refused
         if consented == consents and not comes_again_with_a_no:
             return [presence]
         if consents:
-            self._agreed.add(participant_id)
+            self._answers.agreed.add(participant_id)
         else:
-            self._agreed.discard(participant_id)
+            self._answers.agreed.discard(participant_id)
         changed = ConsentChanged(participant_id, consents, presence.yes_from or SAID_THERE)
         return [changed, presence] if consented else [presence, changed]
 
@@ -121,12 +130,12 @@ class JanusRoster:
 
     def _attending(self, attendee: Attendee | Publisher) -> Presence:
         said = said_in_metadata(attendee.metadata)
-        if said is None and attendee.id in self._refused:
+        if said is None and attendee.id in self._answers.refused:
             said = False
         if said is False:
-            self._refused.add(attendee.id)
+            self._answers.refused.add(attendee.id)
         else:
-            self._refused.discard(attendee.id)
+            self._answers.refused.discard(attendee.id)
         yes_from = self._policy.granted(attendee.id, said, SAID_THERE)
         participant = Participant(attendee.id, attendee.display, consent=yes_from is not None)
         return _without_a_camera(Presence(participant, None, yes_from=yes_from))

@@ -11,7 +11,7 @@ from bot.errors import RemovedFromRoom, RoomRefused
 from bot.rooms import Arrival, ConsentChanged, Departure, Happening, Unseen
 from bot.rooms.janus_api import JanusHandle, JanusSession
 from bot.rooms.janus_messages import Envelope, RoomEvent, read_room_event
-from bot.rooms.janus_roster import Camera, Change, JanusRoster, Presence
+from bot.rooms.janus_roster import Answers, Camera, Change, JanusRoster, Presence
 from bot.rooms.janus_subscription import Subscription, Terms
 from bot.rooms.waiting import in_time
 from bot.tasks import alone, background
@@ -41,13 +41,13 @@ class Stay:
         heard: asyncio.Event,
         reconcile_seconds: float = RECONCILE_SECONDS,
         policy: ConsentPolicy | None = None,
-        agreed: set[str] | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self.subscription = Subscription(session, terms, configuration, self._arrived, self._unreadable)
         self._session = session
         self._handle = handle
         self._woken = woken
-        self._roster = JanusRoster(ourselves, policy, agreed)
+        self._roster = JanusRoster(ourselves, policy, answers)
         self._tell = tell
         self._heard = heard
         self._reconcile_seconds = reconcile_seconds

@@ -50,16 +50,17 @@ _NOWHERE = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The addresses that a publisher's candidates may have beside public ones, and public ones that they may not have."""
+    """The addresses that a publisher's candidates may have: public ones but those `forbidden`, and which others."""
 
     private: bool = False
+    own: frozenset[Address] = frozenset()
     forbidden: frozenset[Address] = frozenset()
 
     def allows(self, address: Address) -> bool:
         """Whether packets may be sent there."""
         if goes_nowhere(address) or address in self.forbidden:
             return False
-        return self.private or address.is_global
+        return self.private or address.is_global or address in self.own
 
 
 PUBLIC = Reach()
@@ -70,12 +71,13 @@ ANYWHERE = Reach(private=True)
 def reach_of(client: Address | None, *, private: bool) -> Reach:
     """The reach of who asked by HTTP from that address, or from one that is not known.
 
-    Who comes from this machine may be on it. Who comes from a private network may be there, and `private` says that
-    everybody may. This machine's own addresses are open to nobody else: whatever listens there is not theirs.
+    Who comes from this machine may be on it, and nowhere else on a private network: it may be a proxy that does not say
+    that it is one. Who comes from a private network may be there, and `private` says that everybody may. This machine's
+    own addresses are open to nobody else: whatever listens there is not theirs.
     """
     own = own_addresses()
     if client is not None and (client.is_loopback or client in own):
-        return ANYWHERE
+        return Reach(private=private, own=own)
     near = client is not None and not client.is_global
     return Reach(private=private or near, forbidden=own)
 

@@ -94,7 +94,7 @@ class Roster:
     async def consent(self, session: WhipSession, granted: bool, source: str) -> None:
         """Take in a publisher's yes or no, said again or for the first time. Raises RoomFull, of a yes, or SessionOver."""
         async with session.one_mind_at_a_time:
-            if session.ended:  # while the word was on its way
+            if self._closed or session.ended:  # while the word was on its way
                 raise SessionOver
             if session.participant.consent == granted:
                 return
@@ -129,8 +129,13 @@ class Roster:
 
     async def happenings(self) -> AsyncIterator[Happening]:
         """Who comes and goes, in order, until the room closes."""
-        while (happening := await self._happenings.get()) is not None:
-            yield happening
+        try:
+            while (happening := await self._happenings.get()) is not None:
+                yield happening
+        except asyncio.CancelledError:
+            # whoever says no while the bot stops is not told that it was heard
+            self._closed = True
+            raise
 
     def _tell_of_coming(self, session: WhipSession, yes_from: str | None) -> None:
         self._happenings.put_nowait(session.happening())

@@ -43,7 +43,7 @@ class StudentPage:
             web.get("/", self.page),
             *(web.get(f"/{file}", self.page) for file in _TYPES),
             web.get("/configuration.json", self.configuration),
-            web.get("/whip/{room:[^/]+}/{secret}/mood", self.mood),
+            web.get("/whip/{room:[^/]+}/{secret}/mood", self.mood, allow_head=False),  # a stream has no end to tell of
         ]
 
     async def page(self, request: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from bot.consent import NO_VISITORS, ConsentPolicy, said_in_words
-from bot.rooms import Participant
+from bot.rooms import LONGEST_NAME, Participant
 from bot.rooms.fragment import read_fragment
 from bot.rooms.guard import Guard
 from bot.rooms.ice import ice_server_links
@@ -21,7 +21,6 @@ from bot.settings import Settings
 
 SDP = "application/sdp"
 SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
-LONGEST_NAME = 80
 RETRY_AFTER = {"Retry-After": "5"}
 
 TICKET = "Classmood-Ticket"
