@@ -25,7 +25,8 @@ async def health(settings: Settings, room: str | None = None) -> None:
 
 async def _is_live(redis: Redis, prefix: str, room: str | None) -> bool:
     if room:
-        return bool(await redis.exists(Keys(prefix, room).bot))
+        # with a command that the bot needs too: a container's check asks as the bot
+        return await redis.get(Keys(prefix, room).bot) is not None
     async for _ in redis.scan_iter(any_room(prefix, "bot"), count=1000):
         return True
     return False

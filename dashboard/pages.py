@@ -20,7 +20,7 @@ from dashboard.words import presentable
 from pipeline.events import UNKNOWN
 from pipeline.keys import Keys, RoomNameUnusable
 from pipeline.markers import LONGEST_LABEL, MarkRefused, mark
-from pipeline.publish import reason
+from pipeline.publish import heals, reason
 
 ROOM = "{room:[^/]+}"
 """aiohttp's own pattern for a part of a path leaves out braces."""
@@ -68,7 +68,8 @@ class Pages:
         try:
             return web.json_response({"rooms": await self._rooms.get(), "password": self._access.secrets.asked})
         except RedisError as error:
-            raise web.HTTPServiceUnavailable(text=f"Redis is away: {reason(error)}") from None
+            trouble = "is away" if heals(error) else "refuses the dashboard"
+            raise web.HTTPServiceUnavailable(text=f"Redis {trouble}: {reason(error)}") from None
 
     async def room(self, request: web.Request) -> web.Response:
         """A room's page; whether there is such a room, the page finds out."""

@@ -43,8 +43,9 @@ def environment_of_the_image() -> dict[str, str]:
 
 
 def interpolated(text: str, **values: str) -> str:
-    """`${NAME:-default}` replaced, as Compose does it."""
-    return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: values.get(found[1]) or found[2], text)
+    """`${NAME:-default}` replaced, as Compose does it, also where the default is another."""
+    plain = re.sub(r"\$\{(\w+):-([^${}]*)\}", lambda found: values.get(found[1]) or found[2], text)
+    return plain if plain == text else interpolated(plain, **values)
 
 
 def classmood(command: list[str]) -> list[str]:
@@ -127,6 +128,17 @@ def test_the_dashboard_of_the_compose_file_serves_plainly_whatever_certificate_t
         running.until_it_says("http://127.0.0.1:")
         running.signal(signal.SIGTERM)
         assert running.exit_code() == 0, running.err
+
+
+def test_the_dashboard_of_the_compose_file_has_a_redis_user_of_its_own_or_that_of_the_bot() -> None:
+    def access(**values: str) -> list[str]:
+        return [interpolated(COMPOSE["services"]["dashboard"]["environment"][name], **values) for name in the_bots]
+
+    the_bots = {"CLASSMOOD_REDIS_USERNAME": "bot", "CLASSMOOD_REDIS_PASSWORD": "of the bot"}
+    its_own = {"DASHBOARD_REDIS_USERNAME": "dashboard", "DASHBOARD_REDIS_PASSWORD": "of its own"}
+    assert access() == ["", ""]
+    assert access(**the_bots) == ["bot", "of the bot"]
+    assert access(**the_bots, **its_own) == ["dashboard", "of its own"]
 
 
 @needs_redis

@@ -16,7 +16,7 @@ from tests.commands import ROOT, ended
 EXAMPLE = (ROOT / ".env.example").read_text()
 SERVICES: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
 SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
-OF_COMPOSE = {"CLASSMOOD_STUDENTS", "JANUS_ROOM_SECRET"}
+OF_COMPOSE = {"CLASSMOOD_STUDENTS", "DASHBOARD_REDIS_PASSWORD", "DASHBOARD_REDIS_USERNAME", "JANUS_ROOM_SECRET"}
 
 
 def uncommented() -> str:

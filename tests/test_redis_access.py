@@ -6,7 +6,9 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 import trustme
 from redis.asyncio import Redis
@@ -18,11 +20,17 @@ from bot.forget_commands import forget_participant
 from bot.health import health
 from bot.redis_client import connect
 from bot.settings import Settings, read_settings
+from bot.tasks import alone
+from dashboard.options import DashboardOptions
+from dashboard.server import serving
+from model.faces import Emotion
 from pipeline.events import ConsentWithdrawn
 from pipeline.follow import Change, entries_since, follow, room_state, rooms
 from pipeline.publish import RedisUnusable
 from tests.commands import ROOT, ended, started
-from tests.redis_servers import PROGRAMS, RedisServer, every_server, free_port, proxied, running_redis
+from tests.dashboards import Lesson
+from tests.redis_servers import PROGRAMS, SERVER, RedisServer, every_server, free_port, proxied, running_redis
+from tests.test_dashboard_access import first_view
 from tests.test_publish import KEYS, ONE_OF_EACH, joined, needs_redis, publisher, status
 from tests.videos import portrait, write_video
 
@@ -77,6 +85,7 @@ async def the_bots(server: RedisServer, settings: Settings) -> None:
         sender.publish(status())
         await sender.flush(5)
         assert sender.published["classmood.consent.withdrawn"] == 2
+    await health(settings, KEYS.room)
 
 
 async def the_readers(server: RedisServer, settings: Settings) -> None:
@@ -100,6 +109,44 @@ async def the_readers(server: RedisServer, settings: Settings) -> None:
             assert isinstance(await anext(items), Change)
 
 
+async def the_dashboards(server: RedisServer, settings: Settings) -> None:
+    """List the rooms, show a class and who comes, and mark a moment."""
+    async with server.client() as admin, served(settings) as (url, http):
+        lesson = Lesson(admin, "history")
+        await lesson.begin("ada")
+        await rooms_json(url, http)
+        async with http.post(f"{url}rooms/history/markers", json={"label": "exercise"}, headers={"Origin": url[:-1]}) as made:
+            if made.status != 201:
+                raise RedisRefused(await made.text())
+        await until_shown(url, http, lambda view: "ada" in str(view["people"]))
+        await until_shown(url, http, lambda view: bool(view.get("marks")))
+        await lesson.tell(*lesson.seen("ben", Emotion.NEUTRAL))
+        await until_shown(url, http, lambda view: "ben" in str(view["people"]))
+
+
+@asynccontextmanager
+async def served(settings: Settings) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    """A dashboard whose Redis those settings name, and what asks it."""
+    options = DashboardOptions(port=0)
+    with alone(RedisRefused):
+        async with connect(settings) as redis, serving(redis, "classmood", options) as url, aiohttp.ClientSession() as http:
+            yield url, http
+
+
+async def rooms_json(url: str, http: aiohttp.ClientSession) -> None:
+    """Ask for the list of rooms; raises RedisRefused with the page's own words."""
+    async with http.get(f"{url}rooms.json") as answer:
+        if answer.status != 200:
+            raise RedisRefused(await answer.text())
+
+
+async def until_shown(url: str, http: aiohttp.ClientSession, wanted: Callable[[Any], bool]) -> None:
+    """Watch the room until it is as wanted; raises RedisRefused where the page says so."""
+    view = await first_view(http, f"{url}rooms/history/live", lambda view: view["state"]["refused"] or wanted(view))
+    if view["state"]["refused"]:
+        raise RedisRefused("the page says that permission is missing")
+
+
 async def the_keepers(server: RedisServer, settings: Settings) -> None:
     """Forget somebody."""
     async with server.client() as admin:
@@ -110,7 +157,7 @@ async def the_keepers(server: RedisServer, settings: Settings) -> None:
     assert (await forget_participant(settings, KEYS.room, "p1")).entries
 
 
-LIVES: dict[str, Life] = {"bot": the_bots, "reader": the_readers, "keeper": the_keepers}
+LIVES: dict[str, Life] = {"bot": the_bots, "reader": the_readers, "dashboard": the_dashboards, "keeper": the_keepers}
 
 
 def test_the_readme_gives_the_same_rights() -> None:
@@ -141,7 +188,8 @@ async def test_nobody_can_live_with_one_right_less(user: str) -> None:
 
 @needs_redis
 @pytest.mark.parametrize(
-    ("user", "elsewhere"), [("bot", "~other:*"), ("bot", "&other:*"), ("reader", "~other:*"), ("keeper", "~other:*")]
+    ("user", "elsewhere"),
+    [("bot", "~other:*"), ("bot", "&other:*"), ("reader", "~other:*"), ("dashboard", "~other:*"), ("keeper", "~other:*")],
 )
 async def test_rights_end_at_the_prefix(user: str, elsewhere: str) -> None:
     async with with_users(PROGRAMS["debian"] or PROGRAMS["packaged"]) as (server, admin):
@@ -172,6 +220,14 @@ async def test_a_reader_cannot_write_and_nobody_reaches_keys_of_others(program: 
         ):
             with pytest.raises(NoPermissionError):
                 await refused
+
+
+@needs_redis
+async def test_the_list_of_rooms_says_that_redis_refuses_it_and_not_that_it_is_away() -> None:
+    async with with_users(SERVER) as (server, _):
+        with pytest.raises(RedisRefused, match=r"^Redis refuses the dashboard: [^\n]+'scan'[^\n]+$"):
+            async with served(as_user(server, "bot")) as (url, http):
+                await rooms_json(url, http)
 
 
 @pytest.mark.slow
