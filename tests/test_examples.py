@@ -1,4 +1,4 @@
-"""The examples for subscribers, each as a program of its own against a real Redis and a real publisher."""
+"""The examples for subscribers, each a program of its own with a reader's rights, against a real Redis and a real publisher."""
 
 import asyncio
 import os
@@ -16,7 +16,8 @@ from pipeline.events import EmotionChanged, ParticipantJoined, ParticipantLeft
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
 from tests.commands import ROOT, environment
-from tests.redis_servers import SERVER, needs_redis, running_redis
+from tests.redis_servers import SERVER, needs_redis
+from tests.test_redis_access import PASSWORD, with_users
 
 EXAMPLES = ROOT / "docs" / "examples"
 HERE = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -64,25 +65,25 @@ def _text(path: Path) -> str:
     ],
 )
 async def test_an_example_prints_the_state_and_then_each_change_once(tmp_path: Path, program: str, name: str) -> None:
-    with running_redis(SERVER) as server:
-        async with server.client() as redis:
-            times = {"retention_ms": 600_000, "status_ttl_ms": 5000, "retry_seconds": 0.02}
-            sender = Publisher(redis, Keys("classmood", "maths"), "1", outbox_limit=100, **times)  # type: ignore[arg-type]
-            sender.publish(ParticipantJoined(participant="p1", name="Ada", reason="published"))
-            await sender.flush(5)
-            sender.publish(ParticipantJoined(participant="p2", name="Ben", reason="published"))
-            sender.publish(ParticipantLeft(participant="p2", reason="left"))
-            await sender.flush(5)
-            with running(tmp_path, program, str(EXAMPLES / name), "maths", server.url) as out:
-                await until_it_prints(out, "Ada" if name == "follow.sh" else "1 present")
-                for before, after in ((None, Emotion.HAPPY), (Emotion.HAPPY, Emotion.SAD)):
-                    for foreign in ({"note": "hello"}, {"event": "nope"}, {"event": "null"}):
-                        await redis.xadd(Keys("classmood", "maths").events, foreign)  # type: ignore[arg-type]
-                    sender.publish(EmotionChanged(participant="p1", before=before, after=after, since_ms=1))
-                    await sender.flush(5)
-                    await until_it_prints(out, str(after.value))
-                await asyncio.sleep(0.05)
-            told = _text(out)
+    async with with_users(SERVER) as (server, redis):
+        times = {"retention_ms": 600_000, "status_ttl_ms": 5000, "retry_seconds": 0.02}
+        sender = Publisher(redis, Keys("classmood", "maths"), "1", outbox_limit=100, **times)  # type: ignore[arg-type]
+        sender.publish(ParticipantJoined(participant="p1", name="Ada", reason="published"))
+        await sender.flush(5)
+        sender.publish(ParticipantJoined(participant="p2", name="Ben", reason="published"))
+        sender.publish(ParticipantLeft(participant="p2", reason="left"))
+        await sender.flush(5)
+        as_reader = f"redis://reader:{PASSWORD}@127.0.0.1:{server.port}/0"
+        with running(tmp_path, program, str(EXAMPLES / name), "maths", as_reader) as out:
+            await until_it_prints(out, "Ada" if name == "follow.sh" else "1 present")
+            for before, after in ((None, Emotion.HAPPY), (Emotion.HAPPY, Emotion.SAD)):
+                for foreign in ({"note": "hello"}, {"event": "nope"}, {"event": "null"}):
+                    await redis.xadd(Keys("classmood", "maths").events, foreign)  # type: ignore[arg-type]
+                sender.publish(EmotionChanged(participant="p1", before=before, after=after, since_ms=1))
+                await sender.flush(5)
+                await until_it_prints(out, str(after.value))
+            await asyncio.sleep(0.05)
+        told = _text(out)
     if name == "follow.sh":
         assert "Ben" not in told.partition("{")[0]
         assert [line.count('"after":"happy"') for line in told.splitlines()].count(1) == 1
