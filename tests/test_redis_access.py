@@ -48,8 +48,9 @@ def commands_of(user: str) -> list[str]:
     return [rule[1:] for rule in RULES[user] if rule[0] == "+"]
 
 
-def as_user(server: RedisServer, user: str, port: int | None = None) -> Settings:
-    return read_settings(redis_url=f"redis://127.0.0.1:{port or server.port}/0", redis_username=user, redis_password=PASSWORD)
+def as_user(server: RedisServer, user: str, port: int | None = None, database: int = 0) -> Settings:
+    url = f"redis://127.0.0.1:{port or server.port}/{database}"
+    return read_settings(redis_url=url, redis_username=user, redis_password=PASSWORD)
 
 
 @asynccontextmanager
@@ -197,6 +198,16 @@ async def test_rights_end_at_the_prefix(user: str, elsewhere: str) -> None:
         await admin.execute_command("ACL", "SETUSER", user, "reset", *rules)
         with pytest.raises((RedisUnusable, RedisRefused, NoPermissionError), match="permission"):
             await LIVES[user](server, as_user(server, user))
+
+
+@every_server
+async def test_another_database_than_the_first_needs_one_right_more(program: str) -> None:
+    async with with_users(program) as (server, admin):
+        elsewhere = as_user(server, "bot", database=2)
+        with pytest.raises(RedisUnusable, match="'select'"):
+            await published(elsewhere)
+        await admin.execute_command("ACL", "SETUSER", "bot", "+select")
+        assert "`+select`" in PAGE and await published(elsewhere) == 0
 
 
 @every_server
