@@ -1,7 +1,7 @@
 """The teacher's marks in a lesson, such as "exercise": a stream beside the events, which no run of a bot owns.
 
 They are no events: an event's sequence is counted by the one bot that writes it, and a mark may come from anywhere.
-Who marks needs the commands XTRIM, XLEN, XADD, PEXPIRE, TIME, XREVRANGE, MULTI and EXEC; who reads needs XRANGE.
+Who marks needs the commands XTRIM, XLEN, XADD, PEXPIRE, PTTL, TIME, XRANGE, XREVRANGE, MULTI and EXEC; who reads needs XRANGE.
 """
 
 import unicodedata
@@ -19,7 +19,7 @@ LONGEST_LABEL = 60
 """Characters."""
 
 MOST_MARKERS = 500
-"""Marks of a room within the retention; one more is refused."""
+"""Marks that a room keeps; one more is refused."""
 
 RETENTION_MS = 24 * 3_600_000
 """As long as the bot keeps its events if nobody says otherwise."""
@@ -75,26 +75,35 @@ def new_marker(label: str, at_ms: int, kind: str = "") -> Marker:
 async def mark(
     redis: Redis, keys: Keys, label: str, at_ms: int | None = None, *, kind: str = "", retention_ms: int = RETENTION_MS
 ) -> Marker:
-    """Make a mark, now if no time is given; marks older than the retention go.
+    """Make a mark, now if no time is given; marks older than the retention go, but for those that events still stand beside.
 
     Raises MarkRefused for what is out of bounds or one too many, and redis.exceptions.RedisError.
     """
     marker = new_marker(label, await events_now_ms(redis, keys) if at_ms is None else at_ms, kind)
+    with naming(keys.events):
+        since_ms = await _kept_since_ms(redis, keys, retention_ms)
     with naming(keys.markers):
-        if await _kept(redis, keys, retention_ms) >= MOST_MARKERS:
+        async with redis.pipeline(transaction=False) as pipe:
+            pipe.xtrim(keys.markers, minid=str(since_ms), approximate=False)
+            pipe.xlen(keys.markers)
+            pipe.pttl(keys.events)
+            pipe.pttl(keys.markers)
+            _, kept, *lifetimes_ms = await pipe.execute()
+        if kept >= MOST_MARKERS:
             raise MarkRefused(f"the room has {MOST_MARKERS} marks already, and no more are kept")
         async with redis.pipeline(transaction=True) as pipe:
             pipe.xadd(keys.markers, {"marker": marker.model_dump_json()})
-            pipe.pexpire(keys.markers, retention_ms)
+            # the bot, and whoever marked before, may have a longer retention than whoever marks now
+            pipe.pexpire(keys.markers, max(retention_ms, *lifetimes_ms))
             await pipe.execute()
     return marker
 
 
-async def _kept(redis: Redis, keys: Keys, retention_ms: int) -> int:
-    """How many marks a room has, once those older than the retention are gone."""
-    now_ms = await _redis_now_ms(redis)
-    await redis.xtrim(keys.markers, minid=str(max(0, now_ms - retention_ms)), approximate=False)
-    return int(await redis.xlen(keys.markers))
+async def _kept_since_ms(redis: Redis, keys: Keys, retention_ms: int) -> int:
+    """From when on marks are kept, by the clock of Redis: for the retention, or where it is older, from the oldest event on."""
+    since_ms = max(0, await _redis_now_ms(redis) - retention_ms)
+    oldest: Any = await redis.xrange(keys.events, count=1)
+    return min(since_ms, position(oldest[0][0])[0]) if oldest else since_ms
 
 
 async def events_now_ms(redis: Redis, keys: Keys) -> int:

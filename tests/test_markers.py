@@ -72,6 +72,37 @@ async def test_one_mark_too_many_is_refused_and_what_is_older_than_the_retention
     assert 0 < await redis.pttl(KEYS.markers) <= AN_HOUR_MS
 
 
+async def told_hours_ago(redis: Redis, key: str, fields: dict[str, str], hours: int, retention_hours: int) -> None:
+    """An entry of a stream that is kept so long, as it was added then."""
+    seconds, _ = await redis.time()
+    await redis.xadd(key, fields, id=f"{int(seconds) * 1000 - hours * AN_HOUR_MS}-1")  # type: ignore[arg-type]
+    await redis.pexpire(key, retention_hours * AN_HOUR_MS)
+
+
+async def test_a_mark_of_a_shorter_retention_ends_none_that_events_stand_beside(redis: Redis) -> None:
+    """Two days after the lesson, of which the bot keeps the events for a month."""
+    await told_hours_ago(redis, KEYS.markers, {"marker": new_marker("lesson", 1).model_dump_json()}, 48, 720)
+    await told_hours_ago(redis, KEYS.events, {"event": "{}"}, 49, 720)
+    await redis.pexpire(KEYS.events, 600 * AN_HOUR_MS)
+    for label in ("exercise", "break"):
+        await mark(redis, KEYS, label)
+    assert [each.label for each in await markers(redis, KEYS)] == ["lesson", "exercise", "break"]
+    assert await redis.pttl(KEYS.markers) > 719 * AN_HOUR_MS
+
+
+async def test_a_first_mark_lives_as_long_as_the_events_it_is_among(redis: Redis) -> None:
+    await told_hours_ago(redis, KEYS.events, {"event": "{}"}, 0, 720)
+    await mark(redis, KEYS, "exercise")
+    assert await redis.pttl(KEYS.markers) > 719 * AN_HOUR_MS
+
+
+async def test_a_mark_from_before_every_event_ends_by_the_retention(redis: Redis) -> None:
+    await told_hours_ago(redis, KEYS.markers, {"marker": new_marker("last month", 1).model_dump_json()}, 48, 24)
+    await told_hours_ago(redis, KEYS.events, {"event": "{}"}, 47, 24)
+    await mark(redis, KEYS, "exercise")
+    assert [each.label for each in await markers(redis, KEYS)] == ["exercise"]
+
+
 async def test_a_mark_now_stands_on_the_clock_of_the_bot_whose_events_it_is_among(redis: Redis) -> None:
     five_minutes_ahead = Clock(round(time.time() * 1000) + 300_000)
     publisher = Publisher(
@@ -112,6 +143,9 @@ async def test_a_key_of_another_type_is_named(redis: Redis) -> None:
         await markers(redis, KEYS)
     with pytest.raises(ResponseError, match=r"demo.*markers is of another type"):
         await mark(redis, KEYS, "exercise")
+    await redis.set(KEYS.events, "x")
+    with pytest.raises(ResponseError, match=r"demo.*events is of another type"):
+        await mark(redis, KEYS, "exercise", 1000)
 
 
 async def test_the_command_makes_a_mark_or_says_why_not(server: RedisServer, redis: Redis) -> None:

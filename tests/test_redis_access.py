@@ -18,6 +18,7 @@ from bot.cli import main
 from bot.errors import RedisRefused, SettingsWrong
 from bot.forget_commands import forget_participant
 from bot.health import health
+from bot.marker_commands import make_mark
 from bot.redis_client import connect
 from bot.settings import Settings, read_settings
 from bot.tasks import alone
@@ -66,7 +67,7 @@ async def with_users(program: str | None) -> AsyncIterator[tuple[RedisServer, Re
 async def the_bots(server: RedisServer, settings: Settings) -> None:
     """Start where a former run left somebody behind, publish everything there is, have an answer cut off, stop, and go back.
 
-    Somebody withdraws their consent, and what was read of them is erased.
+    Somebody withdraws their consent, and what was read of them is erased. In the end a moment is marked.
     """
     async with server.client() as admin:
         former = publisher(admin, epoch="1")
@@ -87,6 +88,7 @@ async def the_bots(server: RedisServer, settings: Settings) -> None:
         await sender.flush(5)
         assert sender.published["classmood.consent.withdrawn"] == 2
     await health(settings, KEYS.room)
+    await make_mark(settings, KEYS.room, "exercise")
 
 
 async def the_readers(server: RedisServer, settings: Settings) -> None:
