@@ -22,9 +22,13 @@ def readable(result: dict[str, Any]) -> str:
 
 def _classes(per_class: dict[str, Any], crowd: dict[str, float | None]) -> Iterator[str]:
     for label, figures in per_class.items():
-        recall, precision, n = figures["recall"], figures["precision"], figures["n"]
+        recall, precision = (_share(figures[name]) for name in ("recall", "precision"))
         people = "" if crowd[label] is None else f"  people {crowd[label]:.3f}"
-        yield f"{label:>9}: recall {recall:.3f}  precision {precision:.3f}  n {n}{people}"
+        yield f"{label:>9}: recall {recall}  precision {precision}  n {figures['n']}{people}"
+
+
+def _share(value: float | None) -> str:
+    return f"{'none':>5}" if value is None else f"{value:.3f}"
 
 
 def _confusion(table: list[list[int]]) -> Iterator[str]:

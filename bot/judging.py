@@ -12,17 +12,17 @@ from model.evaluate import Candidate, evaluate, load_candidate
 from model.faces import FaceDetector, Image
 from model.fairness import Groups
 from model.robustness import crop_table, detected, tilt_table
-from model.splits import read_both
+from model.splits import read_judged
 
 
-def to_judge_on(data: Path | None, pixels: Path, labels: Path, training: Path | None) -> tuple[Split, Image | None]:
-    """PublicTest of the data, or else a mosaic and its labels; and the faces (n, 48, 48) that were trained on, if they are told.
+def to_judge_on(data: Path | None, usage: str, pixels: Path, labels: Path, training: Path | None) -> tuple[Split, Image | None]:
+    """A split of the data, or else a mosaic and its labels; and the faces (n, 48, 48) that were trained on, if they are told.
 
     Raises DataUnusable for files that are not what they should be.
     """
     if data is not None:
-        learnt, test = read_both(data)
-        return test, learnt.pixels
+        learnt, test = read_judged(data, usage)
+        return test, None if learnt is None else learnt.pixels
     return read_split(pixels, labels), None if training is None else read_faces(training)
 
 

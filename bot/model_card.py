@@ -50,7 +50,7 @@ def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict
     check_writable(page)  # minutes later, what was measured would be lost
     result = figures or judge(weights, test, training.pixels, robust_on=ALL_FACES)
     try:
-        _check(result, card)
+        _check(result, card, training, test)
         text = render(card, result, _sizes(training, test))
         with disk_told(page.parent):
             draw_evaluation(result, page.parent / PICTURES)
@@ -73,9 +73,15 @@ def read_figures(path: Path) -> dict[str, Any]:
     return figures
 
 
-def _check(result: dict[str, Any], card: Card) -> None:
+def _check(result: dict[str, Any], card: Card, training: Split, test: Split) -> None:
     if result["model"] != card.name:
         raise DataUnusable(f"the figures are of {result['model']}, not of {card.name}")
+    if result["split"] != test.fingerprint():
+        raise DataUnusable("the figures were measured on other faces than those of the data")
+    if result["repeats"] not in (None, int(repeats(test.pixels, training.pixels).sum())):
+        raise DataUnusable("the figures were measured with other faces to train on than those of the data")
+    if np.shape(result["confusion"]) != (len(EMOTIONS), len(EMOTIONS)):
+        raise DataUnusable(f"the figures have no confusion of the {len(EMOTIONS)} emotions")
     robustness = result["robustness"]
     if not robustness["squares"]["found"] or not robustness["video"]["found"]:
         raise DataUnusable("the detector finds no face in the data: there is nothing to tell of the crop")
@@ -105,10 +111,16 @@ def render(card: Card, result: dict[str, Any], data: dict[str, int]) -> str:
         answered=_answered(result["risk_coverage"], unknown_below),
         place_titles=PLACES,
         crop_title=_crop_title,
-        worst=sorted(result["per_class"], key=lambda label: float(result["per_class"][label]["recall"]))[:2],
+        worst=_worst(result["per_class"]),
         confused=_confused(result["confusion"]),
     )
     return page
+
+
+def _worst(per_class: dict[str, dict[str, Any]]) -> list[str]:
+    """The two emotions of which the least faces are found."""
+    recalls = {label: figures["recall"] for label, figures in per_class.items() if figures["recall"] is not None}
+    return sorted(recalls, key=lambda label: float(recalls[label]))[:2]
 
 
 def _percent(share: float | None) -> str:

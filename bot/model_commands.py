@@ -18,6 +18,9 @@ from model.disk import check_writable, disk_told
 FER_2013 = "FER-2013 (Goodfellow et al. 2013), Training split"
 VOTED = ", labels softened by the FER+ votes (Barsoum et al. 2016)"
 LICENCE = "For research and education, as FER-2013 itself."
+SPLITS = ("PublicTest", "PrivateTest")
+"""What can be judged on; a copy of the names in `model.splits`, which takes long to import."""
+
 CHOICES: dict[str, Callable[[str], Any]] = {
     "epochs": at_least_one,
     "batch_size": at_least_one,
@@ -112,9 +115,16 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
     export.add_argument("--begun-from", default="", metavar="TEXT", help=begun)
 
     evaluate = command(commands, "evaluate", _evaluate, "judge a classifier on a mosaic of labelled faces")
-    evaluate.add_argument("--data", type=Path, help="as for train: judged on its PublicTest, and without what Training repeats")
+    evaluate.add_argument(
+        "--data", type=Path, help="as for train: judged on one of its splits, and without what Training repeats"
+    )
+    evaluate.add_argument(
+        "--split", choices=SPLITS, help="which one, PublicTest if not set; in a folder private-test.png and .csv"
+    )
     evaluate.add_argument("--pixels", type=Path, help="instead: mosaic of 48x48 grey faces, 128 to a row (PNG)")
-    evaluate.add_argument("--labels", type=Path, help="to that, the CSV with a line per face: label and ten FER+ votes")
+    evaluate.add_argument(
+        "--labels", type=Path, help="to that, the CSV with a line per face: label, and the ten FER+ votes or none"
+    )
     evaluate.add_argument("--training", type=Path, help="mosaic that was trained on, to report accuracy without its repeats")
     evaluate.add_argument(
         "--model",
@@ -147,7 +157,7 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
         from model.networks import NETWORKS
         from model.train import Training, train
     if arguments.network not in NETWORKS:
-        raise Trouble(f"{arguments.network} is none of the networks: {', '.join(NETWORKS)}")
+        raise SettingsWrong(f"{arguments.network} is none of the networks: {', '.join(NETWORKS)}")
     given = {name: getattr(arguments, name) for name in ("network", "start_from", "precision", *CHOICES)}
     # every command has the flag of the setting; here it names what a backbone starts from, such as `imagenet`
     given["weights"] = arguments.setting_weights
@@ -212,7 +222,9 @@ def _evaluate(arguments: argparse.Namespace, settings: Settings) -> None:
     from model.fairness import read_groups
 
     _check_what_is_judged(arguments)
-    split, known = to_judge_on(arguments.data, arguments.pixels, arguments.labels, arguments.training)
+    split, known = to_judge_on(
+        arguments.data, arguments.split or SPLITS[0], arguments.pixels, arguments.labels, arguments.training
+    )
     groups = arguments.groups_file or arguments.labels
     people = read_groups(groups, arguments.groups, len(split)) if arguments.groups else None
     robust_on = (arguments.faces or sys.maxsize) if arguments.robustness else 0
@@ -233,6 +245,8 @@ def _check_what_is_judged(arguments: argparse.Namespace) -> None:
         raise SettingsWrong(f"--data and --{mosaics[0]}: one or the other, as the data have faces and labels of their own")
     if not arguments.data and not (arguments.pixels and arguments.labels):
         raise SettingsWrong("--data is needed, or --pixels and --labels: what to judge on")
+    if arguments.split and not arguments.data:
+        raise SettingsWrong("--split needs --data, whose split it is")
     if arguments.groups_file and not arguments.groups:
         raise SettingsWrong("--groups-file needs --groups, the column in it")
     if arguments.groups and arguments.data and not arguments.groups_file:

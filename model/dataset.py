@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -94,13 +95,16 @@ def _fingerprint(*arrays: NDArray[Any]) -> str:
 def read_split(pixels: Path, labels: Path) -> Split:
     """Read a mosaic of 48x48 grey faces, 128 to a row, and the CSV with one line per face in the same order.
 
+    The CSV has a `label`, and the ten votes or none. Places at the mosaic's end may be empty.
     Raises DataUnusable if a file cannot be read or the two do not fit each other.
     """
     rows = _read_labels(labels)
     faces = read_mosaic(pixels)
-    if -(-len(rows) // FACES_PER_ROW) != len(faces) // FACES_PER_ROW:
+    if len(faces) < len(rows):
         raise DataUnusable(f"{pixels} has room for {len(faces)} faces, which does not fit the {len(rows)} lines of {labels}")
-    if not faces[len(rows) - 1].any():
+    # a face may be black: in a mosaic that is full, or where the crowd saw none, its place is no empty one
+    is_no_face = len(rows) == len(faces) or rows[-1, 1 + VOTES.index("not_face")] > 0
+    if not faces[len(rows) - 1].any() and not is_no_face:
         raise DataUnusable(f"{pixels} has fewer faces than {labels} has lines, {len(rows)}: the last one's place is empty")
     if faces[len(rows) :].any():
         raise DataUnusable(f"{pixels} has more faces than {labels} has lines, {len(rows)}")
@@ -134,11 +138,12 @@ def read_mosaic(path: Path) -> Image:
 
 
 def _read_labels(path: Path) -> NDArray[np.int64]:
-    """The label and the ten votes of each face, (n, 11)."""
+    """The label and the ten votes of each face, (n, 11); where there are none, the votes are 0."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            rows = [_row(line, f"{path} line {reader.line_num}") for line in reader]
+            votes = _columns_of_votes(reader.fieldnames or (), path)
+            rows = [_row(line, votes, f"{path} line {reader.line_num}") for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataUnusable(f"{path} cannot be read: {error}") from error
     if not rows:
@@ -146,14 +151,23 @@ def _read_labels(path: Path) -> NDArray[np.int64]:
     return np.array(rows, np.int64)
 
 
-def _row(line: dict[str, str], where: str) -> list[int]:
+def _columns_of_votes(columns: Sequence[str], path: Path) -> tuple[str, ...]:
+    votes = VOTES if set(VOTES) & set(columns) else ()
+    if missing := [column for column in ("label", *votes) if column not in columns]:
+        raise DataUnusable(f"{path} has no column {missing[0]}, it has {', '.join(columns) or 'none'}")
+    return votes
+
+
+def _row(line: dict[str, str], votes: tuple[str, ...], where: str) -> list[int]:
+    is_voted_on = any(line[vote] != "" for vote in votes)
     try:
-        row = [int(line["label"]), *(int(line[vote]) for vote in VOTES)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataUnusable(f"{where}: a label and the ten votes are wanted as whole numbers") from error
+        row = [int(line["label"]), *(int(line[vote]) if is_voted_on else 0 for vote in VOTES)]
+    except (TypeError, ValueError) as error:
+        wanted = "a label and the ten votes are wanted as whole numbers" if votes else "a label is wanted as a whole number"
+        raise DataUnusable(f"{where}: {wanted}") from error
     if not 0 <= row[0] < len(EMOTIONS):
         raise DataUnusable(f"{where}: label {row[0]} is not one of 0 to {len(EMOTIONS) - 1}")
-    if not all(0 <= votes <= MOST_VOTES for votes in row[1:]):
+    if not all(0 <= count <= MOST_VOTES for count in row[1:]):
         raise DataUnusable(f"{where}: votes are numbers of 0 to {MOST_VOTES}")
     return row
 

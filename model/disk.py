@@ -26,8 +26,9 @@ def check_writable(path: Path) -> None:
     with disk_told(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        if not path.exists() or path.is_file():
+            with tempfile.TemporaryFile(dir=path.resolve().parent):
+                pass
 
 
 @contextmanager
@@ -46,8 +47,18 @@ def alone_with(path: Path) -> Iterator[None]:
 
 @contextmanager
 def drafted(path: Path) -> Iterator[Path]:
-    """A place beside the file to write it to; it is moved there once the block is done, and left out if the block fails."""
-    draft = path.with_name(f"draft-{path.name}")
+    """A place to write the file to; it is moved to its own once the block is done, and left out if the block fails.
+
+    What a link leads to is replaced, not the link; into a pipe, which has no place beside it, it is written as a whole.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with tempfile.TemporaryDirectory() as elsewhere:
+            draft = Path(elsewhere) / path.name
+            yield draft
+            path.write_bytes(draft.read_bytes())
+        return
+    draft = path.with_name(f".draft-{path.name}")
     try:
         yield draft
         draft.replace(path)

@@ -78,6 +78,7 @@ def evaluate(
     known = None if training is None else repeats(split.pixels, training)
     return {
         "model": candidate.name,
+        "split": split.fingerprint(),
         "n": len(split),
         "repeats": None if known is None else int(known.sum()),
         "accuracy": float(right.mean()),
@@ -106,13 +107,13 @@ def confusion(labels: Labels, predicted: Labels) -> Labels:
     return np.bincount(labels * count + predicted, minlength=count * count).reshape(count, count)
 
 
-def per_class(table: Labels) -> dict[str, dict[str, float | int]]:
-    """Recall, precision and number of faces of each emotion; a fraction of nothing is 0."""
+def per_class(table: Labels) -> dict[str, dict[str, float | int | None]]:
+    """Recall, precision and number of faces of each emotion; a fraction of nothing is None."""
     hits, wanted, given = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
     return {
         str(emotion): {
-            "recall": float(hits[i] / max(wanted[i], 1)),
-            "precision": float(hits[i] / max(given[i], 1)),
+            "recall": float(hits[i] / wanted[i]) if wanted[i] else None,
+            "precision": float(hits[i] / given[i]) if given[i] else None,
             "n": int(wanted[i]),
         }
         for i, emotion in enumerate(EMOTIONS)

@@ -34,10 +34,13 @@ def read_groups(path: Path, column: str, faces: int) -> Groups:
     """The column of a CSV with one line per face; raises DataUnusable if it is not there or does not fit the number of faces."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if column not in (reader.fieldnames or ()):
-                raise DataUnusable(f"{path} has no column {column!r}, it has {', '.join(reader.fieldnames or ['none'])}")
-            values = tuple((line[column] or "").strip() for line in reader)
+            reader = csv.reader(file)
+            columns = next(reader, [])
+            if column not in columns:
+                raise DataUnusable(f"{path} has no column {column!r}, it has {', '.join(columns) or 'none'}")
+            # of a column that stands alone, an empty line states nothing of its face
+            lines = [line for line in reader if line or len(columns) == 1]
+            values = tuple("".join(line[columns.index(column) :][:1]).strip() for line in lines)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataUnusable(f"{path} cannot be read: {error}") from error
     _check(path, column, values, faces)

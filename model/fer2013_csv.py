@@ -21,15 +21,25 @@ def read_fer2013_csv(path: Path, *usages: str) -> tuple[Split, ...]:
 
     Raises DataUnusable for a file that cannot be read, a line that is none of a face, and a split without faces.
     """
-    faces: dict[str, list[tuple[int, Image]]] = {usage: [] for usage in USAGES}
+    splits = read_usages(path)
+    if missing := [usage for usage in usages if usage not in splits]:
+        raise DataUnusable(f"{path} has no faces of {missing[0]}")
+    return tuple(splits[usage] for usage in usages)
+
+
+def read_usages(path: Path) -> dict[str, Split]:
+    """Every split that has faces in the file, by its usage; raises DataUnusable as `read_fer2013_csv`."""
+    faces: dict[str, list[tuple[int, Image]]] = {}
     with _told(path), path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
-            raise DataUnusable(f"{path} has no column {missing[0]}: it is not the CSV of FER-2013")
+        # one edition of the file, `icml_face_data.csv`, has a space behind each comma
+        reader = csv.DictReader(file, skipinitialspace=True)
+        columns = tuple(reader.fieldnames or ())
+        if missing := [column for column in COLUMNS if column not in columns]:
+            raise DataUnusable(f"{path} has no column {missing[0]}, it has {', '.join(columns) or 'none'}")
         for line in reader:
             usage, label, pixels = _face(line, f"{path} line {reader.line_num}")
-            faces[usage].append((label, pixels))
-    return tuple(_split(faces[usage], f"{path} has no faces of {usage}") for usage in usages)
+            faces.setdefault(usage, []).append((label, pixels))
+    return {usage: _split(those) for usage, those in faces.items()}
 
 
 @contextmanager
@@ -60,9 +70,7 @@ def _face(line: dict[str, str], where: str) -> tuple[str, int, Image]:
     return usage, label, values.astype(np.uint8).reshape(FACE_SIZE, FACE_SIZE)
 
 
-def _split(faces: list[tuple[int, Image]], trouble: str) -> Split:
-    if not faces:
-        raise DataUnusable(trouble)
+def _split(faces: list[tuple[int, Image]]) -> Split:
     labels: NDArray[np.int64] = np.array([label for label, _ in faces], np.int64)
     votes = np.zeros((len(faces), len(VOTES)), np.float32)
     return Split(np.stack([pixels for _, pixels in faces]), labels, votes)

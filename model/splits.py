@@ -1,4 +1,4 @@
-"""The splits that a network is trained and chosen on: from a folder of mosaics, or from fer2013.csv."""
+"""The splits that a network is trained, chosen and judged on: from a folder of mosaics, or from fer2013.csv."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,8 +6,11 @@ from pathlib import Path
 
 from model.dataset import Split, read_split, repeats
 from model.errors import DataUnusable
-from model.fer2013_csv import read_fer2013_csv
+from model.fer2013_csv import read_fer2013_csv, read_usages
 from model.teachers import read_scores
+
+JUDGED = {"PublicTest": "public-test", "PrivateTest": "private-test"}
+"""The splits that a network may be judged on, and what their files in a folder are called."""
 
 
 def read_splits(data: Path, taught_by: Sequence[Path] = ()) -> tuple[Split, Split]:
@@ -23,10 +26,20 @@ def read_splits(data: Path, taught_by: Sequence[Path] = ()) -> tuple[Split, Spli
 
 def read_both(data: Path) -> tuple[Split, Split]:
     """The whole Training split, and PublicTest; raises DataUnusable."""
+    training, test = read_judged(data)
+    return read_training(data) if training is None else training, test
+
+
+def read_judged(data: Path, usage: str = "PublicTest") -> tuple[Split | None, Split]:
+    """The whole Training split, if the data have one, and the split of that usage; raises DataUnusable."""
     if _is_csv(data):
-        training, test = read_fer2013_csv(data, "Training", "PublicTest")
-        return training, test
-    return read_training(data), read_split(data / "public-test.png", data / "public-test.csv")
+        splits = read_usages(data)
+        if usage not in splits:
+            raise DataUnusable(f"{data} has no faces of {usage}")
+        return splits.get("Training"), splits[usage]
+    name = JUDGED[usage]
+    has_training = any((data / f"training.{kind}").exists() for kind in ("png", "csv"))
+    return read_training(data) if has_training else None, read_split(data / f"{name}.png", data / f"{name}.csv")
 
 
 def read_training(data: Path) -> Split:
@@ -38,6 +51,8 @@ def read_training(data: Path) -> Split:
 
 def _is_csv(data: Path) -> bool:
     try:
+        if not data.is_dir() and not data.is_file():
+            raise DataUnusable(f"{data} is neither a folder nor a file")
         return data.is_file()
     except OSError as error:  # one may not look there
         raise DataUnusable(f"{data} cannot be read: {error.strerror}") from error

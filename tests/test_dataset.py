@@ -87,8 +87,42 @@ def test_a_picture_of_another_shape_is_no_mosaic(files: tuple[Path, Path]) -> No
 
 
 def test_a_mosaic_and_labels_of_different_length_do_not_fit(files: tuple[Path, Path]) -> None:
-    files[1].write_text("\n".join(files[1].read_text().splitlines()[:50]) + "\n")
-    assert refusal(*files) == f"{files[0]} has room for 256 faces, which does not fit the 49 lines of {files[1]}"
+    lines = files[1].read_text().splitlines()
+    files[1].write_text("\n".join(lines[:50]) + "\n")
+    assert refusal(*files) == f"{files[0]} has more faces than {files[1]} has lines, 49"
+    files[1].write_text("\n".join([*lines, *lines[1:]]) + "\n")
+    assert refusal(*files) == f"{files[0]} has room for 256 faces, which does not fit the 400 lines of {files[1]}"
+
+
+def test_labels_without_votes_will_do(files: tuple[Path, Path]) -> None:
+    labels = [line.split(",")[0] for line in files[1].read_text().splitlines()]
+    for rows in (labels, ["label," + ",".join(VOTES), *(label + 10 * "," for label in labels[1:])]):
+        files[1].write_text("\n".join(rows) + "\n")
+        read = read_split(*files)
+        assert read.labels.tolist() == synthetic_split(200).labels.tolist() and not read.votes.any()
+        assert read.votes.shape == (200, len(VOTES))
+
+
+@pytest.mark.parametrize(
+    ("header", "missing"), [("Label", "label"), ("label,neutral,happiness", "surprise"), ("emotion", "label")]
+)
+def test_labels_that_lack_a_column_are_refused_by_its_name(files: tuple[Path, Path], header: str, missing: str) -> None:
+    files[1].write_text(f"{header}\n3,1,1\n")
+    assert refusal(*files) == f"{files[1]} has no column {missing}, it has {', '.join(header.split(','))}"
+
+
+def test_a_black_face_may_be_the_last_of_a_full_mosaic_or_of_one_in_which_the_crowd_saw_none(tmp_path: Path) -> None:
+    split = synthetic_split(256)
+    split.pixels[[199, 255]] = 0
+    assert len(read_split(*write_split(split, tmp_path, "full"))) == 256
+    split.votes[199] = np.arange(len(VOTES)) == VOTES.index("not_face")
+    assert len(read_split(*write_split(split.only(np.arange(200)), tmp_path, "seen"))) == 200
+
+
+def test_a_mosaic_may_have_empty_rows_at_its_end(files: tuple[Path, Path]) -> None:
+    mosaic = cv2.imread(str(files[0]), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(files[0]), np.concatenate([mosaic, np.zeros_like(mosaic)]))
+    assert len(read_split(*files)) == 200
 
 
 def test_labels_that_lack_their_last_line_do_not_fit(files: tuple[Path, Path]) -> None:

@@ -1,6 +1,8 @@
 """Judging a classifier: what is counted, and what of it a user sees."""
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -8,9 +10,12 @@ import numpy as np
 import pytest
 
 from bot.cli import main
+from bot.model_commands import SPLITS
 from model.card import SHIPPED_WEIGHTS, read_card
 from model.evaluate import Candidate, confusion, crowd_recall, evaluate, macro_f1, majority_agreement, per_class
 from model.faces import EMOTIONS, Image
+from model.splits import JUDGED
+from tests.commands import ROOT
 from tests.synthetic import synthetic_split, write_fer2013_csv, write_split
 
 LABELS = np.array([0, 0, 0, 3, 3, 6])
@@ -51,7 +56,7 @@ def test_recall_and_precision_are_counted_per_emotion() -> None:
     found = per_class(confusion(LABELS, PREDICTED))
     assert found["angry"] == {"recall": pytest.approx(2 / 3), "precision": pytest.approx(2 / 3), "n": 3}
     assert found["happy"] == {"recall": 1.0, "precision": pytest.approx(2 / 3), "n": 2}
-    assert found["disgust"] == {"recall": 0.0, "precision": 0.0, "n": 0}
+    assert found["disgust"] == {"recall": None, "precision": None, "n": 0}
 
 
 def test_macro_f1_is_the_mean_over_the_emotions_that_occur() -> None:
@@ -164,9 +169,43 @@ def test_data_are_judged_as_their_mosaic_is(capsys: pytest.CaptureFixture[str], 
         assert found[name] == expected[name]
 
 
+@pytest.mark.parametrize("as_csv", [False, True])
+def test_another_split_of_the_data_is_judged_also_where_there_are_no_faces_to_train_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, as_csv: bool
+) -> None:
+    write_split(synthetic_split(70, seed=2), tmp_path, "private-test")
+    data = tmp_path
+    if as_csv:
+        rows = [",".join((str(label), " ".join(map(str, face.ravel())), "PrivateTest")) for face, label in faces_of(70, seed=2)]
+        data = tmp_path / "fer2013.csv"
+        data.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
+    assert main(["evaluate", "--data", str(data), "--split", "PrivateTest", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 70 and found["repeats"] is found["accuracy_without_repeats"] is None
+    assert main(["evaluate", "--data", str(data)]) == 3
+    assert ("has no faces of PublicTest" if as_csv else "public-test.csv cannot be read") in capsys.readouterr().err
+
+
+def faces_of(count: int, seed: int) -> Iterable[tuple[Image, int]]:
+    split = synthetic_split(count, seed=seed)
+    return zip(split.pixels, split.labels.tolist(), strict=True)
+
+
+def test_every_figure_is_explained(capsys: pytest.CaptureFixture[str], files: tuple[str, ...]) -> None:
+    assert main(["evaluate", *files, "--json"]) == 0
+    section = (ROOT / "docs/training.md").read_text().split("## What `evaluate` tells")[1].split("\n## ")[0]
+    first_columns = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(\w+)`", " ".join(first_columns))) == {*json.loads(capsys.readouterr().out), "robustness"}
+
+
+def test_the_splits_that_can_be_named_are_those_that_can_be_read() -> None:
+    assert tuple(JUDGED) == SPLITS
+
+
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
+        (("--pixels", "p.png", "--labels", "l.csv", "--split", "PrivateTest"), "--split needs --data, whose split it is"),
         (
             ("--data", "d", "--labels", "l.csv"),
             "--data and --labels: one or the other, as the data have faces and labels of their own",

@@ -72,6 +72,11 @@ def test_groups_are_read_in_the_order_of_the_faces_from_any_csv(tmp_path: Path) 
     assert read_groups(path, "id", 3).of_faces == ("1", "2", "3")  # a byte order mark is no part of the name
 
 
+def test_an_empty_line_of_a_column_that_stands_alone_states_nothing(tmp_path: Path) -> None:
+    assert read_groups(csv_with(tmp_path, "skin", "dark", "", "light"), "skin", 3).of_faces == ("dark", "", "light")
+    assert read_groups(csv_with(tmp_path, "id,skin", "1,dark", "", "2,light"), "skin", 2).of_faces == ("dark", "light")
+
+
 @pytest.mark.parametrize(
     ("lines", "complaint"),
     [

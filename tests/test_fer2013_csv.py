@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.errors import DataUnusable
-from model.fer2013_csv import read_fer2013_csv
+from model.fer2013_csv import read_fer2013_csv, read_usages
 
 GREY = " ".join(["7"] * 48 * 48)
 HEADER = "emotion,pixels,Usage"
@@ -47,9 +47,14 @@ def test_a_line_that_is_no_face_is_named(tmp_path: Path, line: str, reason: str)
 
 
 def test_a_file_of_something_else_and_an_empty_split_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataUnusable, match="has no column pixels: it is not the CSV of FER-2013"):
+    with pytest.raises(DataUnusable, match="has no column pixels, it has emotion, happy"):
         read_fer2013_csv(written(tmp_path, "1,2", header="emotion,happy"), "Training")
     with pytest.raises(DataUnusable, match="has no faces of PublicTest"):
         read_fer2013_csv(written(tmp_path, f"3,{GREY},Training"), "Training", "PublicTest")
     with pytest.raises(DataUnusable, match=r"absent.csv cannot be read: "):
         read_fer2013_csv(tmp_path / "absent.csv", "Training")
+
+
+def test_the_edition_with_a_space_behind_each_comma_is_read_too(tmp_path: Path) -> None:
+    path = written(tmp_path, f"3, Training, {GREY}", f"5, PrivateTest, {GREY}", header="emotion, Usage, pixels")
+    assert {usage: split.labels.tolist() for usage, split in read_usages(path).items()} == {"Training": [3], "PrivateTest": [5]}

@@ -104,6 +104,14 @@ def test_figures_that_were_printed_are_used_again(
     figures.write_text(json.dumps(found | {"model": "other@1"}))
     assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 3
     assert "the figures are of other@1, not of" in capsys.readouterr().err
+    for name, wrong, complaint in (
+        ("split", "0123456789abcdef", "the figures were measured on other faces than those of the data"),
+        ("repeats", 3, "the figures were measured with other faces to train on than those of the data"),
+        ("confusion", [[1]], "the figures have no confusion of the 7 emotions"),
+    ):
+        figures.write_text(json.dumps(found | {name: wrong}))
+        assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 3
+        assert complaint in capsys.readouterr().err
 
 
 NO_FIGURES = {None: "cannot be read", "{": "is not JSON", '{"n": 3}': "is not what evaluate --robustness", "[]": "is not what"}

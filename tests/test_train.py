@@ -86,7 +86,7 @@ def test_a_part_of_the_faces_is_left_out_of_a_training_where_that_is_asked_for(d
 def test_a_training_leaves_a_log_and_a_checkpoint_that_loads(finished: Path) -> None:
     assert epochs(finished) == ["0", "1"]
     assert load_network(finished / CHECKPOINT_FILE).input_shape == (None, SIZE, SIZE, 1)
-    assert not list(finished.glob("draft-*"))
+    assert not list(finished.glob(".draft-*"))
 
 
 def test_a_training_draws_its_curves_and_its_confusions(finished: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_training_draws_its_curves_and_its_confusions(finished: Path) -> None:
 def test_a_disk_that_takes_no_more_is_told_in_one_line_and_the_checkpoint_before_stays(data: Path, run: Path) -> None:
     before = (run / CHECKPOINT_FILE).read_bytes()
     (run / CURVES_FILE).unlink()
-    (run / f"draft-{CURVES_FILE}").mkdir()  # stands for the disk: root may write anywhere else
+    (run / f".draft-{CURVES_FILE}").mkdir()  # stands for the disk: root may write anywhere else
     with pytest.raises(ModelUnusable, match=r"run cannot be written to: Is a directory"):
         train(SHORT, data, run)
     assert (run / CHECKPOINT_FILE).read_bytes() == before
