@@ -26,20 +26,26 @@ def read_splits(data: Path, taught_by: Sequence[Path] = ()) -> tuple[Split, Spli
 
 def read_both(data: Path) -> tuple[Split, Split]:
     """The whole Training split, and PublicTest; raises DataUnusable."""
-    training, test = read_judged(data)
-    return read_training(data) if training is None else training, test
+    if _is_csv(data):
+        training, test = read_fer2013_csv(data, "Training", "PublicTest")
+        return training, test
+    return read_training(data), _in_folder(data, "PublicTest")
 
 
-def read_judged(data: Path, usage: str = "PublicTest") -> tuple[Split | None, Split]:
+def read_judged(data: Path, usage: str) -> tuple[Split | None, Split]:
     """The whole Training split, if the data have one, and the split of that usage; raises DataUnusable."""
     if _is_csv(data):
         splits = read_usages(data)
         if usage not in splits:
             raise DataUnusable(f"{data} has no faces of {usage}")
         return splits.get("Training"), splits[usage]
-    name = JUDGED[usage]
     has_training = any((data / f"training.{kind}").exists() for kind in ("png", "csv"))
-    return read_training(data) if has_training else None, read_split(data / f"{name}.png", data / f"{name}.csv")
+    return read_training(data) if has_training else None, _in_folder(data, usage)
+
+
+def _in_folder(data: Path, usage: str) -> Split:
+    name = JUDGED[usage]
+    return read_split(data / f"{name}.png", data / f"{name}.csv")
 
 
 def read_training(data: Path) -> Split:
