@@ -129,7 +129,7 @@ class RoomHub:
             shown["mood"] = mood_now(self._summary, self._history.smoothed)
             shown["history"] = columns(self._history.smoothed)
         if self._marks_version > since:
-            shown["marks"] = [{"at_ms": each.at_ms, "label": presentable(each.label)} for each in self._marks.all]
+            shown["marks"] = [{"id": each.id, "at_ms": each.at_ms, "label": presentable(each.label)} for each in self._marks.all]
         return shown
 
     # what comes in

@@ -1,11 +1,11 @@
 """The pages and what they ask for."""
 
 import html
-import json
 from collections.abc import Mapping
 from importlib.resources import files
 
 from aiohttp import web
+from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -14,12 +14,13 @@ from dashboard.hubs import Hubs
 from dashboard.live import FOR_TEACHERS, Live
 from dashboard.options import DashboardOptions
 from dashboard.palette import EMOTION_LOOKS, THEMES, UNKNOWN_LOOK, Look, css_variables
+from dashboard.presses import Press, Presses
 from dashboard.rooms_list import RoomsList
 from dashboard.static_files import StaticFiles
 from dashboard.words import presentable
 from pipeline.events import UNKNOWN
 from pipeline.keys import Keys, RoomNameUnusable
-from pipeline.markers import LONGEST_LABEL, MarkRefused, mark
+from pipeline.markers import MarkRefused
 from pipeline.publish import heals, reason
 
 ROOM = "{room:[^/]+}"
@@ -30,13 +31,13 @@ class Pages:
     """Answers browsers."""
 
     def __init__(self, redis: Redis, prefix: str, options: DashboardOptions, access: Access, hubs: Hubs) -> None:
-        self._redis = redis
         self._prefix = prefix
         self._options = options
         self._access = access
         self._hubs = hubs
         self._live = Live(hubs)
         self._rooms = RoomsList(redis, prefix)
+        self._presses = Presses(redis, options.retention_ms)
         self._static = StaticFiles()
         folder = files("dashboard") / "page"
         self._html = {name: (folder / f"{name}.html").read_text() for name in ("rooms", "room", "login")}
@@ -90,11 +91,11 @@ class Pages:
         return web.json_response({"path": f"/look/{encoded}/{self._access.secrets.link_token(room)}"})
 
     async def make_mark(self, request: web.Request) -> web.Response:
-        """Mark the present moment of the lesson."""
+        """Mark the moment of a press in the lesson, once however often the press arrives."""
         keys = self._keys(request)
-        label = await _label(request)
+        press = await _press(request)
         try:
-            made = await mark(self._redis, keys, label, retention_ms=self._options.retention_ms)
+            made = await self._presses.mark(keys, press)
         except MarkRefused as error:
             raise web.HTTPUnprocessableEntity(text=str(error)) from None
         except RedisError as error:
@@ -173,15 +174,11 @@ async def _form(request: web.Request) -> Mapping[str, object]:
         raise web.HTTPBadRequest(text="the form cannot be read") from None
 
 
-async def _label(request: web.Request) -> str:
-    """The label in a request to mark; raises HTTPUnsupportedMediaType or HTTPBadRequest if there is none."""
+async def _press(request: web.Request) -> Press:
+    """The press in a request to mark; raises HTTPUnsupportedMediaType or HTTPBadRequest if there is none."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="a mark is sent as application/json")
     try:
-        body = json.loads(await request.text())
-    except (ValueError, LookupError, RecursionError):  # no JSON, no text, no charset that is known
-        raise web.HTTPBadRequest(text="the body is no JSON") from None
-    label = body.get("label") if isinstance(body, dict) else None
-    if not isinstance(label, str):
-        raise web.HTTPBadRequest(text=f'the body is not {{"label": "…"}} with 1 to {LONGEST_LABEL} characters')
-    return label
+        return Press.model_validate_json(await request.read())
+    except ValidationError:
+        raise web.HTTPBadRequest(text='the body is not {"label": "…", "id": "…", "at_ms": …}, of which a label will do') from None

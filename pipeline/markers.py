@@ -63,23 +63,30 @@ class Marker(BaseModel):
     kind: str = Field("", max_length=LONGEST_LABEL, description="free text for programs, such as `exercise`")
 
 
-def new_marker(label: str, at_ms: int, kind: str = "") -> Marker:
-    """A mark with an id of its own; raises MarkRefused for a label, kind or time out of bounds."""
+def new_marker(label: str, at_ms: int, kind: str = "", marker_id: str | None = None) -> Marker:
+    """A mark, with an id of its own if none is given; raises MarkRefused for a label, kind or time out of bounds."""
     try:
-        return Marker(id=uuid.uuid4().hex, label=label, at_ms=at_ms, kind=kind)
+        return Marker(id=marker_id or uuid.uuid4().hex, label=label, at_ms=at_ms, kind=kind)
     except ValidationError as error:
         [first, *_] = error.errors(include_input=False, include_url=False)
         raise MarkRefused(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 async def mark(
-    redis: Redis, keys: Keys, label: str, at_ms: int | None = None, *, kind: str = "", retention_ms: int = RETENTION_MS
+    redis: Redis,
+    keys: Keys,
+    label: str,
+    at_ms: int | None = None,
+    *,
+    kind: str = "",
+    retention_ms: int = RETENTION_MS,
+    marker_id: str | None = None,
 ) -> Marker:
     """Make a mark, now if no time is given; marks older than the retention go, but for those that events still stand beside.
 
     Raises MarkRefused for what is out of bounds or one too many, and redis.exceptions.RedisError.
     """
-    marker = new_marker(label, await events_now_ms(redis, keys) if at_ms is None else at_ms, kind)
+    marker = new_marker(label, await events_now_ms(redis, keys) if at_ms is None else at_ms, kind, marker_id)
     with naming(keys.events):
         since_ms = await _kept_since_ms(redis, keys, retention_ms)
     with naming(keys.markers):

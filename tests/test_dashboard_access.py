@@ -23,6 +23,7 @@ from dashboard.access import own_path
 from dashboard.live import FOR_TEACHERS, MOST_WATCHERS
 from dashboard.options import DashboardOptions, DashboardRefused, is_loopback
 from dashboard.sessions import MOST_SESSIONS, SESSION_SECONDS, Secrets, Sessions
+from pipeline.clock import now_ms
 from pipeline.keys import Keys
 from pipeline.markers import markers
 from tests.commands import ROOT
@@ -331,7 +332,15 @@ async def test_a_mark_is_made_and_a_bad_one_is_refused_in_one_line(
             assert response.status == 201
         [made] = await markers(redis, Keys("classmood", "maths {7b}/2"))
         assert made.label == "exercise"
-        for body, status in [({"label": ""}, 422), ({"label": "x" * 61}, 422), ({"label": 3}, 400), ([], 400), ({}, 400)]:
+        for body, status in [
+            ({"label": ""}, 422),
+            ({"label": "x" * 61}, 422),
+            ({"label": 3}, 400),
+            ({"label": "x", "id": "x"}, 400),
+            ({"label": "x", "at_ms": "now"}, 400),
+            ([], 400),
+            ({}, 400),
+        ]:
             async with http.post(target, json=body, headers=own) as response:
                 assert response.status == status and "\n" not in await response.text(), body
         for data, kind, status in [
@@ -342,6 +351,39 @@ async def test_a_mark_is_made_and_a_bad_one_is_refused_in_one_line(
             async with http.post(target, data=data, headers={**own, "Content-Type": kind}) as response:
                 assert response.status == status, kind
         assert len(await markers(redis, Keys("classmood", "maths {7b}/2"))) == 1
+
+
+async def press(http: aiohttp.ClientSession, url: str, press_id: str, at_ms: int) -> int:
+    """Send a press and give the moment of its mark."""
+    body = {"label": "exercise", "id": press_id, "at_ms": at_ms}
+    async with http.post(f"{url}/rooms/maths/markers", json=body, headers={"Origin": url}) as response:
+        assert response.status == 201
+        return int((await response.json())["at_ms"])
+
+
+async def test_a_press_is_marked_once_however_often_it_arrives(
+    server: RedisServer, redis: Redis, http: aiohttp.ClientSession
+) -> None:
+    first, second, pressed_ms = "1" * 32, "2" * 32, now_ms() - 15_000
+    async with dashboard(server) as url:
+        assert await asyncio.gather(*(press(http, url, first, pressed_ms) for _ in range(5))) == [pressed_ms] * 5
+    async with dashboard(server) as url:
+        assert await press(http, url, first, pressed_ms) == pressed_ms, "one that was restarted knows it too"
+        await press(http, url, second, pressed_ms + 1)
+    assert [each.id for each in await markers(redis, Keys("classmood", "maths"))] == [first, second]
+
+
+@pytest.mark.parametrize("off_seconds", [-600, 0, 600])
+async def test_a_mark_stands_where_it_was_pressed_by_the_clock_of_the_bot(
+    server: RedisServer, redis: Redis, http: aiohttp.ClientSession, off_seconds: int
+) -> None:
+    lesson = Lesson(redis, "maths", clock=lambda: now_ms() + off_seconds * 1000)
+    await lesson.begin("ada")
+    pressed_ms = lesson.clock() - 30_000
+    async with dashboard(server) as url:
+        assert await press(http, url, "1" * 32, pressed_ms) == pressed_ms
+        for number, wrong_ms in enumerate([0, -1, lesson.clock() - 100_000, lesson.clock() + 60_000, 10**18]):
+            assert abs(await press(http, url, f"{number:032}", wrong_ms) - lesson.clock()) < 5_000, "taken for one of now"
 
 
 async def test_a_read_only_link_shows_one_room_and_nothing_else(

@@ -1,12 +1,14 @@
 """The dashboard in a real Chromium: what a teacher sees of a class, and what no event and no name can do to it."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Request, Route, async_playwright, expect
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
@@ -59,6 +61,25 @@ async def shows(page: Page, coverage: str, **emotions: int) -> None:
     await expect(page.locator("#coverage")).to_have_text(coverage, timeout=WITHIN_MS)
     for emotion, count in emotions.items():
         await expect(page.locator(f"#tally [data-emotion={emotion}] b")).to_have_text(str(count), timeout=WITHIN_MS)
+
+
+@asynccontextmanager
+async def held(page: Page, requests: str) -> AsyncIterator[list[Request]]:
+    """Such requests of the page get no further while the block runs."""
+    held_back: list[Request] = []
+    go_on = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        held_back.append(route.request)
+        await go_on.wait()
+        await route.continue_()
+
+    await page.route(requests, hold)
+    try:
+        yield held_back
+    finally:
+        go_on.set()
+        await page.unroute_all(behavior="wait")
 
 
 async def is_live(page: Page) -> None:
@@ -455,6 +476,50 @@ async def test_everything_can_be_done_with_the_keyboard(server: RedisServer, red
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("The mean over the same participants")).to_be_visible()
         assert [mark.label for mark in await markers(redis, Keys("classmood", "maths"))] == ["2 groups"]
+
+
+@pytest.mark.slow
+async def test_a_mark_on_a_bad_network_is_told_of_at_once_and_stands_once_where_it_was_pressed(
+    server: RedisServer, redis: Redis, page: Page
+) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada")
+    said = page.locator("#mark-said")
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        async with held(page, "**/markers") as sent:
+            pressed_ms = now_ms()
+            await page.keyboard.press("2")
+            await expect(said).to_have_text("Marking “exercise” …", timeout=500)
+            await page.keyboard.press("2")
+            await page.keyboard.press("1")
+            await expect(said).to_have_text("Marking “explanation” …")
+            await expect(said).to_have_text(re.compile("^No answer .* “explanation” may not be marked"), timeout=10_000)
+        bodies = [each.post_data_json for each in sent]
+        assert [body["label"] for body in bodies] == ["exercise", "explanation"]
+        await page.keyboard.press("2")
+        await expect(said).to_have_text("Marked “exercise”.")
+        async with aiohttp.ClientSession() as late:
+            for body in bodies:
+                await late.post(f"{url}/rooms/maths/markers", json=body, headers={"Origin": url})
+        await expect(said).to_have_text("Marked “explanation”.")
+    made = await markers(redis, lesson.keys)
+    assert [mark.label for mark in made] == ["exercise", "explanation"]
+    assert all(abs(mark.at_ms - pressed_ms) < 2_000 for mark in made)
+
+
+@pytest.mark.slow
+async def test_the_same_mark_again_is_another_one(server: RedisServer, redis: Redis, page: Page) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada")
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        for _ in range(2):
+            await page.keyboard.press("4")
+            await expect(page.locator("#mark-said")).to_have_text("Marked “break”.")
+        assert [mark.label for mark in await markers(redis, lesson.keys)] == ["break", "break"]
 
 
 @pytest.mark.slow

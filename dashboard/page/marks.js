@@ -1,8 +1,11 @@
 // The teacher's marks in the lesson: by one key, by button, or in their own words.
 
 import { element, isolated, make, setText, show } from "./dom.js";
+import { clock } from "./live.js";
 
 const SAID_MS = 6000;
+const ANSWER_MS = 8000;
+const SAME_MS = 60_000; // so long a press of what may not be marked is the same press, sent again
 const REMEMBERED = "classmood.mark-by-key";
 
 // a browser that blocks all cookies throws at the mere mention of its storage
@@ -26,6 +29,7 @@ export class Marks {
   constructor(path) {
     this.path = path;
     this.labels = [];
+    this.presses = new Map(); // those that are not known to be marked, by label
     element("mark-form").addEventListener("submit", (event) => this.own(event));
     document.addEventListener("keydown", (event) => this.key(event));
     this.byKey = element("mark-by-key");
@@ -60,32 +64,73 @@ export class Marks {
     }
   }
 
-  async own(event) {
+  own(event) {
     event.preventDefault();
-    const field = element("mark-label");
-    if (await this.mark(field.value.trim())) {
-      field.value = "";
-      field.blur();
-    }
+    this.mark(element("mark-label").value.trim());
   }
 
   async mark(label) {
+    const press = this.press(label);
+    if (press.sent) return;
+    press.sent = true;
+    this.say(`Marking “${label}” …`, "news", SAME_MS);
+    const trouble = await this.send(press);
+    press.sent = false;
+    if (!trouble) this.marked(press);
+    else if (this.waits(press)) this.say(trouble, "trouble", SAME_MS);
+  }
+
+  press(label) {
+    const last = this.presses.get(label);
+    if (last && (last.sent || performance.now() - last.pressedMs < SAME_MS)) return last;
+    const press = { label, id: newId(), atMs: Math.round(clock.now()), pressedMs: performance.now(), sent: false };
+    this.presses.set(label, press);
+    return press;
+  }
+
+  /** Why it is not marked, or may not be; empty if it is. */
+  async send({ label, id, atMs }) {
     try {
-      const body = JSON.stringify({ label });
-      const response = await fetch(`${this.path}/markers`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
-      if (response.ok) return this.say(`Marked “${label}”.`, true);
-      return this.say(`Not marked: ${await response.text()}`, false);
+      const body = JSON.stringify({ label, id, at_ms: atMs });
+      const signal = AbortSignal.timeout(ANSWER_MS);
+      const response = await fetch(`${this.path}/markers`, { method: "POST", headers: { "Content-Type": "application/json" }, body, signal });
+      return response.ok ? "" : `Not marked: ${await response.text()}`;
     } catch {
-      return this.say("Not marked: the dashboard cannot be reached.", false);
+      return `No answer from the dashboard: “${label}” may not be marked. Press again, it is marked once.`;
     }
   }
 
-  say(text, good) {
+  /** The room's stream may know of a mark whose answer is late or lost. */
+  take({ marks }) {
+    const made = new Set(marks?.map(({ id }) => id));
+    for (const press of this.presses.values()) if (made.has(press.id)) this.marked(press);
+  }
+
+  waits(press) {
+    return this.presses.get(press.label) === press;
+  }
+
+  marked(press) {
+    if (!this.waits(press)) return;
+    this.presses.delete(press.label);
+    const field = element("mark-label");
+    if (field.value.trim() === press.label) {
+      field.value = "";
+      field.blur();
+    }
+    this.say(`Marked “${press.label}”.`, "news", SAID_MS);
+  }
+
+  say(text, kind, forMs) {
     const said = element("mark-said");
     setText(said, text);
-    said.dataset.kind = good ? "news" : "trouble";
+    said.dataset.kind = kind;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => setText(said, ""), SAID_MS);
-    return good;
+    this.timer = setTimeout(() => setText(said, ""), forMs);
   }
+}
+
+/** Browsers give crypto.randomUUID to https and localhost alone. */
+function newId() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -12,7 +12,7 @@ import { Standing } from "./standing.js";
 const path = location.pathname;
 const marks = new Marks(path);
 const standing = new Standing();
-const parts = [new Mood(), new People(), new Help()];
+const parts = [new Mood(), new People(), new Help(), marks];
 
 function introduce({ room, marks: labels, password }) {
   setText(element("room"), room);
