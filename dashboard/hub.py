@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from dashboard.board import Board
 from dashboard.clocks import RoomClock
@@ -44,10 +44,11 @@ REFUSED_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Link:
-    """How it stands with Redis: since when it is away, by the clock of this process, and whether it refuses us."""
+    """How it stands with Redis: since when it is away, by the clock of this process, and whether it refuses us, or writes."""
 
     away_since_ms: int | None = None
     refused: bool = False
+    refuses_writes: bool = False
 
 
 @dataclass(slots=True)
@@ -241,13 +242,28 @@ class RoomHub:
             pipe.zrange(self._keys.participants, 0, -1)
             (seconds, microseconds), status, marks, known = await pipe.execute()
         self._room_clock.redis_said(int(seconds) * 1000 + int(microseconds) // 1000, self._clock())
-        was = (self._link.away_since_ms, self._presence.here)
-        self._link.away_since_ms = None
+        is_silent = status is None or not self._begun
+        refuses_writes = is_silent and await self._refuses_writes()
+        was = (self._link.away_since_ms, self._link.refuses_writes, self._presence.here)
+        self._link.away_since_ms, self._link.refuses_writes = None, refuses_writes
         self._bot(status is not None, _status(status))
         is_marked = self._marks is asked_with and self._mark(marks)  # if not, all of them are asked for anew
         is_erased = self.board.erase(shown.difference(known))
-        if is_marked or is_erased or was != (None, self._presence.here):
+        if is_marked or is_erased or was != (None, refuses_writes, self._presence.here):
             self.tell()
+
+    async def _refuses_writes(self) -> bool:
+        """Whether Redis answers and yet takes nothing from a bot, as where it is full; raises redis.exceptions.RedisError.
+
+        A write that changes nothing is refused for every reason that there is, and needs no right that marks do not need.
+        """
+        try:
+            await self._redis.xadd(self._keys.nothing, {"": ""}, nomkstream=True)
+        except ResponseError as error:  # a dashboard that may not write learns nothing
+            if heals(error) and not self._link.refuses_writes:
+                logger.warning("redis refuses to write: %s", reason(error))
+            return heals(error)
+        return False
 
     def _mark(self, entries: list[tuple[str, dict[str, str]]]) -> bool:
         if not entries:
@@ -281,6 +297,7 @@ class RoomHub:
         silent_ms = self._room_clock.redis_now_ms(here) - presence.last_heard_ms
         return {
             "refused": link.refused,
+            "refuses_writes": link.refuses_writes,
             "away_seconds": None if link.away_since_ms is None else max(0, here - link.away_since_ms) // 1000,
             "begun": self._begun,
             "known": presence.last_heard_ms > 0 or presence.here,

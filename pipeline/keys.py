@@ -68,6 +68,11 @@ class Keys:
         """Stream of the teacher's marks in the lesson."""
         return self._key("markers")
 
+    @property
+    def nothing(self) -> str:
+        """A key that is never there."""
+        return self._key("nothing")
+
     def last(self, epoch: str) -> str:
         """String with the last sequence number that a run of the bot has written to the stream."""
         return self._key(f"last:{epoch}")

@@ -1,8 +1,9 @@
 """The rooms that a dashboard follows: as many as there is room for, and none for longer than somebody watches."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -11,8 +12,10 @@ from redis.exceptions import RedisError
 from dashboard.hubs import Hubs, TooManyRooms
 from dashboard.rooms_list import RoomsList
 from pipeline.keys import Keys, RoomNameUnusable
+from tests.dashboards import Lesson, status
 from tests.fakes import Clock
-from tests.redis_servers import SERVER, RedisServer, needs_redis, running_redis
+from tests.redis_servers import SERVER, RedisServer, every_server, needs_redis, running_redis
+from tests.test_publish import full
 
 pytestmark = needs_redis
 
@@ -74,6 +77,53 @@ async def test_a_redis_that_is_away_is_not_looked_into_more_often_either(redis: 
 
 async def scans(redis: Redis) -> int:
     return int((await redis.info("commandstats"))["cmdstat_scan"]["calls"])
+
+
+async def standing(redis: Redis, room: str, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Wait until whoever opens the room is told so of how it stands."""
+    async with Hubs(redis, "classmood") as hubs:
+        with hubs.watching(room) as hub:
+            await until(lambda: wanted(hub.view(-1)["state"]))
+
+
+@asynccontextmanager
+async def refusing(redis: Redis, how: str) -> AsyncIterator[None]:
+    """The server takes no writes while the block runs, because it is full, or as one that only copies another."""
+    if how == "full":
+        async with full(redis):
+            yield
+        return
+    await redis.replicaof("127.0.0.1", "1")
+    yield
+    await redis.replicaof("NO", "ONE")
+
+
+@every_server
+@pytest.mark.parametrize("how", ["full", "a copy"])
+async def test_a_redis_that_refuses_to_write_is_told_from_a_bot_that_is_gone(program: str, how: str) -> None:
+    with running_redis(program) as server:
+        async with server.client() as redis, Hubs(redis, "classmood") as hubs:
+            lesson = Lesson(redis, "maths")
+            await lesson.begin("ada")
+            with hubs.watching("maths") as hub:
+                await until(lambda: hub.view(-1)["state"]["bot"] == "running")
+                assert await redis.pexpire(lesson.keys.bot, 1)  # no heartbeat of the bot arrives any more
+                async with refusing(redis, how):
+                    await until(lambda: hub.view(-1)["state"]["refuses_writes"])
+                    await standing(redis, "maths", lambda state: state["refuses_writes"])
+                await until(lambda: not hub.view(-1)["state"]["refuses_writes"])
+                assert hub.view(-1)["state"]["bot"] is None
+                await lesson.tell(status())
+                await until(lambda: hub.view(-1)["state"]["bot"] == "running")
+            assert await redis.keys("*nothing*") == []
+
+
+async def test_a_dashboard_that_may_not_write_takes_every_bot_that_is_silent_for_gone(server: RedisServer, redis: Redis) -> None:
+    await Lesson(redis, "maths").begin("ada")
+    await redis.delete(Keys("classmood", "maths").bot)
+    await redis.acl_setuser("looks", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-@write"])
+    async with Redis.from_url(server.url, username="looks", password="any", decode_responses=True) as looking:
+        await standing(looking, "maths", lambda state: state["begun"] and state["bot"] is None and not state["refused"])
 
 
 async def test_more_rooms_than_there_is_place_for_are_refused_until_one_is_let_go(redis: Redis) -> None:

@@ -25,6 +25,7 @@ from pipeline.markers import markers
 from tests.chromium import CHROMIUM, FLAGS, needs_chromium
 from tests.dashboards import Lesson, dashboard, sample, status, summary
 from tests.redis_servers import SERVER, RedisServer, free_port, needs_redis, running_redis, stopped_redis
+from tests.test_publish import full
 
 pytestmark = [needs_redis, needs_chromium, pytest.mark.timeout(180)]
 
@@ -151,6 +152,29 @@ async def test_a_redis_that_restarts_is_shown_as_not_live_and_comes_back(page: P
             await shows(page, "1 of 1 seen")
             await lesson.show("Cleo", Emotion.SAD)
             await shows(page, "1 of 1 seen", sad=1)
+
+
+@pytest.mark.slow
+async def test_a_redis_that_is_full_is_named_on_an_open_page_and_on_one_opened_meanwhile(
+    server: RedisServer, redis: Redis, browser: Browser, page: Page
+) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada")
+    async with dashboard(server) as url, dashboard(server) as another:
+        tabs = [page, await browser.new_page()]
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        async with full(redis):
+            await redis.delete(lesson.keys.bot)  # as its time to live does, where no heartbeat arrives
+            await tabs[1].goto(f"{another}/rooms/maths")
+            for tab in tabs:
+                await expect(tab.locator("#badge")).to_have_text("not live", timeout=8_000)
+                await expect(tab.locator("#banner")).to_contain_text("Redis is full or refuses to write")
+            await expect(page.locator("#banner-for")).to_have_text(re.compile(r"^\(\d+ s\)$"))
+        await lesson.tell(status())
+        for tab in tabs:
+            await is_live(tab)
+            await shows(tab, "1 of 1 seen")
 
 
 @pytest.mark.slow
