@@ -65,14 +65,15 @@ async def shows(page: Page, coverage: str, **emotions: int) -> None:
 
 
 @asynccontextmanager
-async def held(page: Page, requests: str) -> AsyncIterator[list[Request]]:
+async def held(page: Page, requests: str, method: str) -> AsyncIterator[list[Request]]:
     """Such requests of the page get no further while the block runs."""
     held_back: list[Request] = []
     go_on = asyncio.Event()
 
     async def hold(route: Route) -> None:
-        held_back.append(route.request)
-        await go_on.wait()
+        if route.request.method == method:
+            held_back.append(route.request)
+            await go_on.wait()
         await route.continue_()
 
     await page.route(requests, hold)
@@ -302,6 +303,56 @@ async def told_in_the_past(redis: Redis, *seconds_ago: int) -> None:
 
 
 @pytest.mark.slow
+async def test_nothing_waits_for_the_chart_which_is_drawn_of_what_came_before_it(
+    server: RedisServer, redis: Redis, page: Page
+) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada")
+    await lesson.tell(summary(), summary(0.75))
+    async with dashboard(server) as url:
+        async with held(page, "**/plotly.min.js", "GET"):
+            await page.goto(f"{url}/rooms/maths", wait_until="commit")
+            await is_live(page)
+            await shows(page, "1 of 1 seen", neutral=1)
+            await expect(page.locator(".bar").filter(has_text="happy").locator(".value")).to_have_text("75 %")
+            await expect(page.locator("#chart")).to_have_text(re.compile("^The chart has not arrived yet"))
+            await page.keyboard.press("2")
+            await expect(page.locator("#mark-said")).to_have_text("Marked “exercise”.")
+        await expect(page.locator("#chart .js-fill").first).to_be_attached(timeout=30_000)
+        await expect(page.locator("#chart .annotation-text").filter(has_text="exercise")).to_be_attached()
+        await expect(page.locator("#chart .note")).to_have_count(0)
+
+
+@pytest.mark.slow
+async def test_a_chart_that_never_comes_is_told_of_in_its_place(server: RedisServer, redis: Redis, page: Page) -> None:
+    await Lesson(redis, "maths").begin("Ada")
+    async with dashboard(server) as url:
+        await page.route("**/plotly.min.js", refuse)
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        await expect(page.locator("#chart")).to_have_text(re.compile("^The chart did not arrive"))
+        await judge(page)
+
+
+async def refuse(route: Route) -> None:
+    await route.fulfill(status=503)
+
+
+@pytest.mark.slow
+async def test_a_stream_that_is_refused_is_tried_again_though_nobody_says_why(
+    server: RedisServer, redis: Redis, page: Page
+) -> None:
+    await Lesson(redis, "maths").begin("Ada")
+    async with dashboard(server) as url:
+        async with held(page, "**/rooms/maths", "HEAD") as asked:
+            await page.route("**/live", refuse, times=1)
+            await page.goto(f"{url}/rooms/maths")
+            await expect(page.locator("#badge")).to_have_text("not live")
+            await expect(page.locator("#badge")).to_have_text("live", timeout=20_000)
+        assert len(asked) == 1
+
+
+@pytest.mark.slow
 async def test_summaries_that_are_minutes_apart_are_drawn(server: RedisServer, redis: Redis, page: Page) -> None:
     await told_in_the_past(redis, 480, 360, 240, 120, 90)
     async with dashboard(server) as url:
@@ -512,7 +563,7 @@ async def test_a_mark_on_a_bad_network_is_told_of_at_once_and_stands_once_where_
     async with dashboard(server) as url:
         await page.goto(f"{url}/rooms/maths")
         await is_live(page)
-        async with held(page, "**/markers") as sent:
+        async with held(page, "**/markers", "POST") as sent:
             pressed_ms = now_ms()
             await page.keyboard.press("2")
             await expect(said).to_have_text("Marking “exercise” …", timeout=500)

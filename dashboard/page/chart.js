@@ -1,10 +1,12 @@
 // The last ten minutes as stacked shares, and valence below; the time goes by the bot's clock, as minutes ago.
 
+import { make, setText } from "./dom.js";
 import { clock } from "./live.js";
 import { EMOTIONS } from "./words.js";
 
 const MINUTES = 10;
 const LEAST_LABELLED = 0.08;
+const NEVER_CAME = "The chart did not arrive: load the page anew to see it. The table below has all figures.";
 const CONFIG = { displayModeBar: false, staticPlot: true, responsive: true };
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -16,8 +18,16 @@ export class Chart {
     this.marks = [];
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
     document.addEventListener("visibilitychange", () => this.draw());
-    // the first time takes the library a second, in which nothing else is shown: better before there is something to show
-    this.draw();
+    this.fetchLibrary();
+  }
+
+  /** It is larger than all the rest together: nothing waits for it, and what came before it is drawn when it is there. */
+  fetchLibrary() {
+    const library = make("script");
+    library.src = "/static/plotly.min.js";
+    library.addEventListener("load", () => this.draw());
+    library.addEventListener("error", () => setText(this.node.querySelector(".note"), NEVER_CAME));
+    document.head.append(library);
   }
 
   set(history, marks) {
@@ -29,6 +39,7 @@ export class Chart {
   draw() {
     // without the library everything else is still there, and the table has the same figures
     if (document.hidden || !window.Plotly) return;
+    this.node.querySelector(".note")?.remove();
     window.Plotly.react(this.node, this.traces(), this.layout(), CONFIG);
   }
 

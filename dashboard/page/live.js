@@ -2,6 +2,7 @@
 
 const SILENCE_MS = 12_000; // the server says something every five seconds
 const AGAIN_MS = 3_000;
+const ANSWER_MS = 5_000;
 
 /** The bot's clock, told by the server; this browser's own may be minutes off and is not asked. */
 export const clock = {
@@ -52,9 +53,10 @@ export class Live {
   async askWhy() {
     let status = 0;
     try {
-      ({ status } = await fetch(this.path, { method: "HEAD", headers: { Accept: "application/json" } }));
+      const signal = AbortSignal.timeout(ANSWER_MS);
+      ({ status } = await fetch(this.path, { method: "HEAD", headers: { Accept: "application/json" }, signal }));
     } catch {
-      // the server is away
+      // the server is away, or its answer is lost
     }
     if (status === 401 || status === 404) this.refused(status);
     else setTimeout(() => this.open(), AGAIN_MS);
