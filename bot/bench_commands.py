@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +46,11 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(at_least_one(part) for part in text.split(","))
 
 
-async def _bench(arguments: argparse.Namespace, settings: Settings) -> None:
+def _bench(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, None] | None:
     if arguments.what != "model" and (arguments.pixels or arguments.labels):
         raise SettingsWrong("--pixels and --labels are for bench model: only there is accuracy measured")
     if arguments.what in _OF_A_CLASS:
-        await _OF_A_CLASS[arguments.what](arguments, settings)
-        return
+        return _OF_A_CLASS[arguments.what](arguments, settings)
     from bot.app import load_analyst
     from bot.bench.model import bench_model
     from bot.bench.pipeline import bench_pipeline
@@ -61,6 +60,7 @@ async def _bench(arguments: argparse.Namespace, settings: Settings) -> None:
     analyst = load_analyst(settings)  # sets the threads as the bot has them
     result = bench_model(LiteRtClassifier(settings.weights), split) if arguments.what == "model" else bench_pipeline(analyst)
     print(json.dumps(result)) if arguments.json else _show(result)
+    return None
 
 
 def _split(arguments: argparse.Namespace) -> "Split | None":

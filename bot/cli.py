@@ -9,9 +9,9 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
@@ -29,7 +29,11 @@ from pipeline.publish import RedisUnusable
 SETTING = "setting_"
 """Begins the name of what a flag for a setting is parsed into, so that it is not taken for a command's own."""
 
-Command = Callable[[argparse.Namespace, Settings], Awaitable[None] | None]
+TERMINATE = (signal.SIGTERM, signal.SIGHUP)
+
+Result = TypeVar("Result")
+Command = Callable[[argparse.Namespace, Settings], Coroutine[Any, Any, None] | None]
+"""What waits for files, pipes or a processor is done without an event loop, which would keep signals from it."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
         settings = read_settings(**_flags(arguments))
         _log(settings)
-        _run(arguments.command(arguments, settings))
+        if (work := arguments.command(arguments, settings)) is not None:
+            run_in_loop(work)
     except asyncio.CancelledError:  # SIGTERM, SIGHUP
         return 0
     except BaseExceptionGroup as group:
@@ -48,32 +53,34 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _run(work: Any) -> None:
-    if work is None:
-        return
+def run_in_loop(work: Coroutine[Any, Any, Result]) -> Result:
+    """What the work comes to, in an event loop of its own; raises CancelledError on SIGTERM, KeyboardInterrupt on Ctrl-C."""
     # uvloop receives at four fifths of the standard loop's cost
     import uvloop
 
+    before = {number: signal.getsignal(number) for number in TERMINATE}
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
-        runner.run(_until_terminated(work))
+        return runner.run(_until_terminated(work))
     finally:
         # the runner's own way to close waits without end for a task of a library that loses its cancellation
         if runner.get_loop().run_until_complete(no_task_is_left()):
             runner.close()
+        for number, handler in before.items():  # uvloop leaves its own, and nothing after it could be ended
+            signal.signal(number, handler)
 
 
-async def _until_terminated(work: Coroutine[Any, Any, None]) -> None:
+async def _until_terminated(work: Coroutine[Any, Any, Result]) -> Result:
     """Do the work; SIGTERM cancels it, as the runner does on SIGINT, and its blocks close what they opened.
 
     So does a terminal that is closed, unless that is to be outlived (`nohup`).
     """
     task = asyncio.current_task()
     assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in TERMINATE:
         if signal.getsignal(number) is not signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await work
+    return await work
 
 
 def _told(error: BaseException) -> int:

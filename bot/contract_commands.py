@@ -3,7 +3,7 @@
 import argparse
 import json
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="what was played as one JSON object")
 
 
-def _validate(arguments: argparse.Namespace, settings: Settings) -> Awaitable[None] | None:
+def _validate(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, None] | None:
     from bot.recordings import recorded
     from bot.validate import check_lines
 
@@ -66,7 +66,7 @@ def _validate(arguments: argparse.Namespace, settings: Settings) -> Awaitable[No
         raise SettingsWrong("--follow and --seconds go with --room")
     if arguments.room is not None:
         return _validate_room(arguments, settings)
-    with _findings(arguments) as findings:  # without an event loop, which would keep signals from what waits for a line
+    with _findings(arguments) as findings:
         check_lines(recorded(arguments.file), findings)
     return None
 
@@ -99,41 +99,54 @@ async def _validate_room(arguments: argparse.Namespace, settings: Settings) -> N
                 await check_room(redis, keys, findings)
 
 
-async def _record(arguments: argparse.Namespace, settings: Settings) -> None:
+def _record(arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.cli import run_in_loop
     from bot.line_files import opened_for_lines
-    from bot.record import Recorder, record
-    from bot.recorded_marks import keep_marks, marks_file
-    from bot.redis_client import connect
+    from bot.record import Recorder
+    from bot.recorded_marks import marks_file
     from bot.whole_files import check_place
 
-    keys, marks = Keys(settings.key_prefix, arguments.room), 0
+    keys = Keys(settings.key_prefix, arguments.room)
     if arguments.out is not None:  # another recording may have its marks there: class.jsonl beside class.jsonl.gz
         check_place(marks_file(arguments.out), force=arguments.force)
     with opened_for_lines(arguments.out, arguments.force) as lines:
         recorder = Recorder(lines)
-        how: dict[str, Any] = {"from_start": arguments.from_start, "seconds": arguments.seconds}
         try:
-            async with connect(settings) as redis:
-                try:
-                    await record(redis, keys, recorder, wait_seconds=settings.redis_retry_seconds, **how)
-                finally:
-                    if arguments.out is not None and recorder.begins_ms is not None:
-                        marks = await keep_marks(redis, keys, arguments.out, recorder.begins_ms)
+            run_in_loop(_record_room(keys, recorder, arguments, settings))
         finally:
             missing = f", {recorder.sequences.missing} missing" if recorder.sequences.missing else ""
             left_out = f", {recorder.left_out} entries left out" if recorder.left_out else ""
-            marked = f", {marks} marks beside it" if marks else ""
+            marked = f", {recorder.marks} marks beside it" if recorder.marks else ""
             _say(f"{recorder.events} events recorded{missing}{left_out}{marked}")
     if not recorder.events:
         raise NothingHappened(f"no event came in room {arguments.room}")
 
 
-async def _replay(arguments: argparse.Namespace, settings: Settings) -> None:
+async def _record_room(keys: Keys, recorder: Any, arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.record import record
+    from bot.recorded_marks import keep_marks
     from bot.redis_client import connect
-    from bot.replay import Pace, Played, check_that_nobody_is_live, replay
+
+    how: dict[str, Any] = {"from_start": arguments.from_start, "seconds": arguments.seconds}
+    async with connect(settings) as redis:
+        try:
+            await record(redis, keys, recorder, wait_seconds=settings.redis_retry_seconds, **how)
+        finally:
+            if arguments.out is not None and recorder.begins_ms is not None:
+                recorder.marks = await keep_marks(redis, keys, arguments.out, recorder.begins_ms)
+
+
+def _replay(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, None]:
     from bot.timeline import survey
 
-    recording, played = survey(arguments.file), Played()
+    return _replay_recording(survey(arguments.file), arguments, settings)
+
+
+async def _replay_recording(recording: Any, arguments: argparse.Namespace, settings: Settings) -> None:
+    from bot.redis_client import connect
+    from bot.replay import Pace, Played, check_that_nobody_is_live, replay
+
+    played = Played()
     keys = Keys(settings.key_prefix, recording.room if arguments.room is None else arguments.room)
     async with connect(settings) as redis:
         if not arguments.force:

@@ -22,7 +22,9 @@ GZIP_FORMAT = zlib.MAX_WBITS | 16
 
 
 class Lines(Protocol):
-    """Where whole lines go."""
+    """Where whole lines go; a write `may_wait` for a reader without end."""
+
+    may_wait: bool
 
     def write(self, lines: bytes) -> None:
         """Take these lines, all or none of them; raises RecordingUnusable."""
@@ -35,6 +37,7 @@ class PlainFile:
     def __init__(self, file: RawIOBase, name: str, *, overwritten: bool = False) -> None:
         self.whole = 0
         self.failed = False
+        self.may_wait = not file.seekable()
         self._file = file
         self._name = name
         self._before = 0 if overwritten else _end(file)
@@ -43,17 +46,18 @@ class PlainFile:
     def write(self, lines: bytes) -> None:
         """Append, or leave the file as it is and raise RecordingUnusable."""
         rest = memoryview(lines)
+        self.failed = True  # until all of it is written: a write that waits for a reader may be left behind
         try:
-            if self._overwritten and not self.whole and self._file.seekable():
+            if self._overwritten and not self.whole and not self.may_wait:
                 self._file.truncate(0)  # only now: what is overwritten is not lost for nothing
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
         except OSError as error:
-            self.failed = True
-            if self._file.seekable():  # not a pipe
+            if not self.may_wait:
                 self._file.truncate(self._before + self.whole)
             raise RecordingUnusable(f"cannot write {self._name}: {error.strerror}") from None
         self.whole += len(lines)
+        self.failed = False
 
 
 def _end(file: RawIOBase) -> int:
@@ -68,6 +72,7 @@ class GzipFile:
     """A gzipped file, flushed with every write: a process that is killed leaves what it had written."""
 
     def __init__(self, file: PlainFile) -> None:
+        self.may_wait = file.may_wait
         self._file = file
         self._packer = zlib.compressobj(9, zlib.DEFLATED, GZIP_FORMAT)
 

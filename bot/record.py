@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 
 from pydantic_core import from_json, to_json
 from redis.asyncio import Redis
 
 from bot.line_files import Lines
 from bot.stream_entries import Entry, entries_to_come
+from bot.tasks import in_a_thread
 from bot.timeline import published_ms
 from pipeline.contract import Judged, Sequences, Wrong, judge
 from pipeline.entries import BEGINNING
@@ -18,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 0.2
 MOST_WARNINGS = 10
+
+LAST_PAGE_SECONDS = 1.0
+"""How long a reader may take for the rest of a page when a recording ends."""
 
 KEPT_THOUGH_UNKNOWN = {Wrong.FUTURE_VERSION, Wrong.UNKNOWN_TYPE}
 """What a newer program may understand."""
@@ -32,6 +37,8 @@ class Recorder:
     left_out: int = 0
     begins_ms: float | None = None
     """When the first event was published, milliseconds since the epoch."""
+    marks: int = 0
+    """How many of the teacher's were kept beside the recording."""
     sequences: Sequences = field(default_factory=Sequences)
 
     def add(self, page: list[Entry]) -> None:
@@ -74,6 +81,9 @@ async def record(
     try:
         async with asyncio.timeout(seconds):
             async for page in entries_to_come(redis, keys, after, every_seconds=EVERY_SECONDS, wait_seconds=wait_seconds):
-                recorder.add(page)
+                if recorder.lines.may_wait:
+                    await in_a_thread(partial(recorder.add, page), last_seconds=LAST_PAGE_SECONDS)
+                else:
+                    recorder.add(page)
     except TimeoutError:
         return

@@ -40,7 +40,7 @@ def _add_choice_of_class(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=end, metavar="TIME", help="up to then; without either, the last class is told")
 
 
-async def _report(arguments: argparse.Namespace, settings: Settings) -> None:
+def _report(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.whole_files import check_place
 
     form = _format(arguments)
@@ -51,7 +51,7 @@ async def _report(arguments: argparse.Namespace, settings: Settings) -> None:
 
         text = compare(arguments.compare, form)
     else:
-        text = await _of_a_class(arguments, settings, form)
+        text = _of_a_class(arguments, settings, form)
     _deliver(text, arguments)
 
 
@@ -65,14 +65,14 @@ def _format(arguments: argparse.Namespace) -> str:
     return str(arguments.format or by_name.get(ending) or ("md" if arguments.compare and not arguments.out else "html"))
 
 
-async def _of_a_class(arguments: argparse.Namespace, settings: Settings, form: str) -> str:
+def _of_a_class(arguments: argparse.Namespace, settings: Settings, form: str) -> str:
     from bot.report_files import known_cards
     from dashboard.report.build import Options, build
     from dashboard.report.classes import Classes
     from dashboard.report.read import Reading
 
     reading = Reading(Classes(_wanted(arguments)))
-    room, marks = await _read(arguments, settings, reading)
+    room, marks = _read(arguments, settings, reading)
     options = Options(room, time.time_ns() // 1_000_000, arguments.participants, known_cards(settings.weights))
     report = build(reading.classes, marks, reading.broken, options)
     if report is None:
@@ -89,8 +89,9 @@ def _wanted(arguments: argparse.Namespace) -> Any:
     return Wanted(arguments.run, since_ms, until_ms)
 
 
-async def _read(arguments: argparse.Namespace, settings: Settings, reading: Any) -> tuple[str, list[Any]]:
+def _read(arguments: argparse.Namespace, settings: Settings, reading: Any) -> tuple[str, list[Any]]:
     """Take in the events that are meant; the room's name, and its marks."""
+    from bot.cli import run_in_loop
     from bot.report_files import read_recording, read_redis
 
     if arguments.recording is not None:
@@ -101,7 +102,7 @@ async def _read(arguments: argparse.Namespace, settings: Settings, reading: Any)
         raise SettingsWrong("report takes a room, --recording or --compare")
     if arguments.markers is not None:
         raise SettingsWrong("--markers goes with --recording")
-    return arguments.room, await read_redis(settings, arguments.room, reading)
+    return arguments.room, run_in_loop(read_redis(settings, arguments.room, reading))
 
 
 def _why_nothing(arguments: argparse.Namespace, reading: Any, marks: int) -> str:

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -54,6 +56,30 @@ async def to_the_end(work: Work) -> None:
         await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        raise
+
+
+async def in_a_thread(work: Callable[[], None], *, last_seconds: float) -> None:
+    """Do what may wait without end; if cancelled meanwhile, it has so long to finish before it is left behind."""
+    done = Future[None]()
+    done.set_running_or_notify_cancel()  # what runs is not cancelled with whoever waits for it
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  # it is raised where the work is awaited
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    # a pool's threads are waited for at the end of the process
+    threading.Thread(target=run, daemon=True).start()
+    told = asyncio.wrap_future(done)
+    try:
+        await asyncio.shield(told)
+    except asyncio.CancelledError:
+        await asyncio.wait([told], timeout=last_seconds)
+        told.cancel()  # or the thread would still tell a loop that is closed by then
         raise
 
 

@@ -1,9 +1,11 @@
 """What a recording holds, checked to its last line before anything is made of it."""
 
 import math
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from urllib.parse import unquote
 
 from bot.errors import NothingHappened, SettingsWrong
@@ -33,8 +35,8 @@ class Survey:
 
 def survey(path: str) -> Survey:
     """Check a whole recording; raises RecordingUnusable with the first place that cannot be played, NothingHappened if empty."""
-    if path == STANDARD_INPUT:
-        raise SettingsWrong("a recording is read twice, which standard input cannot be: name a file")
+    if path == STANDARD_INPUT or _is_read_once(path):
+        raise SettingsWrong("a recording is read twice, which standard input or a pipe cannot be: name a file")
     events, at_ms, begins_ms, rooms = 0, 0.0, 0.0, set()
     for offset_ms, event in timeline(path):
         begins_ms = begins_ms if events else published_ms(event)
@@ -43,6 +45,15 @@ def survey(path: str) -> Survey:
     if not events:
         raise NothingHappened(f"{path} holds no event")
     return Survey(path, events, at_ms / 1000, frozenset(rooms), begins_ms)
+
+
+def _is_read_once(path: str) -> bool:
+    """Whether what it holds is gone once it was read."""
+    try:
+        kind = Path(path).stat().st_mode
+    except OSError:  # where it is opened, that is told
+        return False
+    return stat.S_ISFIFO(kind) or stat.S_ISCHR(kind)
 
 
 def timeline(path: str) -> Iterator[tuple[float, TypedEvent]]:

@@ -43,6 +43,6 @@ def _replace(path: Path, content: bytes) -> None:
             beside.flush()
             os.fsync(beside.fileno())
             Path(beside.name).replace(path)
-        except OSError:
+        except BaseException:  # Ctrl-C, too
             Path(beside.name).unlink(missing_ok=True)
             raise

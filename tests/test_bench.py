@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from bot.bench.packets import recorded
 from bot.bench.stopwatch import compare
 from bot.cli import main
 from model.faces import Emotion
+from tests.commands import started
 from tests.synthetic import synthetic_split, write_split
 
 
@@ -47,6 +49,15 @@ def test_a_face_is_measured_alone_and_in_a_batch_beside_the_detector(capsys: pyt
     assert main(["bench", "model"]) == 0
     said = capsys.readouterr().out
     assert "ms_per_face:\n  1: " in said and "\n  8: " in said and "blazeface_ms: " in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["model", "pipeline"])
+def test_a_measurement_can_be_ended(tmp_path: Path, what: str) -> None:
+    with started(tmp_path, "bench", what, PYTHONPROFILEIMPORTTIME="1") as measuring:
+        measuring.until_it_says(" bot.bench.pipeline\n")
+        measuring.signal(signal.SIGTERM)
+        assert measuring.exit_code(5) == -signal.SIGTERM
 
 
 FER = """

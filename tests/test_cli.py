@@ -213,6 +213,11 @@ def test_a_room_that_is_not_there_and_a_clip_that_is_none_are_named(capsys: pyte
     assert code == 2 and told.startswith(f"{tmp_path}/nowhere.mp4 cannot be read as video: ")
 
 
+def test_what_a_command_does_after_its_event_loop_can_be_ended_too() -> None:
+    assert main(["health", "--redis-url", "redis://127.0.0.1:1/0"]) == 4
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == [signal.SIG_DFL, signal.SIG_DFL]
+
+
 @needs_redis
 def test_a_redis_that_refuses_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLASSMOOD_REDIS_PASSWORD", "a wrong one")

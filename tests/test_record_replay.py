@@ -1,11 +1,15 @@
 """Classes that are recorded from a real Redis, and played into one."""
 
+import array
 import asyncio
+import fcntl
 import gzip
 import json
 import os
 import resource
 import signal
+import sys
+import termios
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -258,6 +262,7 @@ def test_a_replay_goes_where_it_was_recorded_or_where_it_is_told_but_never_besid
     ("arguments", "says"),
     [
         (["replay", "-"], "a recording is read twice"),
+        (["replay", "pipe"], "a recording is read twice"),
         (["replay", "two rooms"], "holds the rooms a, b: --room says"),
         (["record", ""], "without a name"),
         (["record", "algebra", "--out", "there.jsonl"], "there.jsonl is there already: --force overwrites it"),
@@ -272,6 +277,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     event = json.loads((FIXTURES / "events/classmood.emotion.changed.json").read_text())
     other = {**event, "id": event["id"] + "0", "sequence": event["sequence"] * 10, "source": "/classmood/rooms/b"}
     Path("two rooms").write_text(json.dumps({**event, "source": "/classmood/rooms/a"}) + "\n" + json.dumps(other))
+    os.mkfifo("pipe")
     Path("there.jsonl").write_text("mine")
     Path("marked.markers.jsonl").write_text("of marked.jsonl")
     assert main(arguments) in (2, 3)
@@ -484,6 +490,30 @@ def test_ctrl_c_ends_a_recording_with_whole_lines(server: RedisServer, tmp_path:
     sequences = [event.sequence for event in events_in(out)]
     # a page at least: how many more there was time for nobody knows
     assert sequences == list(range(1, len(sequences) + 1)) and len(sequences) >= 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux makes a pipe as small as is wanted")
+@pytest.mark.parametrize("name", ["pipe", "pipe.gz"])
+def test_a_recording_whose_reader_pauses_can_be_ended(server: RedisServer, tmp_path: Path, name: str) -> None:
+    file = str(a_recording(tmp_path / "played.jsonl", *range(1000)))
+    assert main(["replay", file, "--room", name, "--speed", "max", "--redis-url", server.url]) == 0
+    os.mkfifo(tmp_path / name)
+    reader = os.open(tmp_path / name, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    record_it = ("record", name, "--from-start", "--out", name, "--force", "--redis-url", server.url)
+    with started(tmp_path, *record_it) as recording:
+        until(lambda: waiting_in(reader) == 4096)
+        recording.signal(signal.SIGTERM)
+        assert recording.exit_code(5) == 0
+    os.close(reader)
+    assert "0 events recorded" in recording.err and "Traceback" not in recording.err
+
+
+def waiting_in(pipe: int) -> int:
+    """How many bytes nobody has read yet."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 def test_a_silent_room_leaves_no_file(server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

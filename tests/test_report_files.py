@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import math
+import os
 import re
+import signal
 from datetime import UTC
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from dashboard.report.tables import csv_table, markdown
 from model.faces import Emotion
 from pipeline.keys import Keys
 from pipeline.markers import mark, markers, new_marker
+from tests.commands import started
 from tests.lessons import STARTS_MS, basis, comes, goes, heartbeats, lines, summary, two_minutes
 from tests.redis_servers import RedisServer, free_port, needs_redis
 
@@ -190,6 +193,15 @@ def test_a_recording_that_is_cut_off_counts_up_to_there(recording: Path, capsys:
     code, out, _ = said(capsys, "report", "--recording", str(recording), "--format", "json")
     assert code == 0
     assert json.loads(out)["source"]["broken"] == 2
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
+def test_a_report_that_waits_for_its_recording_can_be_ended(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    os.mkfifo(tmp_path / "class.jsonl")
+    with started(tmp_path, "report", "--recording", "class.jsonl") as report, (tmp_path / "class.jsonl").open("wb"):
+        report.signal(number)
+        assert report.exit_code(5) == code
+    assert "Traceback" not in report.err
 
 
 def test_a_file_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 import asyncio
+import threading
 
 import pytest
 
-from bot.tasks import background, contained, no_task_is_left, stay
+from bot.tasks import background, contained, in_a_thread, no_task_is_left, stay
 
 
 async def fail() -> None:
@@ -57,6 +58,36 @@ async def test_staying_ends_in_time_and_at_once_where_a_cancellation_was_lost_be
     async with asyncio.timeout(5):
         with pytest.raises(asyncio.CancelledError):
             await losing
+
+
+async def test_what_a_thread_does_is_waited_for_and_what_it_raises_is_raised() -> None:
+    done: list[None] = []
+    await in_a_thread(lambda: done.append(None), last_seconds=0)
+    assert len(done) == 1
+    with pytest.raises(IndexError):
+        await in_a_thread(lambda: done.pop(1), last_seconds=0)
+
+
+@pytest.mark.parametrize(("last_seconds", "ends"), [(10, True), (0.01, False)])
+async def test_a_thread_that_is_no_longer_wanted_has_a_moment_to_finish_and_is_left_behind(
+    last_seconds: float, ends: bool
+) -> None:
+    may_end, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        may_end.wait(20)
+        ended.set()
+
+    working = asyncio.create_task(in_a_thread(work, last_seconds=last_seconds))
+    await asyncio.sleep(0)
+    working.cancel()
+    if ends:
+        may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert ended.is_set() == ends
+    may_end.set()
+    ended.wait(20)
 
 
 async def test_a_task_that_loses_its_cancellation_is_cancelled_again() -> None:
