@@ -98,6 +98,7 @@ class _Round:
         self._present: set[str] = set()
         self._last_status: BotStatus | None = None
         retention_ms = round(settings.retention_hours * 3_600_000)
+        heartbeat_ms = max(settings.heartbeat_seconds * 1000, recording.heartbeat_ms / pace.speed)
         self._marks = MarksToPlay(recording.path, recording.begins_ms, redis, keys, retention_ms)
         self._publisher = Publisher(
             redis,
@@ -106,7 +107,7 @@ class _Round:
             outbox_limit=OUTBOX_LIMIT,
             retention_ms=retention_ms,
             audit_retention_ms=round(settings.audit_retention_days * 86_400_000),
-            status_ttl_ms=round(settings.heartbeat_seconds * 3000),
+            status_ttl_ms=round(heartbeat_ms * 3),
             retry_seconds=settings.redis_retry_seconds,
             clock=self._clock,
         )

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from bot.errors import NothingHappened, SettingsWrong
 from bot.recordings import LONGEST_LINE, STANDARD_INPUT, RecordingUnusable, recorded
 from pipeline.contract import Sequences, TypedEvent, Wrong, judge, shown
+from pipeline.events import BotStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Survey:
     rooms: frozenset[str]
     begins_ms: float
     """When the first event was published, milliseconds since the epoch."""
+    heartbeat_ms: float
+    """The longest time between two statuses of a run."""
 
     @property
     def room(self) -> str:
@@ -38,13 +41,17 @@ def survey(path: str) -> Survey:
     if path == STANDARD_INPUT or _is_read_once(path):
         raise SettingsWrong("a recording is read twice, which standard input or a pipe cannot be: name a file")
     events, at_ms, begins_ms, rooms = 0, 0.0, 0.0, set()
+    heartbeat_ms, statuses = 0.0, dict[str, float]()
     for offset_ms, event in timeline(path):
         begins_ms = begins_ms if events else published_ms(event)
         events, at_ms = events + 1, offset_ms
         rooms.add(unquote(event.source.rpartition("/")[2]))
+        if isinstance(event.data, BotStatus):
+            heartbeat_ms = max(heartbeat_ms, at_ms - statuses.get(event.epoch, at_ms))
+            statuses[event.epoch] = at_ms
     if not events:
         raise NothingHappened(f"{path} holds no event")
-    return Survey(path, events, at_ms / 1000, frozenset(rooms), begins_ms)
+    return Survey(path, events, at_ms / 1000, frozenset(rooms), begins_ms, heartbeat_ms)
 
 
 def _is_read_once(path: str) -> bool:

@@ -135,6 +135,18 @@ def at(event: Event | TypedEvent) -> float:
     return published_ms(event)  # type: ignore[arg-type]  # both have a time
 
 
+@pytest.mark.parametrize(("speed", "least", "most"), [(10, 600, 1563), (1000, 0, 300)])
+async def test_a_replayed_status_stands_for_three_heartbeats_as_they_come_and_no_shorter_than_the_settings_say(
+    redis: Redis, tmp_path: Path, speed: float, least: int, most: int
+) -> None:
+    recording = survey(str(a_recording(tmp_path / "class.jsonl")))  # statuses are 5.21 seconds apart at most
+    settings = some_settings().model_copy(update={"heartbeat_seconds": 0.1})
+    async with background(replay(redis, KEYS, recording, settings, Pace(speed), Played(), loop=True)):
+        while (lifetime_ms := await redis.pttl(KEYS.bot)) < 0:
+            await asyncio.sleep(0.01)
+    assert least < lifetime_ms <= most
+
+
 async def test_a_history_comes_at_once_with_the_times_of_a_class_that_just_ended(redis: Redis, tmp_path: Path) -> None:
     file = a_recording(tmp_path / "class.jsonl")
     await replay(redis, KEYS, survey(str(file)), some_settings(), Pace(history=True), Played())
