@@ -107,7 +107,9 @@ def _record(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.whole_files import check_place
 
     keys = Keys(settings.key_prefix, arguments.room)
-    if arguments.out is not None:  # another recording may have its marks there: class.jsonl beside class.jsonl.gz
+    if arguments.out is not None:
+        check_place(arguments.out, force=arguments.force)
+        # another recording may have its marks there: class.jsonl beside class.jsonl.gz
         check_place(marks_file(arguments.out), force=arguments.force)
     with opened_for_lines(arguments.out, arguments.force) as lines:
         recorder = Recorder(lines)

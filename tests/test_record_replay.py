@@ -279,6 +279,8 @@ def test_a_replay_goes_where_it_was_recorded_or_where_it_is_told_but_never_besid
         (["record", ""], "without a name"),
         (["record", "algebra", "--out", "there.jsonl"], "there.jsonl is there already: --force overwrites it"),
         (["record", "algebra", "--out", "marked.jsonl.gz"], "marked.markers.jsonl is there already: --force overwrites it"),
+        (["record", "algebra", "--out", "."], ". is a folder: name a file in it"),
+        (["record", "algebra", "--out", "/", "--force"], "/ is a folder: name a file in it"),
         (["record", "algebra", "--out", "no/such/folder"], "cannot write no/such/folder: No such file or directory"),
     ],
 )
