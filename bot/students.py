@@ -17,7 +17,8 @@ from bot.clip_track import Sending, sending
 from bot.clips import Recording, file_clip
 from bot.errors import RoomRefused, SettingsWrong
 from bot.janus_students import janus_entrance
-from bot.rooms.opening import split_room_url
+from bot.rooms.janus import PORTS
+from bot.rooms.opening import local_name, scheme_of
 from bot.rooms.whip import TICKET
 from bot.scripts import LESSON, read_script
 from bot.settings import Settings
@@ -31,6 +32,8 @@ from dashboard.options import in_url, is_loopback
 logger = logging.getLogger(__name__)
 
 DEFAULT_COUNT = 12
+
+WEB = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +83,19 @@ async def encoded(path: Path) -> Recording:
 
 def entrance(room_url: str, settings: Settings) -> AbstractAsyncContextManager[Enter]:
     """The way into a room, whichever kind it is."""
-    if room_url.startswith(("janus://", "januss://")):
+    if scheme_of(room_url, *WEB) in PORTS:
         return janus_entrance(room_url, settings)
     return whip_entrance(whip_url(room_url, settings), settings)
 
 
 def whip_url(room_url: str, settings: Settings) -> str:
     """Where to publish: an http(s) URL as it is, local://ROOM on the host and port of the settings."""
-    if room_url.startswith(("http://", "https://")):
+    if scheme_of(room_url, *WEB) in WEB:
         if not checked_url(room_url, "the room's URL").hostname:
             raise SettingsWrong(f"{room_url} is not a room URL: it names no host")
         return room_url
-    _, room = split_room_url(room_url)
     scheme = "https" if settings.tls_certificate else "http"
-    return f"{scheme}://{in_url(settings.host)}:{settings.port}/whip/{quote(room, safe='')}"
+    return f"{scheme}://{in_url(settings.host)}:{settings.port}/whip/{quote(local_name(room_url), safe='')}"
 
 
 @asynccontextmanager

@@ -8,6 +8,10 @@ from bot.errors import SettingsWrong
 def checked_url(text: str, what: str) -> SplitResult:
     """The parts of a URL whose host and port can be used; raises SettingsWrong, in a line that begins with `what` it is."""
     try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of a command line that are no UTF-8
+        raise SettingsWrong(f"{what} is not valid text") from None
+    try:
         url = urlsplit(text)
         (url.hostname or "").encode("idna")
     except ValueError as error:  # of the latter, too, for a host with a part that is empty or too long

@@ -13,6 +13,16 @@ class RoomNameUnusable(ValueError):
     """A room name that no key can be made of; its text is one line."""
 
 
+def check_room_name(name: str) -> None:
+    """Raise RoomNameUnusable for a name that no key can be made of."""
+    if not name:
+        raise RoomNameUnusable("a room without a name has no keys")
+    if any("\ud800" <= character <= "\udfff" for character in name):  # bytes of a command line that are no UTF-8
+        raise RoomNameUnusable("the room's name is not valid text")
+    if (length := len(name.encode())) > LONGEST_ROOM_BYTES:
+        raise RoomNameUnusable(f"the room's name has {length} bytes, at most {LONGEST_ROOM_BYTES} are taken")
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The keys of one room.
@@ -26,12 +36,7 @@ class Keys:
     room: str
 
     def __post_init__(self) -> None:
-        if not self.room:
-            raise RoomNameUnusable("a room without a name has no keys")
-        if any("\ud800" <= character <= "\udfff" for character in self.room):  # bytes of a command line that are no UTF-8
-            raise RoomNameUnusable("the room's name is not valid text")
-        if (length := len(self.room.encode())) > LONGEST_ROOM_BYTES:
-            raise RoomNameUnusable(f"the room's name has {length} bytes, at most {LONGEST_ROOM_BYTES} are taken")
+        check_room_name(self.room)
 
     @property
     def events(self) -> str:

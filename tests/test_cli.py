@@ -133,17 +133,26 @@ def test_a_setting_out_of_range_is_named(capsys: pytest.CaptureFixture[str], arg
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("carrier-pigeon://coop/4", "carrier-pigeon:// is no kind of room this bot can join"),
+        ("carrier-pigeon://coop/4", "carrier-pigeon:// is no kind of room that is known here; there are local://, "),
         ("algebra", "algebra is not a room URL such as local://algebra"),
         ("local://", "local:// is not a room URL such as local://algebra"),
-        ("local://[::1/x", "local://[::1/x is not a room URL: Invalid IPv6 URL"),
+        ("local:///", "a room without a name has no keys"),
+        ("local://Mathe #1", "a local room is written local://ROOM, where "),
+        ("local://Was ist 2?", "a local room is written local://ROOM, where "),
+        ("local://user:s3cret@class", "a local room is written local://ROOM, where "),
+        ("local://\udcff", "the room's name is not valid text"),
+        ("local://%ff", "the room's name is not valid text"),
+        ("janus://gateway/Mathe #1", "a Janus room is written janus://HOST:PORT/ROOM, with "),
+        ("janus://gateway/\udcff", "the room's URL is not valid text"),
         ("janus://a..b/1", "the room's URL: "),
         ("janus://gateway:door/1", "the room's URL: the port must be a number from 0 to 65535"),
     ],
 )
-def test_a_room_url_of_no_known_kind_is_named(capsys: pytest.CaptureFixture[str], url: str, complaint: str) -> None:
+def test_a_room_url_of_no_known_kind_or_that_says_more_than_a_room_is_named(
+    capsys: pytest.CaptureFixture[str], url: str, complaint: str
+) -> None:
     code, told = one_line(capsys, "join", url)
-    assert code == 2 and told.startswith(complaint)
+    assert code == 2 and told.startswith(complaint) and "s3cret" not in told
 
 
 def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,9 +182,13 @@ def test_weights_that_cannot_be_used_are_named(capsys: pytest.CaptureFixture[str
     ("url", "complaint"),
     [
         ("janus://[bad/1", "the room's URL: Invalid IPv6 URL"),
+        ("JANUS://[bad/1", "the room's URL: Invalid IPv6 URL"),
+        ("livekit://host/x", "livekit:// is no kind of room that is known here; there are local://, "),
+        ("local://\udcff", "the room's name is not valid text"),
+        ("http://classroom/\udcff", "the room's URL is not valid text"),
         ("http://[bad/whip/x", "the room's URL: Invalid IPv6 URL"),
         ("http://a..b/whip/x", "the room's URL: "),
-        ("http:///whip/x", "http:///whip/x is not a room URL: it names no host"),
+        ("HTTP:///whip/x", "HTTP:///whip/x is not a room URL: it names no host"),
         ("http://classroom:70000/whip/x", "the room's URL: the port must be a number from 0 to 65535"),
     ],
 )

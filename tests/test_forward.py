@@ -565,6 +565,7 @@ async def test_a_topic_too_long_for_mqtt_is_refused_before_anything_is_sent() ->
         ("http://a..b/", "--to: "),
         (f"mqtt://{'a' * 70}/", "--to: "),
         ("mqtt:///topic", "--to must be mqtt://"),
+        ("https://host/\udcff", "--to is not valid text"),
         ("https://ada:s3cret@host/x", "must not hold a password"),
         ("mqtt://host:notaport/x", "the port must be a number"),
         ("mqtt://host/class/#", "has no wildcards"),

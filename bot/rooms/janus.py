@@ -212,8 +212,9 @@ def janus_access(url: str, settings: Settings) -> tuple[Access, str]:
     parts = checked_url(url, "the room's URL")
     port = parts.port or PORTS[parts.scheme]
     name = unquote(parts.path.strip("/"))
-    if not parts.hostname or not name or parts.username is not None or parts.query:
-        raise SettingsWrong(f"a Janus room is written {parts.scheme}://HOST:PORT/ROOM, its secrets stand in the settings")
+    if not parts.hostname or not name or parts.username is not None or {"?", "#"} & set(url):
+        written = f"{parts.scheme}://HOST:PORT/ROOM, with ? and # as %3F and %23"
+        raise SettingsWrong(f"a Janus room is written {written}; its secrets stand in the settings")
     socket = f"{'wss' if parts.scheme == 'januss' else 'ws'}://{in_url(parts.hostname)}:{port}{settings.janus_path}"
     tls = trusting(settings.janus_ca_file, "JANUS_CA_FILE") if parts.scheme == "januss" else None
     return Access(socket, settings.janus_token.get_secret_value(), settings.janus_api_secret.get_secret_value(), tls), name
