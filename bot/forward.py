@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pipeline.cancellation import cancellable
-from pipeline.entries import BEGINNING
+from pipeline.entries import BEGINNING, naming
 from pipeline.events import Event
 from pipeline.follow import Change, Follower, Item, Missed
 from pipeline.keys import Keys
@@ -105,11 +105,16 @@ class Forwarder:
     async def run(self) -> None:
         """Forward for ever; raises pipeline.publish.RedisUnusable."""
         after = await self._where_to_begin()
-        follower = Follower(self._redis, self._keys, after=after, retry_seconds=self._retry_seconds, sleep=self._sleep)
-        async with aclosing(follower.pages()) as pages:
+        async with aclosing(self._follower(after).pages()) as pages:
             async for page in pages:
                 await self._forward(page)
                 await self._remember(page[-1].stream_id)
+
+    def _follower(self, after: str | None) -> Follower:
+        try:
+            return Follower(self._redis, self._keys, after=after, retry_seconds=self._retry_seconds, sleep=self._sleep)
+        except ValueError as error:
+            raise RedisUnusable(f"{self._memory} does not say how far events were forwarded: {error}") from None
 
     async def _where_to_begin(self) -> str | None:
         after = await self._remembered()
@@ -121,7 +126,8 @@ class Forwarder:
     async def _remembered(self) -> str | None:
         while True:
             try:
-                stored: Any = await cancellable(self._redis.get(self._memory))
+                with naming(self._memory):
+                    stored: Any = await cancellable(self._redis.get(self._memory))
             except REDIS_TROUBLES as error:
                 _only_weather(error)
                 await self._sleep(self._retry_seconds)

@@ -1,6 +1,7 @@
 """Events on their way out of Redis: to a real web server that fails now and then, and to a real MQTT broker."""
 
 import asyncio
+import re
 import shutil
 import signal
 import socket
@@ -31,7 +32,7 @@ from model.faces import Emotion
 from pipeline.coverage import Coverage
 from pipeline.events import ConsentWithdrawn, CoverageChanged, Data, EmotionChanged, Event, ParticipantJoined, ParticipantLeft
 from pipeline.keys import Keys
-from pipeline.publish import Publisher
+from pipeline.publish import Publisher, RedisUnusable
 from tests.commands import started, until
 from tests.redis_servers import RedisServer, free_port, needs_redis
 from tests.test_publish import status
@@ -221,6 +222,16 @@ async def test_what_was_gone_before_it_could_be_sent_is_counted(redis: Redis, se
     async with listening(receiver) as url, forwarding(redis, url) as bridge:
         await eventually(lambda: len(receiver.taken) == 4)
     assert bridge.counts.missed == 6
+
+
+@pytest.mark.parametrize("damaged", ["junk", "of another type"])
+async def test_a_place_to_go_on_from_that_is_none_is_told_with_its_key(redis: Redis, damaged: str) -> None:
+    key = KEYS.forwarded("a")
+    await (redis.set(key, damaged) if damaged == "junk" else redis.rpush(key, damaged))
+    async with aiohttp.ClientSession() as session:
+        bridge = Forwarder(redis, KEYS, Webhook(session, "http://127.0.0.1:1/", None), "a")
+        with pytest.raises(RedisUnusable, match=rf"^[^\n]*{re.escape(key)} [^\n]+$"):
+            await bridge.run()
 
 
 async def test_a_bridge_that_ends_before_its_first_page_is_out_still_begins_at_the_start(redis: Redis, sender: Publisher) -> None:
