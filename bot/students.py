@@ -26,7 +26,7 @@ from bot.synthetic.acting import acting
 from bot.tasks import background
 from bot.together import Enter, showing, student_name
 from bot.trust import trusting
-from bot.urls import checked_url
+from bot.urls import checked_url, reachable
 from dashboard.options import in_url, is_loopback
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def whip_url(room_url: str, settings: Settings) -> str:
             raise SettingsWrong(f"{room_url} is not a room URL: it names no host")
         return room_url
     scheme = "https" if settings.tls_certificate else "http"
-    return f"{scheme}://{in_url(settings.host)}:{settings.port}/whip/{quote(local_name(room_url), safe='')}"
+    return f"{scheme}://{in_url(reachable(settings.host))}:{settings.port}/whip/{quote(local_name(room_url), safe='')}"
 
 
 @asynccontextmanager

@@ -21,3 +21,8 @@ def checked_url(text: str, what: str) -> SplitResult:
     except ValueError:
         raise SettingsWrong(f"{what}: the port must be a number from 0 to 65535") from None
     return url
+
+
+def reachable(address: str) -> str:
+    """Where on this machine something is reached that listens there; an address that means all of them is none to connect to."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # nosec B104

@@ -155,6 +155,8 @@ async def test_a_track_sends_its_clip_again_and_again_in_time(short_clip: Clip) 
 
 def test_a_local_room_is_published_to_at_the_host_and_port_of_the_settings() -> None:
     assert whip_url("local://class 4b", read_settings(port=9000)) == "http://127.0.0.1:9000/whip/class%204b"
+    assert whip_url("local://a", settings(host="0.0.0.0")).startswith("http://127.0.0.1:")
+    assert whip_url("local://a", settings(host="::")).startswith("http://[::1]:")
     assert whip_url("local://Mathe%20%231/", settings()).endswith("/whip/Mathe%20%231")
     assert whip_url("https://school.example/whip/a", settings()) == "https://school.example/whip/a"
     with pytest.raises(SettingsWrong, match="is not a room URL"):

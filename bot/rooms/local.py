@@ -25,6 +25,7 @@ from bot.rooms.serving import Front, serving
 from bot.rooms.student_page import StudentPage
 from bot.rooms.whip import Whip
 from bot.settings import PREFIX, Settings
+from bot.urls import reachable
 from dashboard.options import in_url
 from pipeline.mood import Mood
 
@@ -165,6 +166,4 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 
 def _url(listener: socket.socket, *, secure: bool) -> str:
     address, port = listener.getsockname()[:2]
-    # the address that means all addresses is none to connect to
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # nosec B104
-    return f"{'https' if secure else 'http'}://{in_url(reachable)}:{port}"
+    return f"{'https' if secure else 'http'}://{in_url(reachable(address))}:{port}"
