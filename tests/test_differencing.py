@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from model.faces import EMOTIONS, Emotion
+from pipeline.cohort import RENEWAL_SECONDS, Cohort
 from pipeline.events import Publication
 from pipeline.mood import Mood
 from pipeline.summary import ClassFigures
@@ -147,3 +148,72 @@ def test_of_a_summary_over_whoever_is_there_the_same_attacker_reads_it() -> None
     attacked = attack(exact_figures)
     assert attacked.right == attacked.tries > 500
     assert attacked.gain > 0.4
+
+
+class Crowd:
+    """People of a room in which more happens at once than in any class; whoever comes again has another id."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.inside: dict[str, str] = {}
+        self.seen: dict[str, Emotion | None] = {}
+        self._chance = chance
+        self._outside: list[str] = []
+        self._numbers = iter(range(10_000))
+        for _ in range(chance.randint(5, 20)):
+            self._comes(f"person {next(self._numbers)}")
+
+    def something_happens(self) -> None:
+        happenings = (self._hides, self._shows_something, self._leaves, self._comes_again, self._newcomer)
+        for _ in range(self._chance.choice((0, 1, 2, 6, 12))):
+            self._chance.choice(happenings)()
+        if self._chance.random() < 0.1:  # all at once, as when a network or a server fails
+            all_of_them = self._chance.choice((self._hides, self._leaves, self._comes_again))
+            for _ in range(len(self.inside)):
+                all_of_them()
+
+    def _hides(self) -> None:
+        if self.inside:
+            self.seen[self._chance.choice(list(self.inside))] = None
+
+    def _shows_something(self) -> None:
+        if self.inside:
+            self.seen[self._chance.choice(list(self.inside))] = self._chance.choice(EMOTIONS)
+
+    def _leaves(self) -> None:
+        if self.inside:
+            name = self._chance.choice(list(self.inside))
+            del self.seen[name]
+            self._outside.append(self.inside.pop(name))
+
+    def _comes_again(self) -> None:
+        if self._outside:
+            self._comes(self._outside.pop(self._chance.randrange(len(self._outside))))
+
+    def _newcomer(self) -> None:
+        self._comes(f"person {next(self._numbers)}")
+
+    def _comes(self, person: str) -> None:
+        name = f"id {next(self._numbers)}"
+        self.inside[name], self.seen[name] = person, self._chance.choice(EMOTIONS)
+
+
+def test_of_two_cohorts_within_five_minutes_one_has_a_group_more_or_both_are_the_same_people() -> None:
+    pairs = 0
+    for seed in range(100):
+        chance = random.Random(seed)
+        crowd, cohort, at_ms = Crowd(chance), Cohort(5), 0
+        people: dict[object, str] = {}
+        published: list[tuple[int, Counter[str]]] = []
+        for _ in range(60):
+            crowd.something_happens()
+            at_ms += chance.choice((1000, 5000, 20_000))
+            cohort.update(moods_of(crowd.seen), at_ms)
+            people |= {cohort._in_room[name]: person for name, person in crowd.inside.items()}
+            if cohort.is_large_enough:
+                counted = Counter(people[member] for member in cohort._members)
+                for then_ms, before in published:
+                    if at_ms - then_ms < RENEWAL_SECONDS * 1000:
+                        pairs += 1
+                        assert counted == before or ((counted - before) + (before - counted)).total() >= 5, seed
+                published.append((at_ms, counted))
+    assert pairs > 20_000
