@@ -8,8 +8,8 @@ from typing import Any
 
 import av
 
-from bot.clips import decoded, opened
 from bot.tracks import Looks
+from bot.video_files import Picture, decoded, opened
 from model.faces import EMOTIONS
 from pipeline.analysis import Analyst, Reading
 from pipeline.coverage import Coverage
@@ -77,17 +77,17 @@ def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_secon
     }
 
 
-def _looks(pictures: Iterable[av.VideoFrame], participant_id: str, looks_per_second: float) -> Iterator[Frame]:
+def _looks(pictures: Iterable[Picture], participant_id: str, looks_per_second: float) -> Iterator[Frame]:
     """The frames that a look falls on, at times that count from the first."""
     due = Looks(1000 / looks_per_second)
     start: float | None = None
     for number, picture in enumerate(pictures):
         # a stream without timestamps is taken for one of 25 frames a second
-        time_seconds = number / 25 if picture.time is None else picture.time
+        time_seconds = number / 25 if picture.frame.time is None else picture.frame.time
         start = time_seconds if start is None else start
         at_ms = max(0, round((time_seconds - start) * 1000))
         if due.due(at_ms):
-            yield Frame(participant_id, at_ms, picture)
+            yield Frame(participant_id, at_ms, picture.upright())
 
 
 def duration_seconds(path: Path) -> float:

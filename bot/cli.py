@@ -184,7 +184,7 @@ def _analyse(arguments: argparse.Namespace, settings: Settings) -> None:
 
     from bot.analyse import analyse_file
     from bot.app import load_analyst, mood_rules
-    from bot.clips import check_readable
+    from bot.video_files import check_readable
 
     for path in arguments.video:
         check_readable(path)  # the last of them too, before hours go into the first

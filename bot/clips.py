@@ -1,6 +1,5 @@
 """Short videos, encoded once, for any number of simulated students to send."""
 
-import logging
 import math
 import threading
 from collections.abc import Iterator
@@ -13,15 +12,12 @@ from typing import Protocol
 import av
 import cv2
 import numpy as np
-from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
 
 from bot.errors import SettingsWrong
+from bot.video_files import Picture, decoded
 from bot.vp8_encoder import vp8_encoder
 from model.faces import Image
-from pipeline.pixels import usual_matrix
-
-logger = logging.getLogger(__name__)
 
 FRAMES_PER_SECOND = 10
 LONGEST_SECONDS = 300
@@ -112,71 +108,23 @@ def _file_pictures(path: Path) -> Iterator[Image]:
     """The file's pictures on an even grid of time, whatever its own frame rate, all of the first one's size."""
     shown, size = 0, (0, 0)
     start: float | None = None
-    before: av.VideoFrame | None = None
-    for number, frame in enumerate(decoded(path)):
+    before: Picture | None = None
+    for number, picture in enumerate(decoded(path)):
         # a stream without timestamps is taken for one of 25 frames a second
-        time_seconds = number / 25 if frame.time is None else frame.time
+        time_seconds = number / 25 if picture.frame.time is None else picture.frame.time
         start = time_seconds if start is None else start  # some begin hours after nought
         if before is None:
-            size = _fitting(frame.width, frame.height)
+            size = _fitting(*picture.size)
         elif due := math.ceil((time_seconds - start) * FRAMES_PER_SECOND - HUNDREDTH) - shown:
-            picture = _drawn(before, size)  # it stands until the next one comes
+            pixels = before.drawn(*size)  # it stands until the next one comes
             for _ in range(due):
                 shown += 1
-                yield picture
-        before = frame
+                yield pixels
+        before = picture
     if before is not None:
-        yield _drawn(before, size)
-
-
-def _drawn(frame: av.VideoFrame, size: tuple[int, int]) -> Image:
-    width, height = size
-    picture = frame.to_ndarray(format="rgb24", width=width, height=height, src_colorspace=usual_matrix(frame))
-    turned = np.rot90(picture.astype(np.uint8, copy=False), frame.rotation // 90 % 4)  # phones turn what they record
-    return np.ascontiguousarray(turned)
+        yield before.drawn(*size)
 
 
 def _fitting(width: int, height: int) -> tuple[int, int]:
     scale = min(1.0, LARGEST[0] / max(width, height), LARGEST[1] / min(width, height))
     return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
-
-
-def check_readable(path: Path) -> None:
-    """Raise SettingsWrong unless the file begins with a picture."""
-    if next(decoded(path), None) is None:
-        raise SettingsWrong(f"{path} has no picture in it")
-
-
-def opened(path: Path) -> InputContainer:
-    """A video file, whatever is in its name and in its metadata; raises av.FFmpegError and OSError."""
-    # absolute, or a colon in a name would make a protocol of what stands before it
-    return av.open(str(path.absolute()), metadata_errors="replace")
-
-
-def decoded(path: Path) -> Iterator[av.VideoFrame]:
-    """The frames of a video file, in order; raises SettingsWrong for a file that cannot be read as video.
-
-    What is damaged behind the first picture is left out, and counted in the log.
-    """
-    begun, damaged = False, 0
-    try:
-        with opened(path) as container:
-            if not container.streams.video:
-                raise SettingsWrong(f"{path} has no video in it")
-            container.streams.video[0].thread_type = "AUTO"
-            for packet in container.demux(video=0):
-                try:
-                    frames = packet.decode()
-                except av.InvalidDataError:
-                    if not begun:
-                        raise
-                    damaged += 1
-                    continue
-                begun = begun or bool(frames)
-                yield from frames
-    except (av.FFmpegError, OSError) as error:
-        if not begun:
-            raise SettingsWrong(f"{path} cannot be read as video: {error.strerror or error}") from error
-        logger.warning("%s cannot be read to its end: %s", path.name, error.strerror or error)
-    if damaged:
-        logger.warning("%s is damaged: %d packets of it were left out", path.name, damaged)

@@ -19,7 +19,7 @@ _STRETCHED = np.clip(np.rint((np.arange(256) - BLACK) * (255 / (WHITE - BLACK)))
 
 
 class Pixels:
-    """A decoded picture, upright.
+    """A decoded picture.
 
     It is no copy where the picture came as video usually does, so it lives no longer than that may.
     `grey` (height, width) uint8 has video's levels.
@@ -60,11 +60,8 @@ class Converter:
         self._reformatter = VideoReformatter()
 
     def pixels(self, picture: av.VideoFrame) -> Pixels:
-        """The picture's pixels; recordings of phones carry their rotation beside them."""
-        upright = planes(self._usual(picture))
-        if turns := picture.rotation // 90 % 4:
-            upright = [np.ascontiguousarray(np.rot90(plane, turns)) for plane in upright]
-        return Pixels(upright)
+        """The picture's pixels."""
+        return Pixels(planes(self._usual(picture)))
 
     def _usual(self, picture: av.VideoFrame) -> av.VideoFrame:
         """The picture in the format that nearly all come in: planes of bytes, 4:2:0, in video's levels."""

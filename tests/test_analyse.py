@@ -3,6 +3,7 @@
 import json
 import wave
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import pytest
 from bot.analyse import analyse_file, duration_seconds, fractions, shares
 from bot.app import load_analyst, mood_rules
 from bot.cli import main
-from bot.clips import check_readable
 from bot.errors import SettingsWrong
 from bot.settings import read_settings
+from bot.video_files import check_readable, decoded
 from model.faces import EMOTIONS, Image
 from pipeline.analysis import Analyst
 from tests.videos import portrait, write_video
@@ -89,6 +90,28 @@ def test_where_no_emotion_can_be_read_coverage_says_why(tmp_path: Path, analyst:
     assert result["looks"] == 3 and result["coverage"] == {coverage: 1.0}
     assert result["shares"] == {}
     assert {entry["emotion"] for entry in result["timeline"]} == {None}
+
+
+@pytest.mark.parametrize("pixel_width", [Fraction(2), Fraction(4, 3), Fraction(64, 45), Fraction(1, 2)], ids=str)
+def test_oblong_pixels_are_seen_as_they_are_shown(tmp_path: Path, analyst: Analyst, pixel_width: Fraction) -> None:
+    shown = portrait(320, 240)
+    width = round(320 / pixel_width / 2) * 2
+    stored = cv2.resize(shown, (width, 240), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    oblong = write_video(tmp_path / "oblong.mkv", (width, 240), 5, 1, stored, "libx264", pixel_width)
+    square = write_video(tmp_path / "square.mkv", (320, 240), 5, 1, shown, "libx264")
+    (seen, *_), (wanted, *_) = analysed(oblong, analyst)["timeline"], analysed(square, analyst)["timeline"]
+    assert seen["emotion"] == wanted["emotion"] == "happy"
+    assert seen["scores"] == pytest.approx(wanted["scores"], abs=0.15)
+    assert seen["face"] == pytest.approx(wanted["face"], abs=0.03)
+
+
+@pytest.mark.parametrize("nonsense", [Fraction(1, 9), Fraction(9)], ids=str)
+def test_a_file_that_says_its_pixels_are_threads_is_read_as_if_they_were_square(
+    tmp_path: Path, analyst: Analyst, nonsense: Fraction
+) -> None:
+    path = write_video(tmp_path / "ada.mkv", (320, 180), 5, 1, portrait(320, 180), "libx264", nonsense)
+    assert next(decoded(path)).size == (320, 180)
+    assert analysed(path, analyst)["coverage"] == {"ok": 1.0}
 
 
 def test_of_several_faces_the_largest_is_read(tmp_path: Path, analyst: Analyst) -> None:

@@ -12,12 +12,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bot.clip_track import ClipTrack
-from bot.clips import LARGEST, Clip, _file_pictures, decoded, encode, file_clip, portrait_pictures
+from bot.clips import LARGEST, Clip, _file_pictures, encode, file_clip, portrait_pictures
 from bot.errors import RoomRefused, SettingsWrong
 from bot.rooms import Arrival
 from bot.rooms.local import host
 from bot.settings import Settings, read_settings
 from bot.students import Class, encoded, simulate, students, whip_url
+from bot.video_files import decoded
 from tests.videos import write_video
 from tests.webrtc import next_arrival, next_departure
 
@@ -70,7 +71,7 @@ def test_a_file_whose_colours_no_program_converts_is_shown_all_the_same(tmp_path
         stream.options = {"x264-params": f"colormatrix={'YCgCo' if matrix == 8 else 'ICtCp'}"}
         container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")))
         container.mux(stream.encode(None))
-    assert next(decoded(path)).colorspace == matrix, "or it would prove nothing"
+    assert next(decoded(path)).frame.colorspace == matrix, "or it would prove nothing"
     assert len(file_clip(path).packets) == 1
 
 
@@ -108,6 +109,15 @@ def test_a_file_is_played_at_its_own_speed_and_no_larger_than_a_student_would_se
     pictures = pictures_of(file_clip(path))
     assert (pictures[0].width, pictures[0].height) == shown and max(shown) <= LARGEST[0]
     assert len(pictures) == pytest.approx(20, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("size", "pixel_width"), [((160, 240), 2), ((640, 240), Fraction(1, 2)), ((720, 480), Fraction(8, 9))], ids=str
+)
+def test_a_file_of_oblong_pixels_is_sent_as_it_is_shown(tmp_path: Path, size: tuple[int, int], pixel_width: Fraction) -> None:
+    path = write_video(tmp_path / "old.mkv", size, 10, 0.3, codec="libx264", pixel_width=Fraction(pixel_width))
+    picture, *_ = pictures_of(file_clip(path))
+    assert picture.width / picture.height == pytest.approx(4 / 3, abs=0.02)
 
 
 def test_a_file_whose_time_does_not_begin_at_nought_is_played_from_its_beginning(tmp_path: Path) -> None:

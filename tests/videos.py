@@ -1,5 +1,6 @@
 """Video files for tests, with nothing in them that belongs to anybody."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +19,13 @@ def write_video(
     seconds: float,
     picture: Image | None = None,
     codec: Literal["mpeg4", "libx264"] = "mpeg4",
+    pixel_width: Fraction = Fraction(1),
 ) -> Path:
-    """A file of that size and length: the given RGB picture, or grey that grows lighter."""
+    """A file of that size and length: the given RGB picture, or grey that grows lighter; `pixel_width` is for a height of 1."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=frames_per_second)
         stream.width, stream.height, stream.pix_fmt = size[0] // 2 * 2, size[1] // 2 * 2, "yuv420p"
+        stream.sample_aspect_ratio = pixel_width
         for number in range(round(seconds * frames_per_second)):
             pixels = np.full((stream.height, stream.width, 3), number % 200, np.uint8) if picture is None else picture
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
