@@ -6,10 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import av
-
 from bot.tracks import Looks
-from bot.video_files import Picture, decoded, opened
+from bot.video_files import Picture, decoded
 from model.faces import EMOTIONS
 from pipeline.analysis import Analyst, Reading
 from pipeline.coverage import Coverage
@@ -58,18 +56,17 @@ class Timeline:
 def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_second: float) -> dict[str, Any]:
     """What the largest face of a recording shows; raises SettingsWrong for a file that is not video.
 
-    `at_ms` counts from the recording's start; `shares` are of the looks whose coverage is `ok`.
+    `at_ms` counts from the first picture; `seconds` end with the last one; `shares` are of the looks whose coverage is `ok`.
     """
     timeline = Timeline(analyst.model, rules)
-    last_ms = 0
-    looks = _looks(decoded(path), str(path), looks_per_second)
+    looking = Looking(decoded(path), str(path), looks_per_second)
+    looks = iter(looking)
     while frames := list(islice(looks, FRAMES_TOGETHER)):
         for reading in analyst.read(frames):
             timeline.add(reading)
-        last_ms = frames[-1].at_ms
     return {
         "file": str(path),
-        "seconds": round(max(duration_seconds(path), last_ms / 1000), 3),
+        "seconds": round(looking.seconds, 3),
         "looks": len(timeline.entries),
         "coverage": fractions(entry["coverage"] for entry in timeline.entries),
         "shares": shares(entry["emotion"] for entry in timeline.entries if entry["coverage"] == Coverage.OK),
@@ -77,23 +74,21 @@ def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_secon
     }
 
 
-def _looks(pictures: Iterable[Picture], participant_id: str, looks_per_second: float) -> Iterator[Frame]:
-    """The frames that a look falls on, at times that count from the first."""
-    due = Looks(1000 / looks_per_second)
-    start: float | None = None
-    for number, picture in enumerate(pictures):
-        # a stream without timestamps is taken for one of 25 frames a second
-        time_seconds = number / 25 if picture.frame.time is None else picture.frame.time
-        start = time_seconds if start is None else start
-        at_ms = max(0, round((time_seconds - start) * 1000))
-        if due.due(at_ms):
-            yield Frame(participant_id, at_ms, picture.upright())
+class Looking:
+    """The frames of a recording that a look falls on; `seconds` is how long all its pictures last that have gone by."""
 
+    def __init__(self, pictures: Iterable[Picture], participant_id: str, looks_per_second: float) -> None:
+        self.seconds = 0.0
+        self._pictures = pictures
+        self._participant_id = participant_id
+        self._looks = Looks(1000 / looks_per_second)
 
-def duration_seconds(path: Path) -> float:
-    """How long a recording says it is; 0 if it does not say."""
-    with opened(path) as container:
-        return (container.duration or 0) / av.time_base
+    def __iter__(self) -> Iterator[Frame]:
+        for picture in self._pictures:
+            self.seconds = picture.until_seconds
+            at_ms = round(picture.at_seconds * 1000)
+            if self._looks.due(at_ms):
+                yield Frame(self._participant_id, at_ms, picture.upright())
 
 
 def fractions(states: Iterable[str]) -> dict[str, float]:

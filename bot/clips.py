@@ -107,15 +107,11 @@ def file_clip(path: Path, ended: threading.Event | None = None) -> Clip:
 def _file_pictures(path: Path) -> Iterator[Image]:
     """The file's pictures on an even grid of time, whatever its own frame rate, all of the first one's size."""
     shown, size = 0, (0, 0)
-    start: float | None = None
     before: Picture | None = None
-    for number, picture in enumerate(decoded(path)):
-        # a stream without timestamps is taken for one of 25 frames a second
-        time_seconds = number / 25 if picture.frame.time is None else picture.frame.time
-        start = time_seconds if start is None else start  # some begin hours after nought
+    for picture in decoded(path):
         if before is None:
             size = _fitting(*picture.size)
-        elif due := math.ceil((time_seconds - start) * FRAMES_PER_SECOND - HUNDREDTH) - shown:
+        elif due := math.ceil(picture.at_seconds * FRAMES_PER_SECOND - HUNDREDTH) - shown:
             pixels = before.drawn(*size)  # it stands until the next one comes
             for _ in range(due):
                 shown += 1

@@ -18,13 +18,20 @@ logger = logging.getLogger(__name__)
 
 WIDEST_PIXEL = 4
 """Times its height. What says that its pixels are wider, or narrower by as much, is taken to have square ones."""
+MISSED_SECONDS = 1.0
+"""Of what a file says that it lasts: if more than that has no pictures, it is told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture of a recording as it was decoded, and how wide its pixels are for their height."""
+    """A picture of a recording as it was decoded, from when until when it stands, and how wide its pixels are for their height.
+
+    Time counts from the first picture.
+    """
 
     frame: av.VideoFrame
+    at_seconds: float
+    until_seconds: float
     pixel_width: float
 
     @property
@@ -66,13 +73,14 @@ def decoded(path: Path) -> Iterator[Picture]:
     What is damaged behind the first picture is left out, and counted in the log.
     """
     begun, damaged = False, 0
+    course = _Course()
     try:
         with opened(path) as container:
             if not container.streams.video:
                 raise SettingsWrong(f"{path} has no video in it")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            pixel_width = _pixel_width(stream)
+            pixel_width, told = _pixel_width(stream), _told_seconds(container, stream)
             for packet in container.demux(stream):
                 try:
                     frames = packet.decode()
@@ -82,13 +90,43 @@ def decoded(path: Path) -> Iterator[Picture]:
                     damaged += 1
                     continue
                 begun = begun or bool(frames)
-                yield from (Picture(frame, pixel_width) for frame in frames)
+                yield from (Picture(frame, *course.stands(frame), pixel_width) for frame in frames)
     except (av.FFmpegError, OSError) as error:
         if not begun:
             raise SettingsWrong(f"{path} cannot be read as video: {error.strerror or error}") from error
         logger.warning("%s cannot be read to its end: %s", path.name, error.strerror or error)
     if damaged:
         logger.warning("%s is damaged: %d packets of it were left out", path.name, damaged)
+    if begun and told - course.until_seconds > MISSED_SECONDS:
+        logger.warning("%s has pictures for %.1f s, and says that it lasts %.1f s", path.name, course.until_seconds, told)
+
+
+class _Course:
+    """When each picture of a recording comes, counted from the first, and when the last one ends."""
+
+    def __init__(self) -> None:
+        self.until_seconds = 0.0
+        self._start_seconds: float | None = None
+
+    def stands(self, frame: av.VideoFrame) -> tuple[float, float]:
+        """From when until when the picture stands that is next."""
+        at_seconds, lasts_seconds = self.until_seconds, 1 / 25
+        # a stream without timestamps is taken for one of 25 frames a second
+        if frame.time is not None:
+            if self._start_seconds is None:
+                self._start_seconds = frame.time  # some begin hours after nought
+            at_seconds = max(0.0, frame.time - self._start_seconds)
+            lasts_seconds = float(frame.duration * (frame.time_base or 0))
+        self.until_seconds = max(self.until_seconds, at_seconds + lasts_seconds)
+        return at_seconds, self.until_seconds
+
+
+def _told_seconds(container: InputContainer, stream: VideoStream) -> float:
+    """How long a file says that its pictures last, or else all that is in it; 0 if it does not say."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    # Matroska's own length counts from nought, wherever its pictures begin
+    return ((container.duration or 0) - (container.start_time or 0)) / av.time_base
 
 
 def _pixel_width(stream: VideoStream) -> float:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bot.analyse import analyse_file, duration_seconds, fractions, shares
+from bot.analyse import analyse_file, fractions, shares
 from bot.app import load_analyst, mood_rules
 from bot.cli import main
 from bot.errors import SettingsWrong
@@ -55,7 +55,7 @@ def test_a_portrait_gives_an_entry_per_look_with_scores_and_a_face(tmp_path: Pat
     result = analysed(path, analyst)
     assert set(result) == {"file", "seconds", "looks", "coverage", "shares", "timeline"}
     assert (result["file"], result["looks"], result["coverage"]) == (str(path), 6, {"ok": 1.0})
-    assert result["seconds"] == pytest.approx(3, abs=0.11)
+    assert result["seconds"] == 3.0
     assert sum(result["shares"].values()) == pytest.approx(1, abs=0.001)
     assert list(result["shares"]) == [*map(str, EMOTIONS), "unknown"]
     for number, entry in enumerate(result["timeline"]):
@@ -139,8 +139,7 @@ def test_looks_come_at_the_asked_rate_or_at_that_of_the_file(
 
 def test_a_file_without_a_length_is_as_long_as_what_was_seen_of_it(tmp_path: Path, analyst: Analyst) -> None:
     path = write_pictures(tmp_path / "grey.mjpeg", [np.full((48, 64, 3), 99, np.uint8)] * 26)
-    assert duration_seconds(path) == 0
-    assert analysed(path, analyst)["seconds"] == 1.0
+    assert analysed(path, analyst)["seconds"] == 1.04
 
 
 def test_shares_are_of_all_labels_or_empty() -> None:
@@ -161,7 +160,7 @@ def test_the_command_tells_a_person_when_something_changed(tmp_path: Path, capsy
     path = write_pictures(tmp_path / "lesson.mjpeg", [portrait(320, 180)] * 25 + [nobody] * 25)
     assert main(["analyse", str(path)]) == 0
     title, coverage, *changes = capsys.readouterr().out.splitlines()
-    assert title == f"{path}: 1.5 s, 4 looks" and coverage.split() == ["ok", "50%,", "no_face", "50%"]
+    assert title == f"{path}: 2.0 s, 4 looks" and coverage.split() == ["ok", "50%,", "no_face", "50%"]
     assert [line.split()[0] for line in changes] == ["0.0", "1.0"] and changes[1].endswith("no_face")
 
 
@@ -200,8 +199,46 @@ def test_what_is_damaged_within_a_recording_costs_no_more_than_itself(
     assert "ada.mp4 is damaged: 1 packets of it were left out" in caplog.text
 
 
-def test_a_file_cut_off_is_analysed_as_far_as_it_goes(tmp_path: Path, analyst: Analyst) -> None:
+def test_a_file_cut_off_is_analysed_as_far_as_it_goes_and_says_how_far(
+    tmp_path: Path, analyst: Analyst, caplog: pytest.LogCaptureFixture
+) -> None:
     path = write_video(tmp_path / "ada.mkv", (320, 180), 10, 4, portrait(320, 180))
-    whole = analysed(path, analyst)["looks"]
+    whole = analysed(path, analyst)
+    assert (whole["looks"], whole["seconds"], caplog.text) == (8, 4.0, "")
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    assert 1 <= analysed(path, analyst)["looks"] < whole == 8
+    found = analysed(path, analyst)
+    assert 1 <= found["looks"] < 8 and 0 < found["seconds"] - found["timeline"][-1]["at_ms"] / 1000 <= 0.5
+    assert f"ada.mkv has pictures for {found['seconds']:.1f} s, and says that it lasts 4.0 s" in caplog.text
+
+
+def test_a_recording_whose_times_begin_late_is_whole(tmp_path: Path, analyst: Analyst, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "ada.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(20):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = 50 + number, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert analysed(path, analyst)["seconds"] == pytest.approx(2, abs=0.01)
+    assert not caplog.text
+
+
+def test_a_recording_whose_sound_goes_on_is_as_long_as_its_pictures(
+    tmp_path: Path, analyst: Analyst, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "ada.mp4"
+    with av.open(str(path), "w") as container:
+        video, sound = container.add_stream("mpeg4", rate=10), container.add_stream("aac", rate=8000)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for number in range(100):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.float32), format="fltp", layout="mono")
+            samples.sample_rate = 8000
+            container.mux(sound.encode(samples))
+            if number < 30:
+                container.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        for stream in (video, sound):
+            container.mux(stream.encode(None))
+    assert analysed(path, analyst)["seconds"] == 3.0
+    assert not caplog.text
