@@ -1,5 +1,6 @@
 """The same pipeline on recorded files."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -18,23 +19,26 @@ from pipeline.mood import MoodRules, Moods
 EVERY_READING = 1e-9
 """Seconds between samples that leave none out."""
 
+PERSON = "person"
+"""Whoever is read in a recording: there is one."""
+
 FRAMES_TOGETHER = 4
 """Frames that are read at a time: those of a recording may be large, and more are hardly quicker."""
 
 
 class Timeline:
-    """What a participant's readings come to, one entry per look."""
+    """What the readings of a recording come to, one entry per look."""
 
     def __init__(self, model: str, rules: MoodRules) -> None:
         every = MoodRules(rules.smoothing_seconds, rules.unknown_below, rules.lead_to_change, rules.dwell_seconds, EVERY_READING)
         self.entries: list[dict[str, Any]] = []
         self._samples: list[EmotionSample] = []
         self._moods = Moods(self._tell, model, every)
+        self._moods.joined(PERSON, "", "recorded")
 
     def add(self, reading: Reading) -> None:
-        """Take in one reading of one person."""
+        """Take in one reading."""
         self._samples.clear()
-        self._moods.joined(reading.participant_id, "", "recorded")
         self._moods.add(reading)
         sample = self._samples[0] if self._samples else None
         self.entries.append(
@@ -59,13 +63,13 @@ def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_secon
     `at_ms` counts from the first picture; `seconds` end with the last one; `shares` are of the looks whose coverage is `ok`.
     """
     timeline = Timeline(analyst.model, rules)
-    looking = Looking(decoded(path), str(path), looks_per_second)
+    looking = Looking(decoded(path), looks_per_second)
     looks = iter(looking)
     while frames := list(islice(looks, FRAMES_TOGETHER)):
         for reading in analyst.read(frames):
             timeline.add(reading)
     return {
-        "file": str(path),
+        "file": os.fsencode(path).decode(errors="replace"),  # on Linux a name need not be text
         "seconds": round(looking.seconds, 3),
         "looks": len(timeline.entries),
         "coverage": fractions(entry["coverage"] for entry in timeline.entries),
@@ -77,10 +81,9 @@ def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_secon
 class Looking:
     """The frames of a recording that a look falls on; `seconds` is how long all its pictures last that have gone by."""
 
-    def __init__(self, pictures: Iterable[Picture], participant_id: str, looks_per_second: float) -> None:
+    def __init__(self, pictures: Iterable[Picture], looks_per_second: float) -> None:
         self.seconds = 0.0
         self._pictures = pictures
-        self._participant_id = participant_id
         self._looks = Looks(1000 / looks_per_second)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -88,7 +91,7 @@ class Looking:
             self.seconds = picture.until_seconds
             at_ms = round(picture.at_seconds * 1000)
             if self._looks.due(at_ms):
-                yield Frame(self._participant_id, at_ms, picture.upright())
+                yield Frame(PERSON, at_ms, picture.upright())
 
 
 def fractions(states: Iterable[str]) -> dict[str, float]:

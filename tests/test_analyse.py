@@ -1,6 +1,7 @@
 """Recorded files: every shape of picture, one look at a time, and an honest word on what was not seen."""
 
 import json
+import os
 import wave
 from collections.abc import Iterable
 from fractions import Fraction
@@ -153,6 +154,18 @@ def test_the_command_prints_a_json_array_and_nothing_else(tmp_path: Path, capsys
     assert main(["analyse", *files, "--json", "--looks-per-second", "3"]) == 0
     results = json.loads(capsys.readouterr().out)
     assert [(result["file"], result["looks"]) for result in results] == [(file, 3) for file in files]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)], ids=["as text", "as JSON"])
+def test_a_file_whose_name_is_no_text_is_named_as_well_as_can_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    path = tmp_path / os.fsdecode(b"Andr\xe9.mkv")
+    write_video(tmp_path / "ada.mkv", (320, 180), 5, 1, portrait(320, 180)).rename(path)
+    assert main(["analyse", str(path), *arguments]) == 0
+    out = capsys.readouterr().out
+    name = json.loads(out)[0]["file"] if arguments else out.partition(":")[0]
+    assert name == f"{tmp_path}/Andr\N{REPLACEMENT CHARACTER}.mkv"
 
 
 def test_the_command_tells_a_person_when_something_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
