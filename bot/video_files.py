@@ -20,6 +20,8 @@ WIDEST_PIXEL = 4
 """Times its height. What says that its pixels are wider, or narrower by as much, is taken to have square ones."""
 MISSED_SECONDS = 1.0
 """Of what a file says that it lasts: if more than that has no pictures, it is told."""
+ANEW_SECONDS = 1.0
+"""Time that falls back by more than that begins anew, as where recordings were joined; by less, pictures are out of order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def decoded(path: Path) -> Iterator[Picture]:
     What is damaged behind the first picture is left out, and counted in the log.
     """
     begun, damaged = False, 0
-    course = _Course()
+    course = Course()
     try:
         with opened(path) as container:
             if not container.streams.video:
@@ -101,24 +103,32 @@ def decoded(path: Path) -> Iterator[Picture]:
         logger.warning("%s has pictures for %.1f s, and says that it lasts %.1f s", path.name, course.until_seconds, told)
 
 
-class _Course:
-    """When each picture of a recording comes, counted from the first, and when the last one ends."""
+class Course:
+    """When each picture of a recording comes, counted from the first, and when the last one ends; it never runs backwards."""
 
     def __init__(self) -> None:
         self.until_seconds = 0.0
+        self._at_seconds = 0.0
         self._start_seconds: float | None = None
 
     def stands(self, frame: av.VideoFrame) -> tuple[float, float]:
         """From when until when the picture stands that is next."""
-        at_seconds, lasts_seconds = self.until_seconds, 1 / 25
         # a stream without timestamps is taken for one of 25 frames a second
+        at_seconds, lasts_seconds = self.until_seconds, 1 / 25
         if frame.time is not None:
-            if self._start_seconds is None:
-                self._start_seconds = frame.time  # some begin hours after nought
-            at_seconds = max(0.0, frame.time - self._start_seconds)
+            at_seconds = self._counted(frame.time)
             lasts_seconds = float(frame.duration * (frame.time_base or 0))
-        self.until_seconds = max(self.until_seconds, at_seconds + lasts_seconds)
-        return at_seconds, self.until_seconds
+        self._at_seconds = max(self._at_seconds, at_seconds)
+        self.until_seconds = max(self.until_seconds, self._at_seconds + lasts_seconds)
+        return self._at_seconds, self.until_seconds
+
+    def _counted(self, time_seconds: float) -> float:
+        """A time of the file's own, counted from the first picture; where it begins anew, on from the last one."""
+        if self._start_seconds is None:
+            self._start_seconds = time_seconds  # some begin hours after nought
+        if time_seconds - self._start_seconds < self._at_seconds - ANEW_SECONDS:
+            self._start_seconds = time_seconds - self.until_seconds
+        return time_seconds - self._start_seconds
 
 
 def _told_seconds(container: InputContainer, stream: VideoStream) -> float:

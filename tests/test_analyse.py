@@ -18,10 +18,10 @@ from bot.app import load_analyst, mood_rules
 from bot.cli import main
 from bot.errors import SettingsWrong
 from bot.settings import read_settings
-from bot.video_files import check_readable, decoded
+from bot.video_files import Course, check_readable, decoded
 from model.faces import EMOTIONS, Image
 from pipeline.analysis import Analyst
-from tests.videos import portrait, write_video
+from tests.videos import portrait, write_joined, write_video
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +141,21 @@ def test_looks_come_at_the_asked_rate_or_at_that_of_the_file(
 def test_a_file_without_a_length_is_as_long_as_what_was_seen_of_it(tmp_path: Path, analyst: Analyst) -> None:
     path = write_pictures(tmp_path / "grey.mjpeg", [np.full((48, 64, 3), 99, np.uint8)] * 26)
     assert analysed(path, analyst)["seconds"] == 1.04
+
+
+def test_where_the_times_of_a_recording_begin_anew_it_goes_on_from_the_last(tmp_path: Path, analyst: Analyst) -> None:
+    result = analysed(write_joined(tmp_path / "lesson.ts", 3, (99, 120)), analyst)
+    assert [entry["at_ms"] for entry in result["timeline"]] == list(range(0, 6000, 500))
+    assert result["seconds"] == 6.0
+
+
+def test_pictures_out_of_order_do_not_make_a_recording_longer() -> None:
+    course, picture = Course(), av.VideoFrame(64, 48)
+    picture.time_base = Fraction(1, 10)
+    times = []
+    for picture.pts in (50, 52, 51, 53, 55, 54):
+        times.append(course.stands(picture)[0])
+    assert times == pytest.approx([0, 0.2, 0.2, 0.3, 0.5, 0.5])
 
 
 def test_shares_are_of_all_labels_or_empty() -> None:

@@ -19,7 +19,7 @@ from bot.rooms.local import host
 from bot.settings import Settings, read_settings
 from bot.students import Class, encoded, simulate, students, whip_url
 from bot.video_files import decoded
-from tests.videos import write_video
+from tests.videos import write_joined, write_video
 from tests.webrtc import next_arrival, next_departure
 
 
@@ -132,6 +132,12 @@ def test_a_file_whose_time_does_not_begin_at_nought_is_played_from_its_beginning
         container.mux(stream.encode(None))
     levels = [picture.to_ndarray(format="gray").mean() for picture in pictures_of(file_clip(path))]
     assert len(levels) == pytest.approx(20, abs=2) and levels[-1] > levels[0] + 100
+
+
+def test_a_file_whose_time_begins_anew_is_played_to_its_end(tmp_path: Path) -> None:
+    levels = [picture.mean() for picture in _file_pictures(write_joined(tmp_path / "joined.ts", 3, (60, 180)))]
+    assert len(levels) == 60
+    assert levels[:30] == pytest.approx([60] * 30, abs=4) and levels[30:] == pytest.approx([180] * 30, abs=4)
 
 
 def test_a_file_that_is_no_video_is_one_line_that_names_it(tmp_path: Path) -> None:

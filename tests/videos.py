@@ -43,3 +43,14 @@ def portrait(width: int, height: int) -> Image:
     left, top = (width - side) // 2, (height - side) // 2
     picture[top : top + side, left : left + side] = face
     return picture
+
+
+def write_joined(path: Path, seconds: float, levels: tuple[int, ...]) -> Path:
+    """Segments of that length, ten grey pictures a second of each level, whose times begin at the same second each."""
+    segment = path.with_name("segment.ts")
+    whole = b""
+    for level in levels:
+        write_video(segment, (64, 48), 10, seconds, np.full((48, 64, 3), level, np.uint8), "libx264")
+        whole += segment.read_bytes()
+    path.write_bytes(whole)
+    return path
