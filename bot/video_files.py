@@ -4,10 +4,13 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from struct import unpack_from
 
 import av
+import cv2
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import SideDataContainer
 from av.video.stream import VideoStream
 
 from bot.errors import SettingsWrong
@@ -22,6 +25,8 @@ MISSED_SECONDS = 1.0
 """Of what a file says that it lasts: if more than that has no pictures, it is told."""
 ANEW_SECONDS = 1.0
 """Time that falls back by more than that begins anew, as where recordings were joined; by less, pictures are out of order."""
+
+_TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +48,32 @@ class Picture:
 
     def drawn(self, width: int, height: int) -> Image:
         """RGB (height, width, 3) uint8 of that size, then turned upright: phones turn what they record."""
+        turns, over = orientation(self.frame)
         pixels = self.frame.to_ndarray(format="rgb24", width=width, height=height, src_colorspace=usual_matrix(self.frame))
-        return np.ascontiguousarray(np.rot90(pixels.astype(np.uint8, copy=False), self._turns))
+        shown = cv2.flip(pixels, 0) if over else pixels
+        if turns:
+            shown = cv2.rotate(shown, _TURNS[turns])  # copies a picture in a tenth of NumPy's time
+        return np.ascontiguousarray(shown, np.uint8)
 
     def upright(self) -> av.VideoFrame:
         """The picture as it is shown, which most are as they were decoded."""
-        if self.size == (self.frame.width, self.frame.height) and not self._turns:
+        if self.size == (self.frame.width, self.frame.height) and orientation(self.frame) == (0, False):
             return self.frame
         return av.VideoFrame.from_ndarray(self.drawn(*self.size), format="rgb24")
 
-    @property
-    def _turns(self) -> int:
-        return self.frame.rotation // 90 % 4
+
+def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
+    """How many quarters a picture is turned counterclockwise, to the nearest, and whether it is turned top down before."""
+    try:
+        # the frame's own one is kept by it and keeps it, so its memory would wait for the garbage collector
+        matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # the stub leaves out what it is made of
+    except ValueError:  # beside it stands what PyAV has no name for, as what a camera notes in a photograph
+        return round(frame.rotation / 90) % 4, False
+    # of FFmpeg's matrix, of nine numbers, the four that tell where the axes go
+    a, b, _, c, d = unpack_from("=5i", matrix) if matrix else (1, 0, 0, 0, 1)
+    if a * d == b * c:  # nothing would be left of the picture
+        return 0, False
+    return round(frame.rotation / 90) % 4, a * d < b * c
 
 
 def check_readable(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import struct
+import sys
 import wave
 from collections.abc import Iterable
 from fractions import Fraction
@@ -16,9 +18,10 @@ import pytest
 from bot.analyse import analyse_file, fractions, shares
 from bot.app import load_analyst, mood_rules
 from bot.cli import main
+from bot.clips import _file_pictures
 from bot.errors import SettingsWrong
 from bot.settings import read_settings
-from bot.video_files import Course, check_readable, decoded
+from bot.video_files import Course, check_readable, decoded, orientation
 from model.faces import EMOTIONS, Image
 from pipeline.analysis import Analyst
 from tests.videos import portrait, write_joined, write_video
@@ -113,6 +116,63 @@ def test_a_file_that_says_its_pixels_are_threads_is_read_as_if_they_were_square(
     path = write_video(tmp_path / "ada.mkv", (320, 180), 5, 1, portrait(320, 180), "libx264", nonsense)
     assert next(decoded(path)).size == (320, 180)
     assert analysed(path, analyst)["coverage"] == {"ok": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("axes", "corners"),
+    [
+        ((1, 0, 0, 1), (200, 140, 80, 0)),
+        ((0, 1, -1, 0), (80, 200, 0, 140)),
+        ((0, -1, 1, 0), (140, 0, 200, 80)),
+        ((-1, 0, 0, -1), (0, 80, 140, 200)),
+        ((1, 0, 0, -1), (80, 0, 200, 140)),
+        ((-1, 0, 0, 1), (140, 200, 0, 80)),
+        ((0, 1, 1, 0), (200, 80, 140, 0)),
+        ((0, -1, -1, 0), (0, 140, 80, 200)),
+        ((0.71, 0.71, -0.71, 0.71), (200, 140, 80, 0)),
+        ((0.71, -0.71, 0.71, 0.71), (200, 140, 80, 0)),
+        ((-0.17, 0.98, -0.98, -0.17), (80, 200, 0, 140)),
+        ((0, 1, 0, 1), (200, 140, 80, 0)),
+    ],
+    ids=[
+        "upright",
+        "right",
+        "left",
+        "180",
+        "top down",
+        "mirrored",
+        "over a diagonal",
+        "over the other",
+        "45",
+        "-45",
+        "100",
+        "none",
+    ],
+)
+def test_a_recording_is_turned_to_the_nearest_way_that_a_player_could_show_it(
+    tmp_path: Path, axes: tuple[float, float, float, float], corners: tuple[int, ...]
+) -> None:
+    picture = np.kron(np.uint8([[200, 140], [80, 0]]), np.ones((24, 32), np.uint8))[..., None].repeat(3, axis=2)
+    path = write_video(tmp_path / "turned.mp4", (64, 48), 5, 0.2, picture, "libx264", axes=axes)
+    for seen in (next(decoded(path)).upright().to_ndarray(format="rgb24"), next(_file_pictures(path))):
+        height, width = seen.shape[:2]
+        quarters = seen[height // 4 :: height // 2, width // 4 :: width // 2, 0]
+        assert quarters.ravel().tolist() == pytest.approx(corners, abs=6)
+
+
+def test_a_picture_that_was_looked_at_waits_for_no_garbage_collector(tmp_path: Path) -> None:
+    frame = next(decoded(write_video(tmp_path / "turned.mp4", (64, 48), 5, 0.2, axes=(0, 1, -1, 0)))).frame
+    holders = sys.getrefcount(frame)
+    assert orientation(frame) == (3, False) and sys.getrefcount(frame) == holders
+
+
+def test_a_photograph_is_turned_as_its_camera_noted(tmp_path: Path) -> None:
+    path = write_pictures(tmp_path / "ada.jpg", [portrait(320, 180)])
+    note = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIIi", 0x0112, 3, 1, 6, 0)  # the sixth of eight: to the right
+    content = path.read_bytes()
+    path.write_bytes(content[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(note)) + note + content[2:])
+    shown = next(decoded(path)).upright()
+    assert (shown.width, shown.height) == (180, 320)
 
 
 def test_of_several_faces_the_largest_is_read(tmp_path: Path, analyst: Analyst) -> None:

@@ -20,12 +20,19 @@ def write_video(
     picture: Image | None = None,
     codec: Literal["mpeg4", "libx264"] = "mpeg4",
     pixel_width: Fraction = Fraction(1),
+    axes: tuple[float, float, float, float] = (1, 0, 0, 1),
 ) -> Path:
-    """A file of that size and length: the given RGB picture, or grey that grows lighter; `pixel_width` is for a height of 1."""
+    """A file of that size and length: the given RGB picture, or grey that grows lighter.
+
+    `pixel_width` is for a height of 1; `axes` tell how a player has to turn it, as FFmpeg's display matrix does.
+    """
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=frames_per_second)
         stream.width, stream.height, stream.pix_fmt = size[0] // 2 * 2, size[1] // 2 * 2, "yuv420p"
         stream.sample_aspect_ratio = pixel_width
+        if axes != (1, 0, 0, 1):
+            a, b, c, d = (round(65536 * part) for part in axes)
+            stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
         for number in range(round(seconds * frames_per_second)):
             pixels = np.full((stream.height, stream.width, 3), number % 200, np.uint8) if picture is None else picture
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
