@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import unpack_from
@@ -77,7 +78,10 @@ def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
 
 
 def check_readable(path: Path) -> None:
-    """Raise SettingsWrong unless the file begins with a picture."""
+    """Raise SettingsWrong unless this is a file that begins with a picture and can be read once more."""
+    with suppress(OSError):  # what is wrong with the name is told below
+        if path.is_fifo():
+            raise SettingsWrong(f"{path} is a pipe: a recording is read more than once")
     if next(decoded(path), None) is None:
         raise SettingsWrong(f"{path} has no picture in it")
 

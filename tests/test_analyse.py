@@ -268,9 +268,26 @@ def test_a_file_that_is_not_there_or_has_only_sound_is_named(tmp_path: Path) -> 
     with wave.open(str(tmp_path / "song.wav"), "wb") as song:
         song.setparams((1, 2, 8000, 0, "NONE", ""))
         song.writeframes(bytes(8000))
-    for name, reason in (("nowhere.mp4", "cannot be read as video: No such file"), ("song.wav", "has no video in it")):
+    for name, reason in (
+        ("nowhere.mp4", "cannot be read as video: No such file"),
+        ("x" * 300, "cannot be read as video: File name too long"),
+        ("song.wav", "has no video in it"),
+    ):
         with pytest.raises(SettingsWrong, match=f"^{tmp_path / name} {reason}"):
             check_readable(tmp_path / name)
+
+
+def test_a_pipe_is_refused_before_anything_waits_for_it(tmp_path: Path) -> None:
+    named = tmp_path / "lesson"
+    os.mkfifo(named)
+    reading, writing = os.pipe()
+    try:
+        for path in (named, Path(f"/dev/fd/{reading}")):
+            with pytest.raises(SettingsWrong, match=f"^{path} is a pipe: a recording is read more than once$"):
+                check_readable(path)
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def test_what_is_damaged_within_a_recording_costs_no_more_than_itself(
