@@ -48,6 +48,7 @@ class Timeline:
                 "confidence": sample and sample.confidence,
                 "scores": sample and {str(emotion): score for emotion, score in sample.scores.items()},
                 "face": sample and sample.face.model_dump(),
+                "faces": reading.faces,
                 "coverage": str(reading.coverage),
             }
         )

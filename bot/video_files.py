@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from av.container import InputContainer
 from av.sidedata.sidedata import SideDataContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from bot.errors import SettingsWrong
@@ -101,9 +102,9 @@ def decoded(path: Path) -> Iterator[Picture]:
     course = Course()
     try:
         with opened(path) as container:
-            if not container.streams.video:
+            stream = next(filter(_moves, container.streams.video), None)
+            if stream is None:
                 raise SettingsWrong(f"{path} has no video in it")
-            stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             pixel_width, told = _pixel_width(stream), _told_seconds(container, stream)
             for packet in container.demux(stream):
@@ -152,6 +153,11 @@ class Course:
         if time_seconds - self._start_seconds < self._at_seconds - ANEW_SECONDS:
             self._start_seconds = time_seconds - self.until_seconds
         return time_seconds - self._start_seconds
+
+
+def _moves(stream: VideoStream) -> bool:
+    """Whether it is not the cover of a song."""
+    return not stream.disposition & Disposition.attached_pic
 
 
 def _told_seconds(container: InputContainer, stream: VideoStream) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import sys
 import wave
@@ -14,6 +15,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from bot.analyse import analyse_file, fractions, shares
 from bot.app import load_analyst, mood_rules
@@ -25,6 +27,8 @@ from bot.video_files import Course, check_readable, decoded, orientation
 from model.faces import EMOTIONS, Image
 from pipeline.analysis import Analyst
 from tests.videos import portrait, write_joined, write_video
+
+PAGE = (Path(__file__).parents[1] / "docs" / "analyse.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +67,8 @@ def test_a_portrait_gives_an_entry_per_look_with_scores_and_a_face(tmp_path: Pat
     assert sum(result["shares"].values()) == pytest.approx(1, abs=0.001)
     assert list(result["shares"]) == [*map(str, EMOTIONS), "unknown"]
     for number, entry in enumerate(result["timeline"]):
-        assert set(entry) == {"at_ms", "emotion", "confidence", "scores", "face", "coverage"}
-        assert entry["at_ms"] == 500 * number and entry["coverage"] == "ok"
+        assert set(entry) == {"at_ms", "emotion", "confidence", "scores", "face", "faces", "coverage"}
+        assert (entry["at_ms"], entry["coverage"], entry["faces"]) == (500 * number, "ok", 1)
         assert sum(entry["scores"].values()) == pytest.approx(1, abs=0.01)
         # the portrait stands in the middle of a wide picture
         assert 0.3 < entry["face"]["x"] + entry["face"]["width"] / 2 < 0.7
@@ -94,6 +98,7 @@ def test_where_no_emotion_can_be_read_coverage_says_why(tmp_path: Path, analyst:
     assert result["looks"] == 3 and result["coverage"] == {coverage: 1.0}
     assert result["shares"] == {}
     assert {entry["emotion"] for entry in result["timeline"]} == {None}
+    assert {entry["faces"] for entry in result["timeline"]} <= {0, 1}
 
 
 @pytest.mark.parametrize("pixel_width", [Fraction(2), Fraction(4, 3), Fraction(64, 45), Fraction(1, 2)], ids=str)
@@ -177,7 +182,7 @@ def test_a_photograph_is_turned_as_its_camera_noted(tmp_path: Path) -> None:
 
 def test_of_several_faces_the_largest_is_read(tmp_path: Path, analyst: Analyst) -> None:
     [entry] = analysed(write_pictures(tmp_path / "both.mjpeg", [two_faces()]), analyst)["timeline"]
-    assert entry["coverage"] == "ok" and entry["face"]["x"] + entry["face"]["width"] / 2 < 0.5
+    assert (entry["coverage"], entry["faces"]) == ("ok", 2) and entry["face"]["x"] + entry["face"]["width"] / 2 < 0.5
 
 
 def test_a_picture_size_that_changes_midway_changes_nothing(tmp_path: Path, analyst: Analyst) -> None:
@@ -216,6 +221,13 @@ def test_pictures_out_of_order_do_not_make_a_recording_longer() -> None:
     for picture.pts in (50, 52, 51, 53, 55, 54):
         times.append(course.stands(picture)[0])
     assert times == pytest.approx([0, 0.2, 0.2, 0.3, 0.5, 0.5])
+
+
+def test_the_page_describes_the_fields_that_are_printed(tmp_path: Path, analyst: Analyst) -> None:
+    result = analysed(write_pictures(tmp_path / "ada.mjpeg", [portrait(320, 180)]), analyst)
+    _, of_file, of_look = PAGE.split("\n## ")
+    assert re.findall(r"^\| `(\w+)` \|", of_file, re.MULTILINE) == list(result)
+    assert re.findall(r"^\| `(\w+)` \|", of_look, re.MULTILINE) == list(result["timeline"][0])
 
 
 def test_shares_are_of_all_labels_or_empty() -> None:
@@ -275,6 +287,23 @@ def test_a_file_that_is_not_there_or_has_only_sound_is_named(tmp_path: Path) -> 
     ):
         with pytest.raises(SettingsWrong, match=f"^{tmp_path / name} {reason}"):
             check_readable(tmp_path / name)
+
+
+def test_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "song.m4a"
+    with av.open(str(path), "w", format="mp4") as container:
+        sound, cover = container.add_stream("aac", rate=8000), container.add_stream("mjpeg")
+        cover.width, cover.height, cover.pix_fmt, cover.disposition = 64, 48, "yuvj420p", Disposition.attached_pic
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), format="fltp", layout="mono")
+        samples.sample_rate = 8000
+        container.mux(sound.encode(samples))
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        for stream in (sound, cover):
+            container.mux(stream.encode(None))
+    with av.open(str(path)) as song:
+        assert song.streams.video, "or it would prove nothing"
+    with pytest.raises(SettingsWrong, match=f"^{path} has no video in it$"):
+        check_readable(path)
 
 
 def test_a_pipe_is_refused_before_anything_waits_for_it(tmp_path: Path) -> None:
