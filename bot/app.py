@@ -162,9 +162,10 @@ async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings)
     """Publish what the faces in the room show, until the room is over; each stay in it is an epoch of its own."""
     # both once: the pseudonyms outlast a stay, and nobody's going meanwhile can be read off the figures before and after
     room = room if settings.names else pseudonymous(room)
-    figures = ClassFigures(settings.smallest_group, settings.publication)
+    figures = None
     while not room.over:
         bot = assemble(room, redis, analyst, settings, figures=figures)
+        figures = bot.figures
         await bot.publisher.wait_until_reachable()
         async with running(bot, analyst, settings):
             await bot.attendance.run()

@@ -50,7 +50,9 @@ def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict
     check_writable(page)  # minutes later, what was measured would be lost
     result = figures or judge(weights, test, training.pixels, robust_on=ALL_FACES)
     try:
-        _check(result, card, training, test)
+        if figures:
+            _check_origin(figures, training, test)
+        _check(result, card)
         text = render(card, result, _sizes(training, test))
         with disk_told(page.parent):
             draw_evaluation(result, page.parent / PICTURES)
@@ -73,15 +75,19 @@ def read_figures(path: Path) -> dict[str, Any]:
     return figures
 
 
-def _check(result: dict[str, Any], card: Card, training: Split, test: Split) -> None:
+def _check_origin(figures: dict[str, Any], training: Split, test: Split) -> None:
+    """Raise DataUnusable for figures that were not measured on these data."""
+    if figures["split"] != test.fingerprint():
+        raise DataUnusable("the figures were measured on other faces than those of the data")
+    if figures["repeats"] not in (None, int(repeats(test.pixels, training.pixels).sum())):
+        raise DataUnusable("the figures were measured with other faces to train on than those of the data")
+    if np.shape(figures["confusion"]) != (len(EMOTIONS), len(EMOTIONS)):
+        raise DataUnusable(f"the figures have no confusion of the {len(EMOTIONS)} emotions")
+
+
+def _check(result: dict[str, Any], card: Card) -> None:
     if result["model"] != card.name:
         raise DataUnusable(f"the figures are of {result['model']}, not of {card.name}")
-    if result["split"] != test.fingerprint():
-        raise DataUnusable("the figures were measured on other faces than those of the data")
-    if result["repeats"] not in (None, int(repeats(test.pixels, training.pixels).sum())):
-        raise DataUnusable("the figures were measured with other faces to train on than those of the data")
-    if np.shape(result["confusion"]) != (len(EMOTIONS), len(EMOTIONS)):
-        raise DataUnusable(f"the figures have no confusion of the {len(EMOTIONS)} emotions")
     robustness = result["robustness"]
     if not robustness["squares"]["found"] or not robustness["video"]["found"]:
         raise DataUnusable("the detector finds no face in the data: there is nothing to tell of the crop")

@@ -153,9 +153,14 @@ def _read_labels(path: Path) -> NDArray[np.int64]:
 
 def _columns_of_votes(columns: Sequence[str], path: Path) -> tuple[str, ...]:
     votes = VOTES if set(VOTES) & set(columns) else ()
-    if missing := [column for column in ("label", *votes) if column not in columns]:
-        raise DataUnusable(f"{path} has no column {missing[0]}, it has {', '.join(columns) or 'none'}")
+    check_columns(path, columns, ("label", *votes))
     return votes
+
+
+def check_columns(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise DataUnusable for a CSV that lacks one of the columns."""
+    if missing := [column for column in wanted if column not in columns]:
+        raise DataUnusable(f"{path} has no column {missing[0]}, it has {', '.join(columns) or 'none'}")
 
 
 def _row(line: dict[str, str], votes: tuple[str, ...], where: str) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.dataset import FACE_SIZE, VOTES, Split
+from model.dataset import FACE_SIZE, VOTES, Split, check_columns
 from model.errors import DataUnusable
 from model.faces import EMOTIONS, Image
 
@@ -22,9 +22,14 @@ def read_fer2013_csv(path: Path, *usages: str) -> tuple[Split, ...]:
     Raises DataUnusable for a file that cannot be read, a line that is none of a face, and a split without faces.
     """
     splits = read_usages(path)
-    if missing := [usage for usage in usages if usage not in splits]:
-        raise DataUnusable(f"{path} has no faces of {missing[0]}")
-    return tuple(splits[usage] for usage in usages)
+    return tuple(split_of(splits, usage, path) for usage in usages)
+
+
+def split_of(splits: dict[str, Split], usage: str, path: Path) -> Split:
+    """One of the file's splits; raises DataUnusable if it has none of that usage."""
+    if usage not in splits:
+        raise DataUnusable(f"{path} has no faces of {usage}")
+    return splits[usage]
 
 
 def read_usages(path: Path) -> dict[str, Split]:
@@ -33,9 +38,7 @@ def read_usages(path: Path) -> dict[str, Split]:
     with _told(path), path.open(newline="", encoding="utf-8-sig") as file:
         # one edition of the file, `icml_face_data.csv`, has a space behind each comma
         reader = csv.DictReader(file, skipinitialspace=True)
-        columns = tuple(reader.fieldnames or ())
-        if missing := [column for column in COLUMNS if column not in columns]:
-            raise DataUnusable(f"{path} has no column {missing[0]}, it has {', '.join(columns) or 'none'}")
+        check_columns(path, reader.fieldnames or (), COLUMNS)
         for line in reader:
             usage, label, pixels = _face(line, f"{path} line {reader.line_num}")
             faces.setdefault(usage, []).append((label, pixels))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model.dataset import Split, read_split, repeats
 from model.errors import DataUnusable
-from model.fer2013_csv import read_fer2013_csv, read_usages
+from model.fer2013_csv import read_fer2013_csv, read_usages, split_of
 from model.teachers import read_scores
 
 JUDGED = {"PublicTest": "public-test", "PrivateTest": "private-test"}
@@ -36,9 +36,7 @@ def read_judged(data: Path, usage: str) -> tuple[Split | None, Split]:
     """The whole Training split, if the data have one, and the split of that usage; raises DataUnusable."""
     if _is_csv(data):
         splits = read_usages(data)
-        if usage not in splits:
-            raise DataUnusable(f"{data} has no faces of {usage}")
-        return splits.get("Training"), splits[usage]
+        return splits.get("Training"), split_of(splits, usage, data)
     has_training = any((data / f"training.{kind}").exists() for kind in ("png", "csv"))
     return read_training(data) if has_training else None, _in_folder(data, usage)
 

@@ -88,13 +88,20 @@ async def is_live(page: Page) -> None:
     await expect(page.locator("#badge")).to_have_text("live", timeout=10_000)
 
 
+@asynccontextmanager
+async def watched(server: RedisServer, page: Page) -> AsyncIterator[str]:
+    """The class is live on the page while the block runs; the URL of its dashboard."""
+    async with dashboard(server) as url:
+        await page.goto(f"{url}/rooms/maths")
+        await is_live(page)
+        yield url
+
+
 @pytest.mark.slow
 async def test_a_scripted_class_is_on_the_page_within_two_seconds(server: RedisServer, redis: Redis, page: Page) -> None:
     lesson = Lesson(redis, "maths")
     await lesson.begin("Ada", "Ben", "Cleo", "Dan")
-    async with dashboard(server) as url:
-        await page.goto(f"{url}/rooms/maths")
-        await is_live(page)
+    async with watched(server, page):
         await shows(page, "4 of 4 seen", neutral=4, happy=0)
         await lesson.show("Ada", Emotion.HAPPY)
         await lesson.cover("Ben", Coverage.CAMERA_OFF)
@@ -120,9 +127,7 @@ async def test_a_scripted_class_is_on_the_page_within_two_seconds(server: RedisS
 async def test_a_hundred_changes_end_in_what_is_true(server: RedisServer, redis: Redis, page: Page) -> None:
     names, lesson = [f"Student {n}" for n in range(30)], Lesson(redis, "maths")
     await lesson.begin(*names)
-    async with dashboard(server) as url:
-        await page.goto(f"{url}/rooms/maths")
-        await is_live(page)
+    async with watched(server, page):
         for turn in range(10):
             emotion = EMOTIONS[turn % len(EMOTIONS)]
             await lesson.tell(*(sample(name, emotion, now_ms()) for name in names[: 3 * turn]))
@@ -182,9 +187,7 @@ async def test_a_redis_that_is_full_is_named_on_an_open_page_and_on_one_opened_m
 async def test_a_bot_that_ends_and_starts_again_is_seen_to(server: RedisServer, redis: Redis, page: Page) -> None:
     killed = Lesson(redis, "maths")
     await killed.begin("Ada")
-    async with dashboard(server) as url:
-        await page.goto(f"{url}/rooms/maths")
-        await is_live(page)
+    async with watched(server, page):
         await redis.delete(killed.keys.bot)  # as its time to live does
         await expect(page.locator("#badge")).to_have_text("no bot", timeout=8_000)
         await expect(page.locator("#banner")).to_contain_text("no bot in this room any more")
@@ -283,9 +286,7 @@ async def test_a_link_that_is_no_longer_valid_says_so_and_goes_on_saying_it(
 @pytest.mark.slow
 async def test_a_past_without_a_bot_is_not_told_as_the_present(server: RedisServer, redis: Redis, page: Page) -> None:
     await told_in_the_past(redis, 135, 50)
-    async with dashboard(server) as url:
-        await page.goto(f"{url}/rooms/maths")
-        await is_live(page)
+    async with watched(server, page):
         await page.get_by_text("The last ten minutes as a table").click()
         earlier = page.locator("#table-body tr").last.locator("th")
         await expect(earlier).to_have_text("2 min ago")
@@ -355,9 +356,7 @@ async def test_a_stream_that_is_refused_is_tried_again_though_nobody_says_why(
 @pytest.mark.slow
 async def test_summaries_that_are_minutes_apart_are_drawn(server: RedisServer, redis: Redis, page: Page) -> None:
     await told_in_the_past(redis, 480, 360, 240, 120, 90)
-    async with dashboard(server) as url:
-        await page.goto(f"{url}/rooms/maths")
-        await is_live(page)
+    async with watched(server, page):
         await expect(page.locator("#chart .js-fill").first).to_be_attached(timeout=30_000)
         assert await page.evaluate("document.getElementById('chart').layout.shapes.length") == 0, "nothing is covered"
         texts = await page.evaluate("document.getElementById('chart').layout.annotations.map(({ text }) => text.trim())")
@@ -463,9 +462,7 @@ async def test_an_aggregate_class_shows_the_class_and_nobody(server: RedisServer
         retention_hours=1, model="test", version="1",
     )  # fmt: skip
     await lesson.tell(basis, summary(participants=20, scored=15))
-    async with dashboard(server) as url:
-        await page.goto(f"{url}/rooms/maths")
-        await is_live(page)
+    async with watched(server, page):
         await expect(page.locator("#people-note")).to_contain_text("summary alone")
         await shows(page, "about 15 of 20 seen: 5 cameras off")
         await expect(page.locator(".person")).to_have_count(0)
@@ -538,9 +535,7 @@ async def judge(page: Page) -> None:
 async def test_everything_can_be_done_with_the_keyboard(server: RedisServer, redis: Redis, page: Page) -> None:
     lesson = Lesson(redis, "maths")
     await lesson.begin("Ada")
-    async with dashboard(server) as url:
-        await page.goto(f"{url}/rooms/maths")
-        await is_live(page)
+    async with watched(server, page):
         await page.keyboard.press("m")
         await page.keyboard.type("2 groups")
         await page.keyboard.press("Enter")
@@ -560,9 +555,7 @@ async def test_a_mark_on_a_bad_network_is_told_of_at_once_and_stands_once_where_
     lesson = Lesson(redis, "maths")
     await lesson.begin("Ada")
     said = page.locator("#mark-said")
-    async with dashboard(server) as url:
-        await page.goto(f"{url}/rooms/maths")
-        await is_live(page)
+    async with watched(server, page) as url:
         async with held(page, "**/markers", "POST") as sent:
             pressed_ms = now_ms()
             await page.keyboard.press("2")
@@ -588,9 +581,7 @@ async def test_a_mark_on_a_bad_network_is_told_of_at_once_and_stands_once_where_
 async def test_the_same_mark_again_is_another_one(server: RedisServer, redis: Redis, page: Page) -> None:
     lesson = Lesson(redis, "maths")
     await lesson.begin("Ada")
-    async with dashboard(server) as url:
-        await page.goto(f"{url}/rooms/maths")
-        await is_live(page)
+    async with watched(server, page):
         for _ in range(2):
             await page.keyboard.press("4")
             await expect(page.locator("#mark-said")).to_have_text("Marked “break”.")

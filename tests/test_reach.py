@@ -19,7 +19,6 @@ from bot.rooms.client import client_of
 from bot.rooms.fragment import read_fragment
 from bot.rooms.local import LocalRoom, host
 from bot.rooms.reach import (
-    ANYWHERE,
     MAX_CANDIDATES,
     MAX_CANDIDATES_PER_ADDRESS,
     PUBLIC,
@@ -39,6 +38,9 @@ FROM_OUTSIDE = {"X-Forwarded-For": "1.1.1.1"}
 def words(text: str) -> list[str]:
     return text.split()
 
+
+ANYWHERE = Reach(private=True)
+"""Every address on which an endpoint may be; loopback, link-local and the like are none."""
 
 NOWHERE = words("""127.0.0.1 127.8.8.8 0.0.0.0 0.1.2.3 169.254.169.254 169.254.1.1 224.0.0.251 239.1.2.3 255.255.255.255 240.0.0.1
 168.63.129.16 100.100.100.200 ::1 ::

@@ -27,7 +27,7 @@ from bot.rooms.fragment import read_fragment
 from bot.rooms.ice import ice_servers_as_json
 from bot.rooms.local import LocalRoom, host
 from bot.rooms.offer import OfferMalformed, OfferUnacceptable, read_offer
-from bot.rooms.reach import ANYWHERE, MAX_CANDIDATES, CandidateGate
+from bot.rooms.reach import MAX_CANDIDATES, CandidateGate, Reach
 from bot.settings import Settings, read_settings
 from bot.students import students, whip_url
 from pipeline.coverage import Coverage
@@ -398,7 +398,7 @@ def test_only_candidates_over_udp_are_taken() -> None:
         "a=candidate:2 1 tcp 1518280447 192.0.2.1 9 typ host tcptype active",
         "a=candidate:3 2 udp 2122260223 192.0.2.1 61765 typ host",
     ]
-    taken = CandidateGate(ANYWHERE).take(read_fragment("\n".join(lines)).candidates)
+    taken = CandidateGate(Reach(private=True)).take(read_fragment("\n".join(lines)).candidates)
     assert [candidate.foundation for candidate in taken] == ["1"]
 
 

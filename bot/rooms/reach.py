@@ -64,8 +64,6 @@ class Reach:
 
 
 PUBLIC = Reach()
-ANYWHERE = Reach(private=True)
-"""Every address on which an endpoint may be; loopback, link-local and the like are none."""
 
 
 def reach_of(client: Address | None, *, private: bool) -> Reach:
