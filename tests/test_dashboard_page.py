@@ -555,8 +555,11 @@ async def test_a_mark_on_a_bad_network_is_told_of_at_once_and_stands_once_where_
     lesson = Lesson(redis, "maths")
     await lesson.begin("Ada")
     said = page.locator("#mark-said")
-    async with watched(server, page) as url:
+    async with dashboard(server) as url:
+        # from before the page is there: a page that is loaded hears of it by and by, and may send something past it
         async with held(page, "**/markers", "POST") as sent:
+            await page.goto(f"{url}/rooms/maths")
+            await is_live(page)
             pressed_ms = now_ms()
             await page.keyboard.press("2")
             await expect(said).to_have_text("Marking “exercise” …", timeout=500)
