@@ -11,6 +11,7 @@ from pipeline.events import (
     AttentionCleared,
     AttentionRaised,
     BasisStated,
+    BotStatus,
     ConsentGranted,
     ConsentWithdrawn,
     CoverageChanged,
@@ -19,10 +20,14 @@ from pipeline.events import (
     EmotionSample,
     ParticipantJoined,
     ParticipantLeft,
+    Summary,
 )
 
 READING = EmotionSample | EmotionChanged | CoverageChanged | AttentionRaised | AttentionCleared
 """What comes of looking at a person."""
+
+COMES_AGAIN = EmotionSample | Summary | BotStatus
+"""What is published again and again, whether or not anything has changed."""
 
 MOST_ENDED = 10_000
 """Most people who left, and most who withdrew their consent, that are remembered."""
@@ -64,10 +69,10 @@ def _kind(data: Data) -> str:
 class Outbox:
     """Data in the order it was published, at most `limit`; what falls out is counted in `dropped`.
 
-    The oldest that later data makes up for falls out first, and the oldest of all only where there is none such: after
-    a long outage the history has holes, but who is there and how they are read comes out right. What is audited stays
-    as long as anything does that later data makes up for. What was `discarded` for the sake of a person is counted
-    apart: nothing was lost.
+    Data that later data makes up for is dropped first, oldest first: after a long outage the history has holes, but who is
+    present and how they are read comes out right. If that is not enough, what comes again by itself is dropped next, then
+    what else was read of people, then answers that the same person has changed since. So who has left and who withdrew
+    their consent is dropped last. What was `discarded` for the sake of a person is counted separately: nothing was lost.
     """
 
     def __init__(self, limit: int) -> None:
@@ -127,11 +132,20 @@ class Outbox:
 
     def _keep_to_the_limit(self) -> None:
         while len(self._waiting) > self._limit:
-            self._remove(self._outdated[0] if self._outdated else next(iter(self._waiting)))
+            self._remove(self._outdated[0] if self._outdated else self._least_needed())
             self.dropped += 1
 
+    def _least_needed(self) -> int:
+        """The number of what is dropped where nothing is outdated: a search, for a limit that is too small for the room."""
+        for kind in (COMES_AGAIN, READING):
+            for number, waiting in self._waiting.items():
+                if isinstance(waiting.data, kind):
+                    return number
+        changed_since = (number for number, each in self._waiting.items() if self._latest[subject_of(each.data)] != number)
+        return next(changed_since, next(iter(self._waiting)))
+
     def _remove(self, number: int) -> Waiting:
-        """Remove data that is the first of all, or the first of the outdated."""
+        """Remove the first of all, the first of the outdated, or, if nothing is outdated, anything."""
         waiting = self._waiting.pop(number)
         if self._outdated and self._outdated[0] == number:
             heappop(self._outdated)

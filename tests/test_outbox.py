@@ -18,6 +18,7 @@ from pipeline.events import (
     ParticipantLeft,
 )
 from pipeline.outbox import MOST_ENDED, Outbox, Told, Waiting, subject_of
+from tests.dashboards import sample, status
 
 DAY_MS = 86_400_000
 
@@ -123,6 +124,34 @@ def test_a_limit_that_has_room_for_everybodys_state_never_loses_the_latest_of_an
     kept = contents(outbox)
     assert {subject_of(data): data for data in kept} == latest
     assert len(kept) == min(len(everything), 16)
+
+
+WHO_IS_THERE = [joined, left, granted, withdrawn]
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(
+        st.builds(
+            lambda make, who: make(who), st.sampled_from([*WHO_IS_THERE, covered, changed, raised]), st.sampled_from("abcd")
+        )
+    )
+)
+def test_who_left_and_who_withdrew_outlast_all_that_was_read_whatever_the_limit(everything: list[Data]) -> None:
+    kept = contents(filled(2 * 4, *everything))
+    lasting = [data for data in everything if type(data) in {type(make("a")) for make in WHO_IS_THERE}]
+    latest = {subject_of(data): data for data in lasting}
+    assert {subject_of(data): data for data in kept if data in lasting} == latest
+
+
+def test_what_comes_again_by_itself_is_dropped_before_what_says_what_has_changed() -> None:
+    outbox = filled(3, joined("ada"), cleared("ada"), covered("ada"), status(), sample("ada", Emotion.HAPPY, 1))
+    assert contents(outbox) == [joined("ada"), cleared("ada"), covered("ada")]
+
+
+def test_somebody_who_changes_their_mind_again_and_again_pushes_nobody_elses_withdrawal_out() -> None:
+    outbox = filled(4, withdrawn("ben"), *(answer("ada") for _ in range(9) for answer in (granted, withdrawn)))
+    assert contents(outbox) == [withdrawn("ben"), withdrawn("ada"), granted("ada"), withdrawn("ada")]
 
 
 def test_what_is_audited_stays_though_something_later_makes_up_for_it() -> None:
