@@ -1,4 +1,4 @@
-"""A student's camera that is a recording, and the end of a connection that sends it."""
+"""A simulated student's camera, which plays a recording, and the connection that sends it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ VIDEO_CLOCK = Fraction(1, 90_000)
 
 
 class ClipTrack(MediaStreamTrack):
-    """A video track that sends a recording's packets at its frame rate."""
+    """A video track that sends the packets of a recording at its frame rate."""
 
     kind = "video"
 
@@ -30,7 +30,7 @@ class ClipTrack(MediaStreamTrack):
         self._sent = 0
         self._started_seconds: float | None = None
 
-    async def recv(self) -> Packet:  # type: ignore[type-arg]  # of no stream
+    async def recv(self) -> Packet:  # type: ignore[type-arg]  # belongs to no stream
         """The next encoded frame, when it is due."""
         loop = asyncio.get_running_loop()
         if self._started_seconds is None:
@@ -45,31 +45,31 @@ class ClipTrack(MediaStreamTrack):
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """The end of a connection that sends one recording as VP8; `connected` and `lost` tell what became of it."""
+    """The sending end of a connection, with one recording as VP8; `connected` and `lost` are set as its state changes."""
 
     peer: RTCPeerConnection
     connected: asyncio.Event
     lost: asyncio.Event
 
     async def offer(self) -> str:
-        """The SDP of its offer, candidates included."""
+        """The SDP of its offer, with candidates."""
         await self.peer.setLocalDescription(await self.peer.createOffer())
         return str(self.peer.localDescription.sdp)
 
     async def answered(self, answer: str, place: str) -> None:
-        """Take in the answer to its offer; raises RoomRefused for one that cannot be used."""
+        """Take in the answer to its offer; raises RoomRefused if it cannot be used."""
         try:
             await self.peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         except UNUSABLE_SDP:
             raise RoomRefused(f"{place} answered with a session description that cannot be used") from None
 
     async def stop(self) -> None:
-        """Send no more and say so (RTCP BYE), while the connection stays; it cannot be taken back."""
+        """Stop sending for good and say so (RTCP BYE), but keep the connection open."""
         (sender,) = self.peer.getSenders()
         await sender.stop()
 
     async def until_connected(self, place: str, seconds: float = CONNECT_SECONDS) -> None:
-        """Wait until media can flow; raises RoomRefused if it never can."""
+        """Wait until media can flow; raises RoomRefused if it cannot within `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 await self.connected.wait()
@@ -79,20 +79,20 @@ class Sending:
 
 @asynccontextmanager
 async def sending(recording: Recording) -> AsyncIterator[Sending]:
-    """The sending end of a connection, closed with the block; nothing is offered to anybody yet."""
-    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))  # aiortc's default asks a STUN server far away
+    """The sending end of a connection, which closes with the block; it has not yet made an offer."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))  # by default aiortc asks a public STUN server
     try:
         transceiver = peer.addTransceiver(ClipTrack(recording), direction="sendonly")
         codecs = RTCRtpSender.getCapabilities("video").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/VP8"])
         yield Sending(peer, *_connection(peer))
     finally:
-        # half closed, it would leave tasks of aioice behind
+        # not cancelled half-way, which would leave tasks of aioice behind
         await to_the_end(close_peer(peer))
 
 
 def _connection(peer: RTCPeerConnection) -> tuple[asyncio.Event, asyncio.Event]:
-    """Two events: the connection stands, and the connection is gone."""
+    """Two events: the connection has been established, and it has been lost."""
     connected, lost = asyncio.Event(), asyncio.Event()
 
     @peer.on("connectionstatechange")

@@ -21,9 +21,9 @@ from model.faces import Image
 
 FRAMES_PER_SECOND = 10
 LONGEST_SECONDS = 300
-"""Of a file, this much is played before it starts again: encoded packets stay in memory."""
+"""How much of a file is played before it starts again: its encoded packets stay in memory."""
 HUNDREDTH = 0.01
-"""Of the time of a picture: as much later than it is due, a picture still is in time, for times are rounded."""
+"""In frame intervals: a picture this much late still counts as on time, because timestamps are rounded."""
 LARGEST = (640, 360)
 PORTRAIT_SIZE = (480, 270)
 PORTRAIT_SECONDS = 8
@@ -32,30 +32,30 @@ PORTRAIT = Path(__file__).with_name("astronaut.jpg")
 
 
 class Recording(Protocol):
-    """Encoded video that can be sent without an end."""
+    """Encoded video that can be sent endlessly."""
 
     @property
     def frames_per_second(self) -> int: ...
 
     async def packet(self, number: int) -> bytes:
-        """The frame of that number, from 0, as a VP8 packet; asked for in order."""
+        """The frame with this number, counted from 0, as a VP8 packet; frames are requested in order."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A video as VP8 packets, one per frame, with a keyframe every second; sent again and again."""
+    """A video as VP8 packets, one per frame, with a keyframe every second; it is repeated endlessly."""
 
     packets: tuple[bytes, ...]
     frames_per_second: int = FRAMES_PER_SECOND
 
     async def packet(self, number: int) -> bytes:
-        """The frame of that number, over and over."""
+        """The frame with this number, starting again after the last one."""
         return self.packets[number % len(self.packets)]
 
 
 def encode(pictures: Iterator[Image]) -> Clip:
-    """Encode RGB pictures (height, width, 3) uint8, all of one even size, as VP8."""
+    """Encode RGB pictures as VP8: (height, width, 3) uint8, all of the same size, with even height and width."""
     context: VideoCodecContext | None = None
     packets: list[bytes] = []
     for number, picture in enumerate(pictures):
@@ -70,12 +70,12 @@ def encode(pictures: Iterator[Image]) -> Clip:
 
 
 def _encoder(width: int, height: int) -> VideoCodecContext:
-    # a late or lossy receiver can start again within a second, since a recording cannot answer its requests
+    # a receiver that joins late or loses packets can start again within a second; a recording cannot answer keyframe requests
     return vp8_encoder((width, height), Fraction(FRAMES_PER_SECOND), 250_000, keyframe_every=FRAMES_PER_SECOND)
 
 
 def portrait_pictures(variant: int) -> Iterator[Image]:
-    """The astronaut's portrait, moving and changing its size, RGB; each variant in its own way."""
+    """The astronaut's portrait as it moves and changes its size, RGB; each variant moves in its own way."""
     bgr = cv2.imread(str(PORTRAIT), cv2.IMREAD_COLOR)
     assert bgr is not None, f"{PORTRAIT} is part of the package"
     portrait = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
@@ -84,7 +84,7 @@ def portrait_pictures(variant: int) -> Iterator[Image]:
     for number in range(count):
         turn = 2 * np.pi * number / count  # a whole turn, so that the loop closes
         scale = (1.0 + 0.12 * (variant % 4)) * (1 + 0.15 * np.sin(turn + variant)) * height / 300
-        # keeps the face, at (224, 110) of the portrait, wandering about the middle
+        # lets the face, at (224, 110) in the portrait, wander about the middle
         across = width / 2 + 0.15 * width * np.sin(turn + 2 * variant) - 224 * scale
         down = height / 2 + 0.08 * height * np.sin(2 * turn + variant) - 110 * scale
         place = np.array([[scale, 0, across], [0, scale, down]])
@@ -93,9 +93,9 @@ def portrait_pictures(variant: int) -> Iterator[Image]:
 
 
 def file_clip(path: Path, ended: threading.Event | None = None) -> Clip:
-    """The first minutes of a video file, scaled down to what a student would send; no more once that is `ended`.
+    """Encode the first minutes of a video file, scaled down to what a student would send; stops early once `ended` is set.
 
-    Raises SettingsWrong for a file that holds no video.
+    Raises SettingsWrong for a file without a picture.
     """
     pictures = islice(_file_pictures(path), LONGEST_SECONDS * FRAMES_PER_SECOND)
     clip = encode(takewhile(lambda _: ended is None or not ended.is_set(), pictures))
@@ -105,14 +105,14 @@ def file_clip(path: Path, ended: threading.Event | None = None) -> Clip:
 
 
 def _file_pictures(path: Path) -> Iterator[Image]:
-    """The file's pictures on an even grid of time, whatever its own frame rate, all of the first one's size."""
+    """The file's pictures at FRAMES_PER_SECOND, whatever its own frame rate, all in the size of the first."""
     shown, size = 0, (0, 0)
     before: Picture | None = None
     for picture in decoded(path):
         if before is None:
             size = _fitting(*picture.size)
         elif due := math.ceil(picture.at_seconds * FRAMES_PER_SECOND - HUNDREDTH) - shown:
-            pixels = before.drawn(*size)  # it stands until the next one comes
+            pixels = before.drawn(*size)  # it is shown until the next one is due
             for _ in range(due):
                 shown += 1
                 yield pixels

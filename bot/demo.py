@@ -43,10 +43,10 @@ ROOM = "demo"
 async def demo(
     settings: Settings, count: int, seconds: float | None, say: Callable[[str], None], script: Script
 ) -> dict[str, Any] | None:
-    """Run the demonstration for `seconds` and return its figures, or without them until it is stopped.
+    """Run the demonstration for `seconds` and return its figures; without `seconds`, run until stopped.
 
-    `say` is told, line by line, where to look. Without a stated basis it reads its own students alone, whoever else comes.
-    They follow the script.
+    `count` simulated students follow the script. `say` gets the lines that tell a person where to look. Without a stated basis,
+    only these students are read, whoever else comes.
     """
     policy = consent_policy(settings, reads_visitors=basis_if_stated(settings) is not None)
     analyst = load_analyst(settings)
@@ -63,7 +63,7 @@ async def demo(
         if not policy.reads_visitors:
             say("who is read:    the simulated students alone, until a basis is stated: see `classmood basis`")
         keys, seats = Keys(settings.key_prefix, ROOM), dict(bot.attendance.seats)
-        if seconds is not None:  # nobody asks for the figures of a demonstration without an end
+        if seconds is not None:  # a demonstration without an end returns no figures
             await stack.enter_async_context(background(_remember(bot, seats)))
         started = _now()
         enter = await stack.enter_async_context(whip_entrance(room.whip_url, settings, policy.ticket))
@@ -79,7 +79,7 @@ def _now() -> float:
 
 
 async def _remember(bot: Bot, seats: dict[str, Seat]) -> None:
-    """Keep the seats of those who leave, forever: their figures are told in the end."""
+    """Keep adding everybody's seat to `seats`, forever, so that the figures at the end include those who left."""
     while True:
         seats.update(bot.attendance.seats)
         await asyncio.sleep(0.5)
@@ -87,7 +87,7 @@ async def _remember(bot: Bot, seats: dict[str, Seat]) -> None:
 
 @asynccontextmanager
 async def _dashboard(redis: Redis, settings: Settings) -> AsyncIterator[str]:
-    """The teacher's page, on the port of the settings, or on a free one where none was asked for and the usual one is taken."""
+    """Serve the teacher's page, and yield its URL: on the port in the settings, or a free one if only the default is taken."""
     options = dashboard_options(settings)
     async with AsyncExitStack() as stack:
         try:
@@ -102,12 +102,12 @@ async def _dashboard(redis: Redis, settings: Settings) -> AsyncIterator[str]:
 async def _elsewhere(stack: AsyncExitStack, redis: Redis, settings: Settings, options: DashboardOptions) -> str:
     try:
         return await stack.enter_async_context(serving(redis, settings.key_prefix, replace(options, port=0)))
-    except DashboardRefused as error:  # it was not for the port
+    except DashboardRefused as error:  # the port was not the reason
         raise SettingsWrong(str(error)) from None
 
 
 async def _with_redis(stack: AsyncExitStack, settings: Settings) -> Settings:
-    """The settings with an embedded Redis server in them, unless they name one."""
+    """The settings with the URL of an embedded Redis server, unless they name a server themselves."""
     if "redis_url" in settings.model_fields_set:
         return settings
     url = await stack.enter_async_context(embedded_redis())
@@ -116,7 +116,7 @@ async def _with_redis(stack: AsyncExitStack, settings: Settings) -> Settings:
 
 @asynccontextmanager
 async def _hosted(settings: Settings, policy: ConsentPolicy) -> AsyncIterator[LocalRoom]:
-    """The room on the port of the settings, or on a free one where none was asked for and the usual one is taken."""
+    """The room, on the port in the settings, or on a free one if only the default is taken."""
     async with AsyncExitStack() as stack:
         try:
             room = await stack.enter_async_context(host(ROOM, settings, policy))
@@ -135,12 +135,12 @@ def _say_where(room: LocalRoom, dashboard: str, settings: Settings, say: Callabl
 
 
 def _ourselves() -> str:
-    """How this program was called, so that what is told can be copied into a shell."""
+    """How this program was called, so that the printed commands can be copied into a shell."""
     return sys.argv[0] if Path(sys.argv[0]).name == "classmood" else "python -m bot"
 
 
 async def figures(bot: Bot, seats: dict[str, Seat], redis: Redis, keys: Keys, seconds: float) -> dict[str, Any]:
-    """What was published, read back from Redis, beside the bot's own counters."""
+    """What was published, read back from Redis, together with the bot's own counters."""
     events: dict[str, Counter[str]] = defaultdict(Counter)
     emotions: dict[str, list[str]] = defaultdict(list)
     async for event in events_since(redis, keys):
@@ -170,7 +170,7 @@ async def figures(bot: Bot, seats: dict[str, Seat], redis: Redis, keys: Keys, se
 
 
 def percentiles(values: Any) -> dict[str, float | None]:
-    """The 50th and 95th percentile; null of fewer than two."""
+    """The 50th and 95th percentiles, as `p50` and `p95`; None with fewer than two values."""
     if len(values) < 2:
         return {"p50": None, "p95": None}
     cuts = statistics.quantiles(values, n=20, method="inclusive")
@@ -178,7 +178,7 @@ def percentiles(values: Any) -> dict[str, float | None]:
 
 
 def check(result: dict[str, Any], count: int, *, sampled: bool) -> None:
-    """Raise NothingHappened unless emotion events of every student were published, or, where they are not, all were looked at."""
+    """Raise NothingHappened unless each of `count` students had an emotion sample, or, if not `sampled`, at least one look."""
     if sampled:
         heard = sum("classmood.emotion.sample" in student["events"] for student in result["students"])
     else:

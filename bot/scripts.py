@@ -1,4 +1,4 @@
-"""A script for simulated students: who feels what and when, whose camera is off, who leaves and comes back. A YAML file."""
+"""Scripts for simulated students, as YAML files: who feels what and when, whose camera is off, who leaves and comes back."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -19,7 +19,7 @@ LARGEST_BYTES = 1_048_576
 
 
 def _share(value: object) -> object:
-    """`40 %` or `40%` as the number 0.4."""
+    """Turn `40 %` or `40%` into 0.4; anything else is left as it is."""
     if isinstance(value, str) and value.rstrip().endswith("%"):
         return float(value.rstrip()[:-1]) / 100
     return value
@@ -54,7 +54,7 @@ class Step(BaseModel):
 
 
 class Script(BaseModel):
-    """A lesson; it begins with everybody there, neutral and with the camera on, and begins again when it is over."""
+    """A lesson, which repeats when it is over; it begins with everybody present, neutral and with the camera on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -73,7 +73,7 @@ class Script(BaseModel):
         return self
 
     def chosen(self, place: int, count: int) -> frozenset[int]:
-        """The numbers, from 0, of whom the step at that place is about, in a class of `count`."""
+        """The students, numbered from 0, whom the step with index `place` concerns in a class of `count`."""
         who = self.steps[place].who
         if who == "all":
             return frozenset(range(count))
@@ -105,7 +105,7 @@ def read_script(path: Path) -> Script:
         raise SettingsWrong(f"{path} is nested too deeply") from None
     except ValidationError as error:
         raise SettingsWrong(_complaint(path, root, error)) from None
-    except ValueError as error:  # a date that no calendar has, or a number that is none
+    except ValueError as error:  # a date that does not exist, or a malformed number
         raise SettingsWrong(f"{path} holds what cannot be: {first_line(error)}") from None
 
 
@@ -115,9 +115,9 @@ def _where(error: yaml.YAMLError) -> str:
 
 
 def _complaint(path: Path, root: yaml.Node | None, error: ValidationError) -> str:
-    """The first thing that is wrong, and where."""
+    """The first problem in a script and where it is, in one line."""
     problem = error.errors(include_input=False, include_url=False)[0]
-    # a choice between kinds adds their names to where the value stands
+    # for a union of types, pydantic adds their names to the location
     inside, line = _found(root, problem["loc"])
     field = ".".join(str(part + 1) if isinstance(part, int) else part for part in inside)
     reason = problem["msg"].removeprefix("Value error, ")
@@ -127,7 +127,7 @@ def _complaint(path: Path, root: yaml.Node | None, error: ValidationError) -> st
 
 
 def _found(node: yaml.Node | None, place: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], int]:
-    """As much of a place as stands in the file, with the field that is missing or unknown at its end, and its line from 1."""
+    """As much of a location as exists in the file, followed by a missing field if there is one, and its line from 1."""
     inside: list[int | str] = []
     for part in place:
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):

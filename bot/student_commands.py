@@ -1,4 +1,4 @@
-"""The commands that make the generator of simulated students' faces: train-students, export-students."""
+"""The commands for the generator of simulated students' faces: train-students and export-students."""
 
 import argparse
 from collections.abc import Callable
@@ -22,11 +22,11 @@ CHOICES: dict[str, Callable[[str], float]] = {
     "emotion": not_negative,
     "seed": seed,
 }
-"""What of a training can be set on the command line."""
+"""The options of a training that can be set on the command line, and the type of each."""
 
 
 def add_student_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the two commands to the parser's."""
+    """Add the two commands to the parser."""
     train = command(commands, "train-students", _train, "train the generator of simulated students' faces, or go on after a kill")
     train.add_argument("--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv")
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
@@ -44,7 +44,7 @@ def add_student_commands(commands: Any, command: Callable[..., argparse.Argument
 
 
 def _train(arguments: argparse.Namespace, settings: Settings) -> None:
-    on_tensorflow()  # whose own tapes and checkpoints the generator is trained with
+    on_tensorflow()  # training uses tensorflow's own gradient tapes and checkpoints
     with needing_keras():
         from model.train_generator import GeneratorTraining, train_generator
     given = {name: getattr(arguments, name) for name in CHOICES}

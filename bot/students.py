@@ -1,4 +1,4 @@
-"""Simulated students: they publish recorded video into a room, as a browser would its camera."""
+"""Simulated students, who publish recorded video into a room as a browser would publish its camera."""
 
 import asyncio
 import logging
@@ -38,7 +38,10 @@ WEB = ("http", "https")
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """Who is simulated: so many students, with files to show or a script to follow; `count` is the script's if not given."""
+    """The students to simulate: `count` of them, who show `videos` or else follow `script`.
+
+    Without `count`, there are as many as the script says, or `DEFAULT_COUNT` with videos.
+    """
 
     count: int | None = None
     videos: tuple[Path, ...] = ()
@@ -46,7 +49,7 @@ class Class:
 
 
 async def simulate(room_url: str, who: Class, seconds: float | None, settings: Settings) -> None:
-    """Publish students into a room for `seconds`, or until stopped; raises RoomRefused when the room closes before."""
+    """Publish students into a room for `seconds`, or until stopped; raises RoomRefused if the room closes before that."""
     async with simulated(room_url, who, settings) as (count, deserted):
         logger.info("%d students are in the room", count)
         try:
@@ -59,7 +62,7 @@ async def simulate(room_url: str, who: Class, seconds: float | None, settings: S
 
 @asynccontextmanager
 async def simulated(room_url: str, who: Class, settings: Settings) -> AsyncIterator[tuple[int, asyncio.Event]]:
-    """Have students in a room while the block runs; yields how many, and an event that tells when all of them lost it."""
+    """Keep students in a room while the block runs; yields how many, and an event that is set when all of them have lost it."""
     async with AsyncExitStack() as stack:
         enter = await stack.enter_async_context(entrance(room_url, settings))
         if who.videos:
@@ -73,7 +76,7 @@ async def simulated(room_url: str, who: Class, settings: Settings) -> AsyncItera
 
 
 async def encoded(path: Path) -> Recording:
-    """A video file as a recording; whoever ends that need not wait for it."""
+    """A video file as a recording; if this is cancelled, encoding stops early."""
     ended = threading.Event()
     try:
         return await asyncio.to_thread(file_clip, path, ended)
@@ -89,7 +92,10 @@ def entrance(room_url: str, settings: Settings) -> AbstractAsyncContextManager[E
 
 
 def whip_url(room_url: str, settings: Settings) -> str:
-    """Where to publish: an http(s) URL as it is, local://ROOM on the host and port of the settings."""
+    """The URL to publish to: an http(s) URL as it is, and local://ROOM on the host and port in the settings.
+
+    Raises SettingsWrong for a URL that names no host.
+    """
     if scheme_of(room_url, *WEB) in WEB:
         if not checked_url(room_url, "the room's URL").hostname:
             raise SettingsWrong(f"{room_url} is not a room URL: it names no host")
@@ -100,9 +106,9 @@ def whip_url(room_url: str, settings: Settings) -> str:
 
 @asynccontextmanager
 async def students(url: str, count: int, ready: Sequence[Recording], settings: Settings) -> AsyncIterator[asyncio.Event]:
-    """Have `count` students in a room while the block runs, by WHIP; yields an event that tells when all of them lost it.
+    """Keep `count` students in a room by WHIP while the block runs; yields an event that is set when all of them have lost it.
 
-    Student N sends recording N modulo their number. They agree to be read.
+    Student N sends recording N modulo the number of recordings. All students consent to being read.
     """
     async with whip_entrance(url, settings) as enter, showing(enter, count, ready) as deserted:
         yield deserted
@@ -126,9 +132,9 @@ async def whip_entrance(url: str, settings: Settings, ticket: SecretStr | None =
 
 
 class WhipStudent:
-    """A student in a room that knows people by what they send: they are there from their first picture on.
+    """A student in a room over WHIP, where somebody is present only once they publish.
 
-    A camera that was turned off comes on again as a new publication, since WHIP has no way to change one.
+    A camera that was turned off comes back as a new publication, because WHIP cannot change one.
     """
 
     def __init__(self, session: aiohttp.ClientSession, url: str, name: str, headers: dict[str, str]) -> None:
@@ -146,21 +152,21 @@ class WhipStudent:
             self._closing = stack.pop_all()
 
     async def unpublish(self) -> None:
-        """Turn the camera off, and stay in the room."""
+        """Turn the camera off, but stay in the room."""
         if self._camera is not None:
             await self._camera.stop()
             self._camera = None
 
     async def leave(self) -> None:
-        """Go."""
+        """Leave the room."""
         self._camera = None
         await self._closing.aclose()
 
 
 def _trusted(url: str, settings: Settings) -> ssl.SSLContext:
-    """The usual authorities, and the room's own certificate where the settings name one."""
+    """A TLS context with the usual authorities and, if the settings name one, the room's own certificate."""
     context = trusting(settings.tls_certificate, "TLS_CERTIFICATE")
-    # it is for the name that students come by, which a room on this very machine is not called by here
+    # the certificate has the room's public name, which differs from the loopback address used on the same machine
     context.check_hostname = not is_loopback(urlsplit(url).hostname or "")
     return context
 
@@ -175,9 +181,9 @@ def _credentials(settings: Settings, ticket: SecretStr | None) -> dict[str, str]
 async def publishing(
     session: aiohttp.ClientSession, url: str, name: str, recording: Recording, headers: dict[str, str], lost: asyncio.Event
 ) -> AsyncIterator[Sending]:
-    """Be a student in a room while the block runs, by WHIP (RFC 9725); `lost` is set if the room lets go meanwhile.
+    """Publish to a room by WHIP (RFC 9725) while the block runs; `lost` is set if the connection is lost meanwhile.
 
-    `headers` hold what lets them in. Raises RoomRefused with the room's own reason, or when no media path is found.
+    `headers` hold the student's credentials. Raises RoomRefused with the room's own reason, or if no media path is found.
     """
     async with sending(recording) as camera:
         answer, resource = await _offer(session, url, name, await camera.offer(), headers)
@@ -196,7 +202,10 @@ async def _passed_on(heard: asyncio.Event, told: asyncio.Event) -> None:
 
 
 async def _offer(session: aiohttp.ClientSession, url: str, name: str, sdp: str, headers: dict[str, str]) -> tuple[str, str]:
-    """POST an offer; the answer's SDP and the URL of the resource it made (RFC 9725, section 4.2)."""
+    """POST an offer; returns the answer's SDP and the URL of the session that it created (RFC 9725, section 4.2).
+
+    Raises RoomRefused if the room refuses or cannot be reached.
+    """
     publish_url = f"{url}{'&' if '?' in url else '?'}{urlencode({'name': name, 'consent': 'yes'})}"
     headers = {**headers, "Content-Type": "application/sdp"}
     try:
@@ -206,7 +215,7 @@ async def _offer(session: aiohttp.ClientSession, url: str, name: str, sdp: str, 
                 reason = text.strip().partition("\n")[0][:200]
                 raise RoomRefused(f"{url} answered {response.status}: {reason}")
             return text, urljoin(str(response.url), response.headers["Location"])
-    except TimeoutError:  # before ClientError, of which some are one
+    except TimeoutError:  # before ClientError, because some errors are both
         raise RoomRefused(f"no room answers at {url} in time") from None
     except aiohttp.ClientError as error:
         raise RoomRefused(f"no room answers at {url}: {error}") from error

@@ -1,4 +1,4 @@
-"""Many students in one room: a few come in at a time, and it is known when the last of them has lost it."""
+"""Many students in one room: a few of them join at a time, and an event tells when the last has lost the room."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,7 +12,7 @@ JOINING_AT_A_TIME = 8
 
 
 class Student(Protocol):
-    """Somebody in a room, who turns the camera on and off; `lost` tells when the room let go of them."""
+    """A student in a room, who can turn the camera on and off; `lost` is set when the connection to the room is lost."""
 
     lost: asyncio.Event
 
@@ -21,22 +21,22 @@ class Student(Protocol):
         ...
 
     async def unpublish(self) -> None:
-        """Turn the camera off, and stay in the room."""
+        """Turn the camera off, but stay in the room."""
         ...
 
 
 Enter = Callable[[int], AbstractAsyncContextManager[Student]]
-"""Be the student of a number, from 0, in the room while a block runs, with the camera off."""
+"""Keeps the student with this number, from 0, in the room while the block runs, at first with the camera off."""
 
 Join = Callable[[int], AbstractAsyncContextManager[asyncio.Event]]
-"""Be the student of a number, from 0, in the room while a block runs; yields an event that tells when the room let go."""
+"""Keeps the student with this number, from 0, in the room while the block runs; yields an event for when they lose it."""
 
 
 @asynccontextmanager
 async def together(count: int, join: Join) -> AsyncIterator[asyncio.Event]:
-    """Have `count` students in a room while the block runs; yields an event that tells when all of them lost it.
+    """Keep `count` students in a room while the block runs; yields an event that is set when all of them have lost it.
 
-    What keeps one of them from coming in comes out, in an ExceptionGroup, and ends it for all.
+    If one of them cannot join, that ends it for all, and the error is raised in an ExceptionGroup.
     """
     deserted = asyncio.Event()
     joining = asyncio.Semaphore(JOINING_AT_A_TIME)
@@ -61,7 +61,10 @@ async def together(count: int, join: Join) -> AsyncIterator[asyncio.Event]:
 
 @asynccontextmanager
 async def showing(enter: Enter, count: int, ready: Sequence[Recording]) -> AsyncIterator[asyncio.Event]:
-    """Have `count` students who show a recording each: student N shows number N modulo how many there are."""
+    """Keep `count` students in a room who each show a recording: student N shows recording N modulo their number.
+
+    Yields an event that is set when all of them have lost the room.
+    """
 
     @asynccontextmanager
     async def join(number: int) -> AsyncIterator[asyncio.Event]:
@@ -74,5 +77,5 @@ async def showing(enter: Enter, count: int, ready: Sequence[Recording]) -> Async
 
 
 def student_name(number: int) -> str:
-    """What the student of a number, from 0, is called in the room."""
+    """The name in the room of the student with this number, from 0."""
     return f"Student {number + 1}"

@@ -1,1 +1,1 @@
-"""Students who are nobody: people made up from a number, drawn as a webcam would show them, who follow a script."""
+"""Students who do not exist: made up from a number, drawn as a webcam would show them, and following a script."""

@@ -12,14 +12,14 @@ from bot.tasks import background
 from bot.together import Enter, Student, together
 
 MOST_PEOPLE = 24
-"""Different people; in a larger class some look alike, which spares drawing and memory."""
+"""How many different people there are; in a larger class some look the same, which saves drawing and memory."""
 
 
 @asynccontextmanager
 async def acting(enter: Enter, script: Script, count: int) -> AsyncIterator[asyncio.Event]:
     """Have `count` students follow the script, again and again, while the block runs.
 
-    Yields, once all are there, an event that tells when the room let go of all of them. The lesson begins as they come in.
+    The lesson begins as they come in. Yields, once all have come, an event that is set when all of them have lost the room.
     """
     async with studio() as place:
         begun_seconds = asyncio.get_running_loop().time()
@@ -36,7 +36,7 @@ async def acting(enter: Enter, script: Script, count: int) -> AsyncIterator[asyn
 
 
 class Actor:
-    """One student who follows a part: `came` tells that they began, `lost` that the room let go of them."""
+    """One student who follows a part: `came` is set once they have begun, `lost` when they lose the connection to the room."""
 
     def __init__(self, enter: Enter, place: Studio, part: Part, number: int, begun_seconds: float) -> None:
         self.came, self.lost = asyncio.Event(), asyncio.Event()
@@ -47,7 +47,7 @@ class Actor:
         self._presence = AsyncExitStack()
 
     async def act(self) -> None:
-        """Come, turn the camera off and on, and go, as the part wants, until the room lets go."""
+        """Come, turn the camera off and on, and leave, as the part says, until the connection to the room is lost."""
         try:
             while not self.lost.is_set():
                 now = self._now()
@@ -80,7 +80,7 @@ class Actor:
         await self._presence.aclose()
 
     async def _wait(self, seconds: float) -> None:
-        """Until the next turn of the part, or the room has let go."""
+        """Wait for that long, or until the student has lost the room, which sets `lost`."""
         lost = self._student.lost if self._student is not None else asyncio.Event()
         try:
             async with asyncio.timeout(max(seconds, 0)):

@@ -1,4 +1,4 @@
-"""Rooms behind made-up people, a little out of focus, drawn from simple shapes."""
+"""The rooms behind made-up people, drawn from simple shapes and a little out of focus."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from model.faces import Image
 
 
 def backdrop(person: Person, width: int, height: int) -> Image:
-    """The room behind a person, RGB (height, width, 3)."""
+    """The room behind a person, RGB (height, width, 3) uint8."""
     room = _wall(person.wall, width, height)
     _FURNITURE[person.backdrop](room, person.random("backdrop"))
     blurred = cv2.GaussianBlur(room, (0, 0), height / 110)
@@ -16,7 +16,7 @@ def backdrop(person: Person, width: int, height: int) -> Image:
 
 
 def _wall(colour: Colour, width: int, height: int) -> Image:
-    """A wall that grows darker downwards and to one side."""
+    """A wall that gets darker downwards and to one side."""
     y, x = np.mgrid[:height, :width]
     shade = 1.05 - 0.25 * y / height - 0.12 * x / width
     wall: Image = np.clip(np.array(colour) * shade[..., None], 0, 255).astype(np.uint8)
@@ -74,7 +74,7 @@ def _door(room: Image, random: np.random.Generator) -> None:
 
 
 def _nothing(room: Image, random: np.random.Generator) -> None:
-    """A bare wall with the corner of the room in it."""
+    """A bare wall with a corner of the room."""
     height, width = room.shape[:2]
     corner = int(width * random.uniform(0.1, 0.9))
     darker = room[:, corner:].astype(np.float32) * 0.88

@@ -1,6 +1,6 @@
-"""What stands around a made-up face: skull, ears and hair on a canvas that moves with the head; neck and shoulders below.
+"""What surrounds a made-up face: skull, ears and hair on a canvas that moves with the head; neck and shoulders below.
 
-Lengths are in pixels of the generator's 48x48 faces, whose upper left corner is the canvas's (0, 0).
+Lengths are in pixels of the generator's 48x48 faces, and (0, 0) is the upper left corner of the face.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,30 +14,30 @@ from bot.synthetic.people import Colour, Person
 from model.faces import Image
 
 LEFT, TOP, WIDTH, HEIGHT = 24, 24, 96, 112
-"""How far the canvas reaches beyond the face to the left and above, and how large it is."""
+"""How far the canvas extends beyond the face to the left and above, and its size."""
 
 DETAIL = 3
-"""Pixels of the drawn canvas for one of the face's."""
+"""Pixels of the drawn canvas per pixel of the face, in each direction."""
 
 Mask = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A picture (height, width, 3) and how much of it is there (height, width), 0 to 255."""
+    """A picture (height, width, 3) and how opaque it is (height, width), 0 to 255; both uint8."""
 
     colours: Image
     cover: Mask
 
 
 def skull() -> Mask:
-    """Where there is skin, ears included."""
+    """Where there is skin, including the ears."""
     mask = _ellipse((24, 21), (19.5, 28))
     return mask | _ellipse((4.5, 23), (3, 6)) | _ellipse((43.5, 23), (3, 6))
 
 
 def hair(person: Person) -> tuple[Layer, Layer]:
-    """The hair behind the head and shoulders, and that before them."""
+    """The hair behind the head and shoulders, and the hair in front of them."""
     random = person.random("hair")
     behind, before = _STYLES[person.hair](random)
     if person.hair == "scarf":
@@ -98,7 +98,7 @@ _STYLES: dict[str, Style] = {
 
 
 def _opening(down: float, aside: float) -> Mask:
-    """Where the face looks out of the hair."""
+    """The opening in the hair through which the face is seen."""
     return _ellipse((24 + aside, 27 + down), (18.5, 25))
 
 
@@ -129,7 +129,7 @@ def _above(y: float) -> Mask:
 
 
 def _strands(cover: Mask, colour: Colour, random: np.random.Generator) -> Layer:
-    """Hair of a colour: fine stripes that fall to both sides of the crown, lighter above."""
+    """Hair of a colour: fine stripes that fall to both sides of the crown, lighter at the top."""
     y, x = np.mgrid[: cover.shape[0], : cover.shape[1]].astype(np.float32)
     angle = np.arctan2(x - (24 + LEFT) * DETAIL, y + 40)
     stripes = cv2.GaussianBlur(random.normal(0, 1, 512).astype(np.float32)[None], (0, 0), 1.0)[0]
@@ -155,7 +155,10 @@ def softened_skull() -> Mask:
 
 
 def shoulders(person: Person, width: int, height: int, face_left: float, face_top: float, unit: float) -> Layer:
-    """Neck and clothes in a picture of that size, below a face at that place whose 48 pixels are `unit` wide each."""
+    """Neck and clothes in a picture of this size, below a face with its upper left corner at (`face_left`, `face_top`).
+
+    `unit` is the width of one of the face's 48 pixels in the picture.
+    """
 
     def place(x: float, y: float) -> tuple[int, int]:
         return round(face_left + x * unit), round(face_top + y * unit)
@@ -164,7 +167,7 @@ def shoulders(person: Person, width: int, height: int, face_left: float, face_to
         return np.array([place(*point) for point in points], np.int32)
 
     random = person.random("shoulders")
-    # the colours reach beyond the cover, so that its soft edge mixes no black in
+    # the colours extend beyond the cover, so that no black is mixed in at its soft edge
     colours = np.full((height, width, 3), person.clothes, np.uint8)
     cover = np.zeros((height, width), np.uint8)
     half = round(random.uniform(48, 58) * unit), round(random.uniform(40, 46) * unit)
@@ -180,7 +183,7 @@ def shoulders(person: Person, width: int, height: int, face_left: float, face_to
 
 
 def _folded(colours: Image) -> Image:
-    """The clothes with a shade that grows to the sides."""
+    """The clothes, shaded more towards the sides."""
     x = np.linspace(-1, 1, colours.shape[1], dtype=np.float32)
     soft = cv2.GaussianBlur(colours, (0, 0), 1.5).astype(np.float32) * (1.05 - 0.25 * x**2)[None, :, None]
     return np.clip(soft, 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The marks that a scripted lesson makes for its teacher."""
+"""The marks that a scripted lesson makes, as a teacher would."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 async def marking(redis: Redis, keys: Keys, script: Script, begun_seconds: float) -> None:
-    """Make the lesson's marks when they are due, again and again, from a time of the event loop's clock on."""
+    """Make the lesson's marks when they are due, lesson after lesson, from `begun_seconds` on the event loop's clock."""
     moments = marks(script)
     for lesson in count() if moments else ():
         for at_seconds, label in moments:

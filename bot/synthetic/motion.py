@@ -1,4 +1,4 @@
-"""How a made-up person moves: the head wanders a little and the eyes blink, in a cycle that closes."""
+"""How a made-up person moves: the head wanders a little and the eyes blink, in a cycle that repeats."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ BLINK_SECONDS = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where the head is: shift in face pixels, turn in degrees, size as a factor; `lids` is how far the eyes are closed."""
+    """The pose of the head: shift in face pixels, turn in degrees, size as a factor; `lids` is how far the eyes are closed."""
 
     across: float
     down: float
@@ -26,14 +26,14 @@ class Motion:
 
     def __init__(self, person: Person) -> None:
         random = person.random("motion")
-        # whole numbers of turns in a period close the cycle
+        # whole numbers of turns per period, so that the cycle repeats without a jump
         self._swings = [
             [(random.uniform(0.4, 1.0) / turns, turns, random.uniform(0, 2 * np.pi)) for turns in (1, 2, 3)] for _ in range(4)
         ]
         self._blinks = sorted(random.uniform(0.2, PERIOD_SECONDS - 0.4, 2))
 
     def pose(self, at_seconds: float) -> Pose:
-        """The pose at a time, which comes again after `PERIOD_SECONDS`."""
+        """The pose at a time; it repeats every `PERIOD_SECONDS`."""
         phase = at_seconds % PERIOD_SECONDS
         across, down, turn, size = (_swing(swing, phase) for swing in self._swings)
         closed = any(blink <= phase < blink + BLINK_SECONDS for blink in self._blinks)

@@ -1,4 +1,4 @@
-"""What one student does over a lesson that begins again and again."""
+"""What one student does during a lesson that is repeated again and again."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ class Doing:
     there: bool = True
 
     def after(self, step: Step) -> "Doing":
-        """What they do once a step that is about them has happened."""
+        """What they do after a step that concerns them."""
         doing = self
         if step.feel is not None:
             doing = replace(doing, feel=step.feel, intensity=step.intensity)
@@ -46,7 +46,7 @@ class Part:
         return self._turns[bisect_right(self._starts, at_seconds % self.duration_seconds) - 1][1]
 
     def next_turn(self, at_seconds: float) -> float:
-        """When, after that time, the part goes on to something else, or begins again."""
+        """When, after that time, the part next changes or begins again."""
         lessons, inside = divmod(at_seconds, self.duration_seconds)
         place = bisect_right(self._starts, inside)
         following = self._starts[place] if place < len(self._starts) else self.duration_seconds
@@ -54,5 +54,5 @@ class Part:
 
 
 def marks(script: Script) -> list[tuple[float, str]]:
-    """The moments of a lesson that it gives a name, in order."""
+    """The marks of a lesson, as (seconds from its beginning, label), in order."""
     return sorted((step.at_seconds, step.mark) for step in script.steps if step.mark)

@@ -1,4 +1,4 @@
-"""What a made-up person looks like, apart from the face: all of it follows from one number."""
+"""What a made-up person looks like apart from the face, all derived from one number."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -33,7 +33,11 @@ WALLS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody in front of a camera. Lengths are in shares of the picture's height, `light` is how bright each side is."""
+    """Somebody in front of a camera.
+
+    `face_height` and `down` are fractions of the picture's height, `across` of its width, the latter two from the middle; `light`
+    is the brightness on the left and on the right.
+    """
 
     number: int
     skin: Colour
@@ -49,17 +53,17 @@ class Person:
     warmth: float
 
     def random(self, purpose: str) -> np.random.Generator:
-        """Chance that is the same for this person and purpose, whenever it is asked."""
+        """A random generator that always gives the same numbers for this person and purpose."""
         return np.random.default_rng([self.number, *purpose.encode()])
 
 
 def person(number: int) -> Person:
-    """The person of a number, always the same. Neighbours in number differ in skin, hair, clothes and backdrop."""
+    """The person with this number, always the same; persons with consecutive numbers differ in skin, hair and backdrop."""
     random = np.random.default_rng([number, 2013])
     return Person(
         number=number,
         skin=SKINS[(number * 3 + 1) % len(SKINS)],
-        # moves on with every round of skins, so that no hair belongs to one of them
+        # shifts with every round through the skins, so that no hair style goes with one skin only
         hair=get_args(Hair)[(number * 5 + 3 + number // len(SKINS)) % len(get_args(Hair))],
         hair_colour=HAIRS[int(random.integers(len(HAIRS)))],
         clothes=CLOTHES[(number * 3 + int(random.integers(2))) % len(CLOTHES)],

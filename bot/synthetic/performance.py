@@ -1,4 +1,4 @@
-"""A made-up student's camera: it sends what the script wants, second by second."""
+"""A made-up student's camera, which shows what the script wants, second by second."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,10 +13,10 @@ Clock = Callable[[], float]
 
 
 class Performance:
-    """A recording of a lesson that began at a time of the event loop's clock.
+    """A student's part as a recording, for a lesson that began at `begun_seconds` on the event loop's clock.
 
-    What is not drawn when it is due begins a second later, as the face goes on as before: a late student, not a frozen one.
-    The studio counts these seconds.
+    If a change of expression is not drawn in time, the face goes on as before and changes a second later, so that the student
+    is late but not frozen. The studio counts these seconds.
     """
 
     def __init__(self, studio: Studio, person: int, part: Part, begun_seconds: float, clock: Clock | None = None) -> None:
@@ -35,15 +35,15 @@ class Performance:
 
     @property
     def mien(self) -> Mien:
-        """The expression at the end of the second that is shown."""
+        """The expression at the end of the second that is being shown."""
         return self._scene.after
 
     async def prepare(self) -> None:
-        """Have the first second drawn."""
+        """Wait until the first second is drawn."""
         self._segment = await self._studio.scene(self._scene)
 
     async def packet(self, number: int) -> bytes:
-        """The frame of that number."""
+        """The frame with this number, counted from 0; must be called in order."""
         second, frame = divmod(number, FRAMES_PER_SECOND)
         if number == 0:
             await self.prepare()
@@ -55,7 +55,7 @@ class Performance:
         return self._segment[frame]
 
     def _go_on(self, second: int) -> None:
-        """Show the next second, or the last one again where it is not there yet."""
+        """Show the next second, or the last one again if it is not drawn yet."""
         wanted = self._wanted(second)
         scene = self._next(wanted)
         segment = self._studio.ready(scene)
@@ -65,7 +65,7 @@ class Performance:
             self._scene, self._segment = scene, segment
 
     def _next(self, wanted: Mien) -> Scene:
-        """What to show: the way to another expression only when it and what comes behind it are drawn."""
+        """The scene to show next: a change of expression only once that and the second after it are drawn."""
         steady, change = following(self._scene, self._scene.after), self._change
         self._change = None
         if wanted == steady.after:
@@ -80,7 +80,7 @@ class Performance:
         return steady
 
     def _look_ahead(self, second: int) -> None:
-        """Order what the next seconds will want, unless a change is late already: then its scenes are all that matters."""
+        """Order the scenes of the next seconds, unless a change is late already: then only its scenes matter."""
         if self._change is not None:
             return
         coming = [self._scene]
@@ -93,7 +93,7 @@ class Performance:
             self._studio.order(scene, self._clock() + within_seconds + place)
 
     def _wanted(self, second: int) -> Mien:
-        # a step within the second belongs to it: the face starts a little early rather than a little late
+        # a step in the first half of a second counts for that second: the face changes a little early rather than late
         return _mien(self._part.at(self._first_seconds + second + 0.5))
 
 

@@ -1,4 +1,4 @@
-"""A made-up person's webcam, picture by picture: the generated face on a head, before shoulders and a room."""
+"""The pictures of a made-up person's webcam: the generated face on a head, in front of shoulders and a room."""
 
 import cv2
 import numpy as np
@@ -13,20 +13,20 @@ from model.faces import EMOTIONS, Image
 from model.generated_faces import FaceGenerator, Feeling, Identity
 
 SIZE = (480, 270)
-"""Width and height of the pictures: what the student page sends."""
+"""Width and height of the pictures: the size that the student page sends."""
 
 SPREAD = 0.7
-"""How far people are from the average face, in standard deviations: the rarest faces are drawn worst."""
+"""How far people are from the average face, in standard deviations; larger is worse, because rare faces are drawn badly."""
 
 CANDIDATES = 4
-"""Identities of which a person gets the one that is drawn most smoothly."""
+"""How many identities are tried for a person, who gets the one that is drawn most smoothly."""
 
 CONTRAST = 0.85
 GRAIN = 2.0
-"""Deviation of a webcam's noise, in levels."""
+"""Standard deviation of a webcam's noise, in levels."""
 
 Sheet = NDArray[np.uint8]
-"""A picture (height, width, 4): colours weighted by cover, and cover."""
+"""A picture (height, width, 4): colours multiplied by their opacity, and the opacity."""
 
 Levels = NDArray[np.float32]
 
@@ -35,7 +35,7 @@ _FACE = 48
 
 
 class Webcam:
-    """Draws one person. One thread may use it at a time, and the generator with it."""
+    """Draws one person. Only one thread at a time may use it and its generator."""
 
     def __init__(self, person: Person, generator: FaceGenerator) -> None:
         width, height = SIZE
@@ -72,7 +72,7 @@ class Webcam:
         return picture
 
     def _placing(self, pose: Pose) -> NDArray[np.float64]:
-        """From canvas to picture (2, 3): the head turns about the neck."""
+        """The transformation (2, 3) from canvas to picture; the head turns about the neck."""
         unit = self._unit * pose.size
         turn = cv2.getRotationMatrix2D(((24 + LEFT) * DETAIL, (46 + TOP) * DETAIL), pose.turn, unit / DETAIL)
         across = self._left + (24 + pose.across) * self._unit - (24 + LEFT) * DETAIL
@@ -81,14 +81,14 @@ class Webcam:
         return place
 
     def _head(self, feeling: Feeling, lids: float) -> Sheet:
-        """The head with that expression, drawn anew only when it differs from the last one."""
+        """The head with this expression, drawn again only if it differs from the last one."""
         wanted = (feeling.tobytes(), lids)
         if self._drawn is None or self._drawn[0] != wanted:
             self._drawn = wanted, self._head_around(self._generator.draw(self.identity, feeling), lids)
         return self._drawn[1]
 
     def _head_around(self, face: Image, lids: float) -> Sheet:
-        """The face, going over into plain skin towards forehead and ears, below the hair."""
+        """The head: the face, which blends into plain skin towards forehead and ears, with the hair over it."""
         levels = (face.astype(np.float32) - 128) * CONTRAST + 128
         if lids:
             _close_eyes(levels, lids)
@@ -103,7 +103,7 @@ class Webcam:
 
 
 def identity(person: Person, generator: FaceGenerator) -> Identity:
-    """The face of a person: of some that chance proposes, the one with the least spots and ripples over all emotions."""
+    """The face of a person: of CANDIDATES random ones, that with the fewest spots and ripples over all emotions."""
     random = person.random("identity")
     kinds = np.eye(len(EMOTIONS), dtype=np.float32)
 
@@ -119,7 +119,7 @@ _OVAL = cv2.resize(_SOFT, (_FACE * DETAIL, _FACE * DETAIL), interpolation=cv2.IN
 
 
 def _spread_out(levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The levels (48, 48) of the face's rim, carried on over the whole canvas (112, 96)."""
+    """The levels (48, 48) of a face, extended from its rim over the whole canvas (112, 96)."""
     canvas, there = np.zeros((2, HEIGHT, WIDTH), np.float32)
     inner = slice(TOP, TOP + _FACE), slice(LEFT, LEFT + _FACE)
     canvas[inner], there[inner] = levels * _SOFT, _SOFT
@@ -145,7 +145,7 @@ _EYES = _eyes()
 
 
 def _close_eyes(levels: NDArray[np.float32], lids: float) -> None:
-    """Draw lids over the eyes: the skin below them, and a dark line."""
+    """Draw lids over the eyes, in place: the skin from below them, and a dark line."""
     rows = round(RIGHT_EYE[1])
     skin = np.broadcast_to(levels[rows + 6 : rows + 8].mean(axis=0), levels.shape).copy()
     skin[rows + 2 : rows + 4] -= 30
@@ -164,7 +164,7 @@ def _skin_tones(skin: Colour) -> NDArray[np.uint8]:
 
 
 def _light(person: Person, width: int, height: int) -> Image:
-    """Brightness of each place and colour, 128 for as it is: from the sides, darker in the corners."""
+    """The light from both sides at each pixel and colour, (height, width, 3) uint8: 128 is neutral, and corners are darker."""
     left, right = person.light
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(-1, 1, height))
     level = (left + (right - left) * x) * (1.02 - 0.10 * ((2 * x - 1) ** 2 + y**2))
@@ -179,19 +179,19 @@ def _grain(random: np.random.Generator, width: int, height: int) -> Image:
 
 
 def _sheet(layer: Layer) -> Sheet:
-    """The layer with its colours already weighted by its cover, which is the fourth channel."""
+    """The layer as a sheet: colours multiplied by its cover, and the cover as the fourth channel."""
     share = cv2.merge([layer.cover] * 3)
     return cv2.merge([cv2.multiply(layer.colours, share, scale=1 / 255), layer.cover]).astype(np.uint8, copy=False)
 
 
 def _over(below: Sheet, above: Sheet) -> Sheet:
-    """One sheet on another of the same size."""
+    """One sheet laid over another of the same size."""
     left = cv2.bitwise_not(above[..., 3])
     return cv2.add(cv2.multiply(below, cv2.merge([left] * 4), scale=1 / 255), above).astype(np.uint8, copy=False)
 
 
 def _lay(picture: Image, sheet: Sheet, place: NDArray[np.float64]) -> None:
-    """Lay a sheet that is moved to its place (2, 3) over the picture."""
+    """Lay a sheet over the picture, in place, after moving it by the transformation `place` (2, 3)."""
     left, top, right, bottom = _reach(place, sheet, picture)
     if right <= left or bottom <= top:
         return
@@ -203,7 +203,7 @@ def _lay(picture: Image, sheet: Sheet, place: NDArray[np.float64]) -> None:
 
 
 def _reach(place: NDArray[np.float64], sheet: Sheet, picture: Image) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what a moved sheet can touch in a picture."""
+    """Left, top, right and bottom of the part of a picture that a moved sheet can cover."""
     height, width = sheet.shape[:2]
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ place.T
     (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)

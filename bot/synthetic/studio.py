@@ -1,4 +1,4 @@
-"""Where made-up people are filmed: each second of video is drawn and encoded once, on a thread of its own."""
+"""Where made-up people are filmed: each second of video is drawn and encoded once, on a separate thread."""
 
 import asyncio
 import logging
@@ -26,13 +26,13 @@ CHANGE_SECONDS = 0.6
 """How long a face takes from one expression to the next."""
 
 MOST_BYTES = 96 * 2**20
-"""Of encoded video that is kept; what was not shown for longest goes first, and is drawn again when it is wanted."""
+"""How much encoded video is kept; the least recently used is dropped first, and drawn again when it is wanted."""
 
 MOST_ORDERS = 4096
-"""Scenes that may wait to be drawn; one more is not taken, and counted."""
+"""How many scenes may wait to be drawn; any more are refused, and counted."""
 
 Segment = tuple[bytes, ...]
-"""One second as VP8 packets, of which the first is a keyframe: seconds can follow each other in any order."""
+"""One second as VP8 packets, the first of which is a keyframe, so that seconds can follow each other in any order."""
 
 Mien = tuple[Emotion, float]
 """An expression: the emotion and how strong it is."""
@@ -40,7 +40,7 @@ Mien = tuple[Emotion, float]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One second of a person: from which expression to which, at which second of their movements."""
+    """One second of a person: from which expression to which, and in which second of the cycle of their movements."""
 
     person: int
     before: Mien
@@ -49,9 +49,9 @@ class Scene:
 
 
 class Studio:
-    """Scenes that are drawn, and those that wait for it, the most urgent first; made by `studio`.
+    """Draws scenes that are ordered, the most urgent first, and keeps those that are drawn; made by `studio`.
 
-    `late` counts the seconds in which a student showed something else than was wanted, `refused` the orders beyond the bound.
+    `late` counts the seconds in which a student did not show what was wanted, `refused` the orders that were too many.
     """
 
     def __init__(self, thread: ThreadPoolExecutor, generator: FaceGenerator, most_orders: int) -> None:
@@ -66,17 +66,17 @@ class Studio:
 
     @property
     def busy(self) -> bool:
-        """Whether something is still to be drawn."""
+        """Whether any scene is still to be drawn."""
         return bool(self._waiting)
 
     def ready(self, scene: Scene) -> Segment | None:
-        """The scene, if it is drawn."""
+        """The scene's packets if it is drawn, or else None."""
         if scene in self._drawn:
             self._drawn.move_to_end(scene)
         return self._drawn.get(scene)
 
     def order(self, scene: Scene, due_seconds: float) -> None:
-        """Have a scene drawn by a time of the event loop's clock, unless it is, or is ordered already."""
+        """Have a scene drawn by `due_seconds` on the event loop's clock, unless it is drawn or ordered already."""
         if scene in self._drawn or scene in self._waiting:
             return
         if self._orders.full():
@@ -87,7 +87,7 @@ class Studio:
         self._orders.put_nowait((due_seconds, self._count, scene))
 
     async def scene(self, scene: Scene) -> Segment:
-        """The scene, as soon as it is drawn."""
+        """Order a scene and wait until it is drawn; returns its packets."""
         while (segment := self.ready(scene)) is None:
             self.order(scene, 0.0)
             if scene in self._waiting:
@@ -97,7 +97,7 @@ class Studio:
         return segment
 
     async def work(self) -> None:
-        """Draw what is ordered, forever."""
+        """Draw the ordered scenes, forever."""
         loop = asyncio.get_running_loop()
         while True:
             _, _, scene = await self._orders.get()
@@ -113,7 +113,7 @@ class Studio:
             self._bytes -= _size(oldest)
 
     def _film(self, scene: Scene) -> Segment:
-        """Draw and encode a scene; on the thread."""
+        """Draw and encode a scene, on the thread."""
         webcam = self._webcam(scene.person)
         times = [number / FRAMES_PER_SECOND for number in range(FRAMES_PER_SECOND)]
         return encode(webcam.picture(feeling(scene, at), scene.phase + at) for at in times).packets
@@ -124,14 +124,14 @@ def _size(segment: Segment) -> int:
 
 
 def feeling(scene: Scene, at_seconds: float) -> Feeling:
-    """What the face shows at a time within the scene, (7,)."""
+    """What the face shows at a time within the scene, as shares of the emotions (7,)."""
     way = min(at_seconds / CHANGE_SECONDS, 1.0)
     eased = way * way * (3 - 2 * way)
     return shares(scene.before) * np.float32(1 - eased) + shares(scene.after) * np.float32(eased)
 
 
 def shares(mien: Mien) -> Feeling:
-    """An expression as shares of the emotions: what is not the emotion is neutral."""
+    """An expression as shares of the emotions (7,): the rest beside the emotion is neutral."""
     emotion, strength = mien
     mixed = np.zeros(len(EMOTIONS), np.float32)
     mixed[EMOTIONS.index(Emotion.NEUTRAL)] = 1 - strength
@@ -140,13 +140,13 @@ def shares(mien: Mien) -> Feeling:
 
 
 def following(scene: Scene, mien: Mien) -> Scene:
-    """The second behind a scene, in which the face goes over to that expression."""
+    """The second after a scene, in which the face changes to the expression `mien`."""
     return Scene(scene.person, scene.after, mien, (scene.phase + 1) % PERIOD_SECONDS)
 
 
 @asynccontextmanager
 async def studio(most_orders: int = MOST_ORDERS) -> AsyncIterator[Studio]:
-    """A studio that works while the block runs; raises ModelUnusable if the generator's weights cannot be used."""
+    """A studio that draws while the block runs; raises ModelUnusable if the generator's weights cannot be used."""
     with ThreadPoolExecutor(1, "studio", initializer=give_way) as thread:
         generator = await asyncio.get_running_loop().run_in_executor(thread, FaceGenerator)
         place = Studio(thread, generator, most_orders)
