@@ -1,4 +1,4 @@
-"""What every kind of room gives the bot, and nothing of how it does it."""
+"""The interface that every kind of room has for the bot."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from pipeline.coverage import Coverage
 from pipeline.mood import Mood
 
 LONGEST_NAME = 80
-"""Characters of a display name; of a longer one the rest is cut off."""
+"""Most characters of a display name; longer ones are cut off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """A person as the room knows them; the id is the room's, never the display name. Without a word, there is no consent."""
+    """A person as the room knows them; `id` is the room's, never the display name, and `consent` is false unless they agreed."""
 
     id: str
     name: str
@@ -24,7 +24,7 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A participant's camera track, to be read to its end."""
+    """A participant has a camera track, which is to be read to its end."""
 
     participant: Participant
     track: MediaStreamTrack
@@ -32,7 +32,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A participant who is in the room and cannot be watched, and why."""
+    """A participant is in the room but cannot be watched, for the reason in `coverage`."""
 
     participant: Participant
     coverage: Coverage
@@ -40,7 +40,7 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A participant who is gone."""
+    """A participant has left."""
 
     participant_id: str
     reason: str
@@ -48,10 +48,10 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class ConsentChanged:
-    """A participant agreed to be read, or does not agree any more; `source` is how they said it, such as `page` or `room`.
+    """A participant has agreed to be read, or no longer agrees; `source` is how they said so, such as `page` or `room`.
 
-    A yes is told after the coming of whom it is of, a withdrawal before anything that follows from it; by then, no packet of
-    theirs is decoded any more.
+    A yes comes after the happening by which its participant came, and a withdrawal before anything that follows from it. By the
+    time of a withdrawal, no packet of theirs is decoded any more.
     """
 
     participant_id: str
@@ -63,9 +63,9 @@ Happening = Arrival | Unseen | Departure | ConsentChanged
 
 
 class Room(Protocol):
-    """A room that the bot is in. Rooms are opened with `async with` and end what they started.
+    """A room that the bot is in. Rooms are opened with `async with`, and at its end stop everything that they started.
 
-    `inside` is false while a connection to the room is lost, `over` true once the room will tell nothing more.
+    `inside` is false while the connection to the room is lost, `over` is true once no more happenings will come.
     """
 
     @property
@@ -78,7 +78,7 @@ class Room(Protocol):
     def over(self) -> bool: ...
 
     def happenings(self) -> AsyncIterator[Happening]:
-        """Who comes and goes, in order, until the room is over or the connection to it is lost; called again, from then on."""
+        """What happens in the room, in order, until it is over or its connection is lost; call it again to go on from then."""
         ...
 
     def stalled(self, participant_id: str) -> None:
@@ -86,9 +86,9 @@ class Room(Protocol):
         ...
 
     def drop(self, participant_id: str, reason: str) -> None:
-        """Let go of a participant whose media are dead; if they are gone with them, a Departure follows."""
+        """Give up a participant whose media are dead; if that ends their stay in the room, a Departure follows."""
         ...
 
     def show(self, mood: Mood) -> None:
-        """Show a participant how they are read at present, where the room has a way to."""
+        """Show a participant how they are read at present, if the room has a way to do so."""
         ...

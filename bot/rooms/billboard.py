@@ -1,4 +1,4 @@
-"""The newest mood of one participant, for whoever is looking."""
+"""The newest mood of one participant, for those who follow it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from pipeline.mood import Mood
 
 
 class Billboard:
-    """Holds one mood; a newer one takes its place, and who looks seldom sees only the newest."""
+    """Holds one mood; a newer one replaces it, so that a slow follower sees only the newest."""
 
     def __init__(self) -> None:
         self._newest: Mood | None = None
@@ -16,17 +16,17 @@ class Billboard:
         self._closed = False
 
     def put(self, mood: Mood) -> None:
-        """Show another mood from now on."""
+        """Replace the mood."""
         self._newest = mood
         self._wake()
 
     def close(self) -> None:
-        """Send everybody who is looking away."""
+        """End all followers."""
         self._closed = True
         self._wake()
 
     async def follow(self, silence_seconds: float) -> AsyncIterator[Mood | None]:
-        """Each mood as it comes, and None after each silence of that length, until the billboard is closed."""
+        """Each mood as it comes, and None after each silence of `silence_seconds`, until the billboard is closed."""
         seen: Mood | None = None
         while not self._closed:
             changed = self._changed
@@ -37,6 +37,6 @@ class Billboard:
                 yield None
 
     def _wake(self) -> None:
-        # an event of its own for each change, so that no follower can miss one
+        # a new event for each change, so that no follower can miss one
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

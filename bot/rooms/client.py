@@ -1,4 +1,4 @@
-"""Who asks by HTTP: the address that a request comes from, and the network that limits count by."""
+"""Who sends an HTTP request: its address, and the network to which limits apply."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,17 @@ _SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "Via")
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks; the address is None where a proxy stands between that nobody vouched for."""
+    """Who sends a request; `address` is None if it came through a proxy that is not trusted."""
 
     address: Address | None
     network: str
 
 
 def client_of(request: web.Request, proxies: tuple[Network, ...]) -> Client:
-    """Who a request is from; `proxies` are believed in what they say of it (the `X-Forwarded-For` header), and say it.
+    """Who a request is from; if it comes from one of `proxies`, their `X-Forwarded-For` header says so.
 
-    Without `proxies`, a proxy on this machine does not make everybody behind it someone from this machine.
+    Requests through any other proxy have no address, so that a proxy on this machine does not make everybody behind it seem to
+    be on this machine.
     """
     peer = address_from(request.remote or "::")
     if is_within(peer, proxies):

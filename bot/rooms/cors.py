@@ -1,4 +1,4 @@
-"""Which web pages of other origins may publish into the room (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+"""Which web pages from other origins may publish into the room (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol)."""
 
 import ipaddress
 from collections.abc import Awaitable, Callable
@@ -22,29 +22,29 @@ Signal = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """Whose pages may use the room.
+    """The origins whose pages may use the room.
 
-    Where no origins are named, a room with a token is open to all: a page that does not know the token gets nowhere. One
-    without a token is open to pages of this machine alone, for any page in the operator's browser can reach the room.
+    If none is named, a room with a token is open to all, because a page that does not know the token gets nowhere. A room
+    without a token is open only to pages from this machine, because any page in the operator's browser can reach the room.
     """
 
     named: tuple[str, ...] = ()
     has_token: bool = False
 
     def may_ask(self, origin: str) -> bool:
-        """Whether pages of that origin may use the room."""
+        """Whether pages from this origin may use the room."""
         if self.named:
             return "*" in self.named or origin in self.named
         return self.has_token or _is_of_this_machine(origin)
 
 
 def origins_of(settings: Settings) -> Origins:
-    """The origins that the settings let in."""
+    """The origins that the settings allow."""
     return Origins(settings.allowed_origins, has_token=bool(settings.room_token.get_secret_value()))
 
 
 def cors(origins: Origins) -> Signal:
-    """A signal for `on_response_prepare`, so that errors carry the headers too."""
+    """A handler for `on_response_prepare`, which adds the CORS headers to errors too."""
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         origin = request.headers.get("Origin", "")
@@ -62,7 +62,7 @@ def cors(origins: Origins) -> Signal:
 def _is_of_this_machine(origin: str) -> bool:
     try:
         place = urlsplit(origin)
-        _ = place.port  # raises ValueError where the name goes on behind the colon
+        _ = place.port  # raises ValueError if what follows the colon is not a port
         name = place.hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""An SDP fragment of a trickle ICE request (RFC 8840, section 9)."""
+"""The SDP fragment in a trickle ICE request (RFC 8840, section 9)."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from bot.rooms.offer import Offer, OfferMalformed, read_candidates
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """More ways to reach a publisher; `complete` when no more will follow."""
+    """More candidates of a publisher; `complete` if no more will follow."""
 
     candidates: tuple[RTCIceCandidate, ...]
     complete: bool
@@ -18,12 +18,12 @@ class Fragment:
     ice_pwds: tuple[str, ...]
 
     def restarts(self, offer: Offer) -> bool:
-        """Whether its credentials are other than the offer's, which asks for an ICE restart."""
+        """Whether its ICE credentials differ from the offer's, which means that it asks for an ICE restart."""
         return not (set(self.ice_ufrags) <= {offer.ice_ufrag} and set(self.ice_pwds) <= {offer.ice_pwd})
 
 
 def read_fragment(text: str) -> Fragment:
-    """Read the body of a PATCH request; raises OfferMalformed with one line of reason."""
+    """Parse the body of a PATCH request; raises OfferMalformed with a reason in one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines or any(line[:2] not in ("a=", "m=") for line in lines):
         raise OfferMalformed("the body is no SDP fragment of a= and m= lines")

@@ -1,4 +1,4 @@
-"""What every request passes before it is answered: is it meant for this room, may its page ask, and is it one too many."""
+"""Checks every request before it is answered: is it for this room, may its page ask, and are there too many."""
 
 import asyncio
 import ipaddress
@@ -22,27 +22,27 @@ from bot.rooms.tokens import bears_token
 from bot.settings import Settings
 
 ANSWER_SECONDS = 20.0
-"""Time that a request has, from its headers to its answer; a STUN server that is silent takes 5 of them."""
+"""Time for a request, from its headers to its answer; waiting for a silent STUN server takes 5 s of it."""
 
 LEAST_BURST = 100
-"""Offers that a network may send at once, at least; a room for more people lets as many come at once."""
+"""How many offers a network may always send at once; in a room for more people, it may send as many as those."""
 
 ALL_NETWORKS = 10
-"""How many times the offers of one network are taken from all of them together."""
+"""The allowance of all networks together, as a multiple of that of one network."""
 
 MOST_NETWORKS = 10_000
-"""Networks whose offers are remembered; of more, who was silent for longest is forgotten."""
+"""How many networks' allowances are kept; beyond that, the one that was silent for longest is forgotten."""
 
 
 class Guard:
-    """Refuses what no publisher of this room would send; `refused` counts it by reason."""
+    """Refuses requests that no publisher of this room would send; `refused` counts them by reason."""
 
     def __init__(self, roster: Roster, settings: Settings, answer_seconds: float = ANSWER_SECONDS) -> None:
         self.refused = Refusals()
         self._answer_seconds = answer_seconds
         self._roster = roster
         self._settings = settings
-        # a certificate shows the browser that the name is this room's; without one, any name could be led here
+        # a certificate proves to the browser that the name is this room's; without one, any name could point here
         self._checks_names = settings.tls_certificate is None or bool(settings.public_names)
         self._origins = origins_of(settings)
         self._public_names = frozenset(name.lower() for name in settings.public_names)
@@ -57,7 +57,7 @@ class Guard:
         self._check_name(request)
         self._check_origin(request)
         try:
-            # what is only read from the room, such as a stream of moods, may last
+            # a GET, such as that of a stream of moods, may last
             async with asyncio.timeout(None if request.method == "GET" else self._answer_seconds):
                 return await self._metered(request, handler)
         except TimeoutError:
@@ -65,15 +65,15 @@ class Guard:
             raise web.HTTPRequestTimeout(text="the request did not come in time") from None
 
     def client(self, request: web.Request) -> Client:
-        """Who a request is from."""
+        """Who sent a request."""
         return client_of(request, self._settings.trusted_proxies)
 
     def reach(self, request: web.Request) -> Reach:
-        """Where candidates of the request's sender may point."""
+        """The addresses to which candidates from the request's sender may point."""
         return reach_of(self.client(request).address, private=self._settings.private_candidates)
 
     async def _metered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Offers and wrong tokens cost; who has spent their network's allowance is not told whether a token is right."""
+        """Charge offers and wrong tokens to the network's allowance; once it is spent, no token is even checked."""
         if not _asks_for_the_token(request) or self._is_of_a_session(request):
             return await handler(request)
         network = self.client(request).network
@@ -96,7 +96,7 @@ class Guard:
         return web.HTTPTooManyRequests(text=text, headers={"Retry-After": str(seconds)})
 
     def _check_name(self, request: web.Request) -> None:
-        """Against DNS rebinding, where the page of a stranger reaches the room under the stranger's own name."""
+        """Prevent DNS rebinding, by which a stranger's page could reach the room under a name of the stranger's."""
         if self._checks_names and not self._is_our_name(_host_name(request)):
             self.refused.note("host")
             raise web.HTTPMisdirectedRequest(text="this room has another name; CLASSMOOD_PUBLIC_NAMES tells which names it has")
@@ -105,7 +105,7 @@ class Guard:
         return name in self._names or name.endswith(".localhost") or _is_address(name)
 
     def _check_origin(self, request: web.Request) -> None:
-        """Against pages of strangers in the browser of somebody who can reach the room."""
+        """Keep out strangers' pages in the browser of somebody who can reach the room."""
         origin = request.headers.get("Origin")
         if origin is None or self._is_our_origin(origin, request) or self._origins.may_ask(origin):
             return
@@ -113,7 +113,7 @@ class Guard:
         raise web.HTTPForbidden(text="pages of that origin may not use this room; CLASSMOOD_ALLOWED_ORIGINS names those that may")
 
     def _is_our_origin(self, origin: str, request: web.Request) -> bool:
-        # the scheme is not compared: a proxy may have taken TLS off
+        # the scheme is not compared, because a proxy may have terminated TLS
         place = _parts(origin)
         return place is not None and (
             place.netloc.lower() == request.headers.get("Host", "").lower() or place.hostname in self._public_names
@@ -137,20 +137,20 @@ class OfferRates:
         return len(self._networks)
 
     def wait_seconds(self, network: str) -> float:
-        """How long the network has to wait until its next offer; 0 if it may come."""
+        """How long the network must wait before its next offer; 0 if it may come now."""
         now = self._clock()
         own = self._networks.get(network)
         return max(self._all.wait_seconds(now), own.wait_seconds(now) if own else 0.0)
 
     def spend(self, network: str, *, of_all: bool = True) -> None:
-        """Count an offer of the network, and, if it is one `of_all`, against the allowance that all of them share."""
+        """Charge an offer to the network and, if `of_all`, to the allowance that all networks share."""
         now = self._clock()
         own = self._networks.pop(network, None) or Allowance(self._per_second, self._burst, now)
         self._networks[network] = own
         if len(self._networks) > MOST_NETWORKS:
             del self._networks[next(iter(self._networks))]
         own.spend(now)
-        # without the token a few networks could otherwise use up what those who have it need
+        # offers without the token are not charged to all: a few networks could use up what those with the token need
         if of_all:
             self._all.spend(now)
 
@@ -160,7 +160,7 @@ def _asks_for_the_token(request: web.Request) -> bool:
 
 
 def _host_name(request: web.Request) -> str:
-    """The name in the Host header, without port and brackets; empty if there is none that can be read."""
+    """The name in the Host header, without port and brackets; empty if it is missing or malformed."""
     place = _parts(f"//{request.headers.get('Host', '')}")
     return (place.hostname if place else None) or ""
 

@@ -1,4 +1,4 @@
-"""The STUN and TURN servers of the settings, in the three shapes in which they are asked for."""
+"""The STUN and TURN servers in the settings, in the three forms in which they are needed."""
 
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceGatherer, RTCIceServer
 
@@ -7,7 +7,7 @@ from bot.settings import PREFIX, Settings
 
 
 def ice_servers(settings: Settings) -> list[RTCIceServer]:
-    """The servers for aiortc; raises SettingsWrong for a URL that is none."""
+    """The servers as aiortc takes them; raises SettingsWrong for an invalid URL."""
     password = settings.turn_password.get_secret_value()
     servers = [RTCIceServer(url) for url in settings.stun_urls]
     servers += [RTCIceServer(url, settings.turn_username, password) for url in settings.turn_urls]
@@ -19,8 +19,8 @@ def ice_servers(settings: Settings) -> list[RTCIceServer]:
 
 
 def peer_configuration(settings: Settings) -> RTCConfiguration:
-    """How the room's ends of connections are set up."""
-    # an explicit list, though empty: by default aiortc asks a public server, and hangs where there is none to reach
+    """The configuration of the bot's ends of connections."""
+    # an explicit list, even if empty: by default aiortc asks a public server, and hangs if it cannot reach one
     return RTCConfiguration(iceServers=ice_servers(settings), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
 
 
@@ -41,6 +41,6 @@ def ice_server_links(settings: Settings) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """A quoted-string of HTTP (RFC 9110, section 5.6.4)."""
+    """The text as an HTTP quoted-string (RFC 9110, section 5.6.4)."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

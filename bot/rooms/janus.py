@@ -1,4 +1,4 @@
-"""A room of a Janus gateway (plugin VideoRoom), which the bot joins as one more participant.
+"""A room on a Janus gateway (VideoRoom plugin), which the bot joins as one more participant.
 
 Source: https://janus.conf.meetecho.com/docs/videoroom.html
 """
@@ -30,23 +30,23 @@ from pipeline.mood import Mood
 logger = logging.getLogger(__name__)
 
 PORTS = {"janus": 8188, "januss": 8989}
-"""Where Janus itself listens; behind a proxy the port stands in the URL."""
+"""The ports on which Janus listens by default; behind a proxy, the URL names the port."""
 
 MAX_HAPPENINGS = 10_000
-"""What may wait to be told; more than that means that nobody listens, and ends the stay."""
+"""How many happenings may wait to be read; more than that means that nobody reads them, and ends the stay."""
 
 LARGEST_ROOM = 2**63 - 1
-"""Janus does not answer a request with a larger number in it."""
+"""Largest number of a room: Janus does not answer a request with a larger one in it."""
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 4.0
 REFUSED_SECONDS = 60.0
-"""How long a room may refuse a bot that comes back: after a restart of the server, rooms are made anew in a while."""
+"""How long a room may refuse a bot that comes back: a restarted server may take a while to create its rooms again."""
 
 
 class JanusRoom:
     """A room that was joined, and is joined again whenever the connection to it is lost.
 
-    `rejoined` counts that; `counts` holds what was skipped and mended in stays that are over.
+    `rejoined` is how often it was joined again; `counts` adds up what was skipped and repaired in past stays.
     """
 
     def __init__(self, name: str, access: Access, settings: Settings, reconcile_seconds: float) -> None:
@@ -67,26 +67,26 @@ class JanusRoom:
 
     @property
     def subscription(self) -> Subscription | None:
-        """What is received at present; None while the connection is lost."""
+        """The current subscription; None while the connection is lost."""
         return self._stay.subscription if self._stay else None
 
     async def happenings(self) -> AsyncIterator[Happening]:
-        """Who comes and goes, in order, until the connection is lost; called again, the same of the next stay."""
+        """What happens in the room, in order, until the connection is lost; call it again for the next stay."""
         self._heard.set()
         while (happening := await self._happenings.get()) is not None:
             yield happening
         self._heard.clear()
 
     def drop(self, participant_id: str, reason: str) -> None:
-        """Do nothing: who stands in the server's list is in the room, whether they send or not."""
+        """Do nothing: whoever is in the server's list is in the room, whether they send or not."""
 
     def stalled(self, participant_id: str) -> None:
-        """Subscribe anew to a participant who sends nothing."""
+        """Subscribe again to a participant who sends nothing."""
         if self.subscription is not None:
             self.subscription.renew(participant_id)
 
     def show(self, mood: Mood) -> None:
-        """Do nothing: Janus has no way to show a participant something of their own."""
+        """Do nothing: Janus has no way to show something to one participant."""
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[Stay]:
@@ -97,7 +97,7 @@ class JanusRoom:
             handle = await session.attach(VIDEO_ROOM, woken.set)
             room, event = await enter(handle, self.name, self._join("publisher"))
             if event.id is not None:
-                # a former self, whose connection broke, may linger in the room: it is no participant
+                # the bot's earlier self, whose connection broke, may linger in the room and must not count as a participant
                 self._ourselves.append(event.id)
 
             def tell(happening: Happening) -> None:
@@ -129,7 +129,7 @@ class JanusRoom:
                 self.counts += session.skipped + stay.subscription.counts
 
     async def live(self, stack: AsyncExitStack, stay: Stay) -> None:
-        """Stay in the room, and come back whenever the connection is lost; raises RemovedFromRoom or RoomRefused."""
+        """Stay in the room, and join it again whenever the connection is lost; raises RemovedFromRoom or RoomRefused."""
         while True:
             async with stack:
                 why = await self._until_lost(stay)
@@ -173,21 +173,21 @@ class JanusRoom:
 
 
 def join_request(kind: str, settings: Settings) -> dict[str, Any]:
-    """The body of a request to join a room as a `publisher` or `subscriber`, with the secrets of the settings."""
+    """The body of a request to join a room as a `publisher` or `subscriber`, with the secrets in the settings."""
     secrets = {"pin": settings.janus_pin, "token": settings.janus_token}
     given = {name: secret.get_secret_value() for name, secret in secrets.items()}
     return {"request": "join", "ptype": kind, **{name: value for name, value in given.items() if value}}
 
 
 async def enter(handle: JanusHandle, name: str, join: dict[str, Any]) -> tuple[int | str, RoomEvent]:
-    """Join a room; returns its id as the server wants it, and what it told. Raises JanusRefused, or RoomRefused."""
+    """Join a room; returns its id as the server wants it, and the server's answer. Raises JanusRefused or RoomRefused."""
     room: int | str = int(name) if name.isdecimal() and int(name) <= LARGEST_ROOM else name
     try:
         answer = await handle.request({**join, "room": room})
     except JanusRefused as refused:
         if refused.code != INVALID_ELEMENT or isinstance(room, str):
             raise
-        room = name  # the server names its rooms with strings, though this one looks like a number
+        room = name  # the server uses strings as ids, though this one looks like a number
         answer = await handle.request({**join, "room": room})
     event = read_room_event(answer.plugin_data)
     if event.videoroom != "joined":
@@ -197,7 +197,10 @@ async def enter(handle: JanusHandle, name: str, join: dict[str, Any]) -> tuple[i
 
 @asynccontextmanager
 async def join_janus(url: str, settings: Settings, reconcile_seconds: float = RECONCILE_SECONDS) -> AsyncIterator[JanusRoom]:
-    """Be in the room of a janus:// or januss:// URL; raises RoomRefused if that fails at first, SettingsWrong for a bad URL."""
+    """The room of a janus:// or januss:// URL, joined while the block runs.
+
+    Raises RoomRefused if it cannot be joined at first, and SettingsWrong for a bad URL.
+    """
     access, name = janus_access(url, settings)
     room = JanusRoom(name, access, settings, reconcile_seconds)
     async with AsyncExitStack() as first:
@@ -208,7 +211,7 @@ async def join_janus(url: str, settings: Settings, reconcile_seconds: float = RE
 
 
 def janus_access(url: str, settings: Settings) -> tuple[Access, str]:
-    """Where the gateway of a URL is and what opens it, and the room's id; raises SettingsWrong."""
+    """Access to the gateway of a URL, and the room's id; raises SettingsWrong for a bad URL or certificate file."""
     parts = checked_url(url, "the room's URL")
     port = parts.port or PORTS[parts.scheme]
     name = unquote(parts.path.strip("/"))

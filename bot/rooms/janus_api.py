@@ -1,4 +1,4 @@
-"""Talking to a Janus gateway over its WebSocket: one session, and the handles of plugins in it.
+"""Talking to a Janus gateway over its WebSocket: one session, and handles of plugins in it.
 
 Source: https://janus.conf.meetecho.com/docs/rest.html#WS
 """
@@ -27,17 +27,17 @@ logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 10.0
 KEEPALIVE_SECONDS = 20.0
-"""Janus ends a session that it has not heard of for 60 s."""
+"""Time between keepalive messages: Janus ends a session from which it has heard nothing for 60 s."""
 
 PING_SECONDS = 5.0
-"""How often the WebSocket itself is pinged: a server that vanished without a word is noticed within one and a half of it."""
+"""Time between pings of the WebSocket itself: a server that silently vanished is noticed within one and a half times this."""
 
 GOODBYE_SECONDS = 2.0
 MAX_EVENTS = 10_000
-"""Events that may wait at a handle. One lost would leave a wrong picture of the room, so more of them end the session."""
+"""Most events that may wait at a handle. More end the session, because losing one would leave a wrong picture of the room."""
 
 LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
-"""An offer for 200 participants takes about 200 kB."""
+"""Largest message that is accepted; an offer for 200 participants takes about 200 kB."""
 
 FIRST_MULTISTREAM_VERSION = 1000
 NO_SUCH_SESSION = 458
@@ -48,11 +48,11 @@ HINTS = {
     429: "; see CLASSMOOD_JANUS_PIN",
     433: "; see CLASSMOOD_JANUS_PIN and CLASSMOOD_JANUS_TOKEN",
 }
-"""Which settings an error is about."""
+"""The settings that an error code is about."""
 
 
 class Unreachable(RoomRefused):
-    """A server that does not answer, or no longer; it may later."""
+    """The server does not answer, or no longer; it may do so later."""
 
 
 class JanusRefused(RoomRefused):
@@ -65,7 +65,7 @@ class JanusRefused(RoomRefused):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where a gateway is and what opens it; secrets are left out of its text."""
+    """The address of a gateway and the secrets it wants, which `repr` leaves out."""
 
     url: str
     token: str = field(default="", repr=False)
@@ -80,14 +80,14 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A request that waits for its answer; a plugin acknowledges first and answers later."""
+    """A request that waits for its answer, which a plugin sends after an acknowledgement."""
 
     answer: asyncio.Future[Envelope]
     acknowledgement_is_enough: bool
 
 
 class JanusHandle:
-    """A plugin's handle: requests go out, events come in; `notify` is called when there is one to `pop`."""
+    """A plugin's handle, which sends requests and receives events; `notify` is called when there is an event to `pop`."""
 
     def __init__(self, session: "JanusSession", handle_id: int, notify: Callable[[], None]) -> None:
         self.id = handle_id
@@ -96,7 +96,7 @@ class JanusHandle:
         self._events: deque[Envelope] = deque()
 
     async def request(self, body: Mapping[str, Any], jsep: Mapping[str, Any] | None = None) -> Envelope:
-        """The plugin's answer to a request. Raises JanusRefused with its error, Unreachable if none comes."""
+        """The plugin's answer to a request; raises JanusRefused with its error, or Unreachable if no answer comes."""
         extra: dict[str, Any] = {"handle_id": self.id, "body": body} | ({"jsep": jsep} if jsep else {})
         answer = await self._session.request("message", **extra)
         code = answer.plugin_data.get("error_code")
@@ -105,17 +105,17 @@ class JanusHandle:
         return answer
 
     def pop(self) -> Envelope | None:
-        """The oldest event that has not been taken, if there is one."""
+        """Take the oldest event that waits; None if there is none."""
         return self._events.popleft() if self._events else None
 
     async def detach(self) -> None:
-        """Give the handle back; of a session that is lost already, nothing is left to give."""
+        """Give the handle back; does nothing more if the session is lost already."""
         self._session.forget(self)
         with suppress(RoomRefused):
             await self._session.request("detach", handle_id=self.id)
 
     def put(self, event: Envelope) -> bool:
-        """Leave an event; returns whether there was room for it."""
+        """Add an event; returns whether there was room for it."""
         if len(self._events) >= MAX_EVENTS:
             return False
         self._events.append(event)
@@ -123,12 +123,12 @@ class JanusHandle:
         return True
 
     def wake(self) -> None:
-        """Call whoever waits for an event, though there is none: the session is lost."""
+        """Wake whoever waits for an event, though there is none, because the session is lost."""
         self._notify()
 
 
 class JanusSession:
-    """A session of a gateway; `lost` tells when it is no more, `skipped` counts messages that could not be read."""
+    """A session with a gateway; `lost` is set when it has ended, `skipped` counts messages that could not be used."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, access: Access) -> None:
         self.lost = asyncio.Event()
@@ -141,7 +141,7 @@ class JanusSession:
         self._waiting: dict[str, _Question] = {}
 
     async def start(self) -> Self:
-        """Make sure that a Janus of this age answers, and open the session; raises RoomRefused."""
+        """Check that Janus 1.0 or later answers, and open the session; raises RoomRefused otherwise."""
         info = await self._first_answer()
         if info.janus != "server_info" or info.version is None:
             raise RoomRefused(f"{self._access.place} is not a Janus gateway")
@@ -159,7 +159,7 @@ class JanusSession:
             raise
 
     async def attach(self, plugin: str, notify: Callable[[], None] = lambda: None) -> JanusHandle:
-        """A new handle of a plugin; raises JanusRefused where the gateway does not have it."""
+        """A new handle of a plugin; raises JanusRefused if the gateway does not have the plugin."""
         handle_id = (await self.request("attach", plugin=plugin)).id_of_new
         if handle_id is None:
             raise RoomRefused(f"{self._access.place} attached no handle")
@@ -167,7 +167,7 @@ class JanusSession:
         return handle
 
     async def request(self, janus: str, *, seconds: float = ANSWER_SECONDS, **extra: Any) -> Envelope:
-        """The answer to a request. Raises JanusRefused with the gateway's error, Unreachable if none comes."""
+        """The answer to a request; raises JanusRefused with the gateway's error, or Unreachable if no answer comes."""
         transaction = secrets.token_hex(8)
         answer: asyncio.Future[Envelope] = asyncio.get_running_loop().create_future()
         self._waiting[transaction] = _Question(answer, janus == "keepalive")
@@ -182,7 +182,7 @@ class JanusSession:
             del self._waiting[transaction]
 
     def lose(self, why: str) -> None:
-        """Give the session up, once: everybody who waits for something of it learns that it will not come."""
+        """Give the session up, and tell everybody who waits for it; does nothing if it is lost already."""
         if self.lost.is_set():
             return
         self.why = why
@@ -198,7 +198,7 @@ class JanusSession:
         self._handles.pop(handle.id, None)
 
     async def read(self) -> None:
-        """Hand on what the gateway says, until the connection ends."""
+        """Handle what the gateway says, until the connection ends."""
         async for message in self._socket:
             if message.type is aiohttp.WSMsgType.TEXT:
                 self.take(message.data)
@@ -206,7 +206,7 @@ class JanusSession:
         self.lose(f"the connection ended ({code})" if code else "the connection was cut")
 
     def take(self, text: str) -> None:
-        """Take in one message; what cannot be read, or is nobody's, is counted and skipped."""
+        """Handle one message; one that cannot be read or belongs to no handle is counted and skipped."""
         envelope = read_envelope(text)
         if envelope is None:
             self.skipped["unreadable"] += 1
@@ -218,22 +218,22 @@ class JanusSession:
             self._deliver(envelope)
 
     async def keepalive(self) -> None:
-        """Tell the gateway now and then that the session is wanted, until it is lost."""
+        """Tell the gateway every KEEPALIVE_SECONDS that the session is still in use, until it is lost."""
         while not await in_time(self.lost, KEEPALIVE_SECONDS):
             with suppress(RoomRefused):
                 await self.request("keepalive")
 
     async def destroy(self) -> None:
-        """End the session in the gateway too, so that nobody has to wait for its timeout."""
+        """End the session at the gateway too, so that it does not linger until its timeout."""
         with suppress(RoomRefused):
             await self.request("destroy", seconds=GOODBYE_SECONDS)
         self.lose("ended")
 
     def _answered(self, envelope: Envelope) -> bool:
-        """Whether the message answers a request, and need not be looked at further."""
+        """Pass the message to the request that it answers; returns whether it needs no further handling."""
         question = self._waiting.get(envelope.transaction or "")
         if question is None or question.answer.done():
-            return envelope.janus in ("ack", "success", "error")  # of a request that is no longer waited for
+            return envelope.janus in ("ack", "success", "error")  # answers to an abandoned request
         if envelope.error is not None:
             question.answer.set_exception(JanusRefused(envelope.error.code, envelope.error.reason))
         elif envelope.janus != "ack" or question.acknowledgement_is_enough:
@@ -266,7 +266,7 @@ class JanusSession:
 
 @asynccontextmanager
 async def janus_session(access: Access) -> AsyncIterator[JanusSession]:
-    """A session of the gateway while the block runs. Raises Unreachable if none answers, RoomRefused if it is no Janus."""
+    """A session with the gateway while the block runs; raises Unreachable if none answers, RoomRefused if it is not Janus."""
     with alone(RoomRefused):
         async with AsyncExitStack() as stack:
             yield await _opened(stack, access)
@@ -291,10 +291,10 @@ async def _connected(client: aiohttp.ClientSession, access: Access) -> aiohttp.C
                 max_msg_size=LARGEST_MESSAGE_BYTES,
                 ssl=access.tls or True,
             )
-    except TimeoutError:  # before OSError, of which it is a kind
+    except TimeoutError:  # before OSError, because it is a subclass
         raise Unreachable(f"no server answers at {access.place} in {ANSWER_SECONDS:.0f} s") from None
     except aiohttp.WSServerHandshakeError as error:
-        if error.status >= 500:  # of a proxy whose Janus is down
+        if error.status >= 500:  # from a proxy whose Janus is down
             raise Unreachable(f"no Janus behind {access.place}: it answered {error.status}") from None
         raise RoomRefused(f"{access.place} is not a Janus WebSocket: it answered {error.status}") from None
     except aiohttp.ClientSSLError as error:
@@ -308,9 +308,9 @@ async def _connected(client: aiohttp.ClientSession, access: Access) -> aiohttp.C
 
 
 def _first_line(error: BaseException) -> str:
-    """What is wrong, without the address and objects that aiohttp wraps around it."""
+    """What is wrong in one line, without the address and objects that aiohttp adds."""
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     text = str(cause)
     if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and (cause.errno or 0) > 0:
-        text = os.strerror(cause.errno or 0)  # its own text holds the address once more
+        text = os.strerror(cause.errno or 0)  # its own text repeats the address
     return (text.splitlines() or [""])[0] or type(error).__name__

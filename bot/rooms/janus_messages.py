@@ -1,4 +1,4 @@
-"""The messages of Janus and its VideoRoom, as far as they are needed; whatever else they hold is ignored.
+"""The messages of Janus and its VideoRoom plugin, as far as they are needed; all else in them is ignored.
 
 Source: https://janus.conf.meetecho.com/docs/videoroom.html
 """
@@ -13,13 +13,13 @@ from bot.rooms import LONGEST_NAME
 Model = TypeVar("Model", bound=BaseModel)
 
 Id = Annotated[str, BeforeValidator(lambda value: (str(value) or None) if type(value) in (int, str) else None)]
-"""Of a room or participant: numbers, or strings where the server has `string_ids`; here always a string."""
+"""The id of a room or participant: Janus sends numbers, or strings with `string_ids`; here it is always a string."""
 
 Words = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else "")]
-"""Text that nothing depends on; anything else counts as none."""
+"""Optional text; any other value counts as empty."""
 
 Name = Annotated[str, BeforeValidator(lambda value: value[:LONGEST_NAME].strip() if isinstance(value, str) else "")]
-"""The display name of a participant; anything but text counts as none."""
+"""The display name of a participant; any value that is not text counts as empty."""
 
 VIDEO_ROOM = "janus.plugin.videoroom"
 
@@ -31,7 +31,7 @@ class _Message(BaseModel):
 
 
 class Fault(_Message):
-    """An error of the gateway itself."""
+    """An error from the gateway itself."""
 
     code: int = 0
     reason: str = "no reason given"
@@ -51,13 +51,13 @@ class PluginData(_Message):
 
 
 class New(_Message):
-    """What a request made."""
+    """What a request has created."""
 
     id: int
 
 
 class Envelope(_Message):
-    """One message of the gateway."""
+    """One message from the gateway."""
 
     janus: str
     transaction: str | None = None
@@ -72,12 +72,12 @@ class Envelope(_Message):
 
     @property
     def plugin_data(self) -> dict[str, Any]:
-        """What a plugin says in it; empty if none does."""
+        """What a plugin says in the message; empty if it is not from a plugin."""
         return self.plugindata.data if self.plugindata else {}
 
     @property
     def id_of_new(self) -> int | None:
-        """The id of what a request made."""
+        """The id of what a request has created, or None."""
         return self.data.id if self.data else None
 
 
@@ -93,7 +93,7 @@ class Stream(_Message):
 
 
 class Publisher(_Message):
-    """Somebody who sends something into the room; of an old or odd server it may have no streams."""
+    """Somebody who publishes into the room; from an old or unusual server, it may have no streams."""
 
     id: Id
     display: Name = ""
@@ -111,7 +111,7 @@ class Attendee(_Message):
 
 
 class Subscribed(_Message):
-    """One m-line of our subscription, and who is behind it at present."""
+    """One m-line of our subscription, and whose stream it carries at present."""
 
     mid: str
     type: str = "video"
@@ -121,7 +121,7 @@ class Subscribed(_Message):
 
 
 class RoomEvent(_Message):
-    """What VideoRoom tells of a room; a field that does not fit is one entry less, not the loss of the others."""
+    """What VideoRoom says about a room; a malformed field or entry is left out without losing the others."""
 
     videoroom: str = ""
     id: Id | None = None
@@ -135,13 +135,13 @@ class RoomEvent(_Message):
     kicked: Id | None = None
     reason: str = ""
     metadata: Any = None
-    """Of whom `id` names, where theirs have changed."""
+    """The changed metadata of the participant whom `id` names."""
     streams: tuple[Subscribed, ...] = ()
     skipped: int = 0
 
 
 def read_envelope(text: str) -> Envelope | None:
-    """The message, or None if the text is none."""
+    """The message in a text, or None if it is not one."""
     try:
         return Envelope.model_validate_json(text)
     except ValidationError:
@@ -149,7 +149,7 @@ def read_envelope(text: str) -> Envelope | None:
 
 
 def read_room_event(data: dict[str, Any]) -> RoomEvent:
-    """What a plugin says of a room, without whatever in it does not fit, which is counted in `skipped`."""
+    """What the plugin says about a room, without malformed fields and entries, which `skipped` counts."""
     publishers, odd_publishers = _each(Publisher, data.get("publishers"))
     attendees, odd_attendees = _each(Attendee, data.get("attendees"))
     participants, odd_participants = _each(Attendee, data.get("participants"))
@@ -171,7 +171,7 @@ def read_room_event(data: dict[str, Any]) -> RoomEvent:
 
 
 def _each(kind: type[Model], values: object) -> tuple[list[Model], int]:
-    """Those of the values that fit, and how many did not."""
+    """Those of the values that are of this kind, and how many are not."""
     if values is None:
         return [], 0
     if not isinstance(values, Iterable) or isinstance(values, (str, dict)):

@@ -1,4 +1,4 @@
-"""One subscriber's connection to a Janus room: its offers, our answers, and who is behind each m-line."""
+"""One subscriber's connection to a Janus room: its offers, our answers, and whose camera each m-line carries."""
 
 import asyncio
 import logging
@@ -22,15 +22,15 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 15.0
 
 UPDATE_SECONDS = 5.0
-"""How long an offer may take that Janus promised."""
+"""How long to wait for an offer that Janus has promised."""
 
 
 class Broken(Exception):
-    """This connection is of no more use; another one is needed."""
+    """The connection is of no more use; a new one is needed."""
 
 
 class CannotAnswer(Broken):
-    """An offer held streams that cannot be received, and of `cameras`."""
+    """An offer contains streams that cannot be received, those of `cameras`."""
 
     def __init__(self, cameras: list[Camera]) -> None:
         super().__init__(f"{len(cameras)} cameras send what cannot be received")
@@ -39,14 +39,14 @@ class CannotAnswer(Broken):
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What an m-line carries: whose camera, and the SSRCs it comes with."""
+    """What an m-line carries: a camera, and the SSRCs that it sends with."""
 
     camera: Camera
     ssrcs: tuple[int, ...]
 
 
 class SubscriberPeer:
-    """A handle and the peer connection behind it; `bound` holds each camera's m-line by the newest word of Janus."""
+    """A handle and its peer connection; `bound` maps each camera to its m-line, as Janus last reported."""
 
     def __init__(
         self,
@@ -64,27 +64,27 @@ class SubscriberPeer:
         self._sources: dict[str, _Source] = {}
         self._promised_at: float | None = None
         self._formers: dict[BoundReceiver, RTCRtpReceiver] = {}
-        """Receivers that are no longer their m-lines', by those that are; the connection does not know them any more."""
+        """Receivers that were replaced, by their replacements; the connection itself no longer knows them."""
 
     @property
     def updating(self) -> bool:
-        """Whether Janus promised an offer that has not come yet."""
+        """Whether Janus has promised an offer that has not come yet."""
         return self._promised_at is not None
 
     def check(self) -> None:
-        """Raise Broken if the connection is at its end, or the promised offer does not come."""
+        """Raise Broken if the connection has ended, or if a promised offer is overdue."""
         if self.joined and self._peer.connectionState in ("failed", "closed"):
             raise Broken(f"its connection is {self._peer.connectionState}")
         if self._promised_at is not None and self._now() - self._promised_at > UPDATE_SECONDS:
             raise Broken("the offer that janus promised does not come")
 
     def note(self, event: RoomEvent) -> None:
-        """Take in who is behind each m-line now."""
+        """Note whose camera each m-line carries now, and whether an offer is to come."""
         if event.videoroom == "updating":
             self._promised_at = self._now()
         elif event.videoroom in ("attached", "updated"):
             self._promised_at = None
-        if event.streams:  # of an m-line that nobody is behind, there is an entry all the same
+        if event.streams:  # unused m-lines have entries too
             self.bound = {
                 Camera(stream.feed_id, stream.feed_mid): stream.mid
                 for stream in event.streams
@@ -92,7 +92,7 @@ class SubscriberPeer:
             }
 
     def shut_out_all_but(self, cameras: Iterable[Camera]) -> None:
-        """Take no packet of the others any more; an m-line that changes hands gets another receiver."""
+        """Take no more packets of other cameras, for good: an m-line that gets another camera also gets another receiver."""
         wanted = set(cameras)
         for transceiver in self._peer.getTransceivers():
             source, receiver = self._sources.get(transceiver.mid or ""), transceiver.receiver
@@ -100,14 +100,14 @@ class SubscriberPeer:
                 receiver.shut = True
 
     def forget(self, cameras: list[Camera]) -> None:
-        """Count cameras as not bound that were just unsubscribed."""
+        """Count cameras as no longer bound, because they were just unsubscribed."""
         for camera in cameras:
             self.bound.pop(camera, None)
 
     async def answer(self, offer: Description) -> None:
-        """Answer an offer, and hand on the track of each m-line that has another source than before.
+        """Answer an offer, and hand on the track of each m-line whose source has changed.
 
-        Raises CannotAnswer if it holds what cannot be received, Broken if no connection comes about.
+        Raises CannotAnswer if it contains streams that cannot be received, and Broken if no connection is established.
         """
         sources = self._offered(offer)
         changed = {mid: source for mid, source in sources.items() if self._sources.get(mid) != source}
@@ -120,7 +120,7 @@ class SubscriberPeer:
         jsep = {"type": "answer", "sdp": self._answer_to(offer), "trickle": False}
         await self.handle.request({"request": "start"}, jsep)
         await self._connected()
-        # first, so that nobody takes the end of a former track for a camera that sends nothing
+        # before retiring, so that the end of an old track is not taken for a camera that sends nothing
         self._hand_on(changed)
         await self._retire()
 
@@ -131,7 +131,7 @@ class SubscriberPeer:
                 await former.stop()
             await close_peer(self._peer)
         except UNUSABLE_SDP as error:
-            # of a connection that an offer left half made, aiortc cannot close what is not there
+            # aiortc cannot fully close a connection that an offer left half made
             logger.info("a connection could not be closed in full: %s", type(error).__name__)
         finally:
             await self.handle.detach()
@@ -143,7 +143,7 @@ class SubscriberPeer:
             for former in self._formers.values():
                 if isinstance(former, BoundReceiver):
                     former.shut = True
-        # from now on: who is shut out meanwhile has the former receiver, not the one that came in its place
+        # only now: until here, shutting out a camera must reach its old receiver, not the new one in its place
         self._sources = sources
         await self._peer.setLocalDescription(await self._peer.createAnswer())
         sockets = sockets_of(self._peer)
@@ -153,7 +153,7 @@ class SubscriberPeer:
 
     def _answer_to(self, offer: Description) -> str:
         answer = self._peer.localDescription.sdp
-        if not can_receive_directly():  # nobody would hear how pictures lie; unasked, Janus does not say it
+        if not can_receive_directly():  # then nobody reads orientations, and Janus sends none unless asked
             return answer
         answer, orientations = heard_of(answer, offer.sdp)
         for transceiver in self._peer.getTransceivers():
@@ -162,7 +162,7 @@ class SubscriberPeer:
         return answer
 
     async def _retire(self) -> None:
-        """End the receivers whose m-lines have fresh ones; raises Broken if one of those did not start."""
+        """Stop the receivers that were replaced; raises Broken if a replacement did not start."""
         while self._formers:
             fresh, former = next(iter(self._formers.items()))
             bound = await retire(fresh, former)
@@ -175,7 +175,7 @@ class SubscriberPeer:
             media = SessionDescription.parse(offer.sdp).media
         except UNUSABLE_SDP as error:
             raise Broken(f"the offer cannot be read: {type(error).__name__}") from None
-        # a camera that was just turned off may still be listed as active
+        # by direction, because a camera that was just turned off may still be listed as active
         sections = {each.rtp.muxId: each for each in media if each.direction in ("sendonly", "sendrecv")}
         cameras = {mid: camera for camera, mid in self.bound.items() if mid in sections}
         if bad := [camera for mid, camera in cameras.items() if not can_receive(sections[mid])]:
@@ -191,7 +191,7 @@ class SubscriberPeer:
             self._arrived(source.camera, tracks[mid])
 
     async def _connected(self) -> None:
-        """Wait until the connection stands: an offer that overtakes the handshake would leave new m-lines without media."""
+        """Wait until connected, because an offer that overtakes the handshake would leave new m-lines without media."""
         settled = asyncio.Event()
         changed = settled.set
         self._peer.on("connectionstatechange", changed)

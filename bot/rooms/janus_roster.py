@@ -1,4 +1,4 @@
-"""Who is in a Janus room, and which of their cameras can be watched: pure bookkeeping of what the room tells."""
+"""Who is in a Janus room, and which of their cameras can be watched: pure bookkeeping of what the room reports."""
 
 import re
 from collections.abc import Iterable
@@ -12,10 +12,10 @@ from bot.rooms.janus_messages import Attendee, Publisher, RoomEvent, Stream
 from pipeline.coverage import Coverage
 
 BASELINE = (H264Profile.PROFILE_BASELINE, H264Profile.PROFILE_CONSTRAINED_BASELINE)
-"""The profiles of H.264 that aiortc agrees to, beside VP8."""
+"""The profiles of H.264 that aiortc accepts, besides VP8."""
 
 _SCREEN = re.compile(r"screen|desktop|presentation|slides", re.IGNORECASE)
-"""Janus knows no kinds of video: who shares a screen says so in the stream's description, if at all."""
+"""Janus does not distinguish kinds of video: only a stream's description, if it has one, may say that it is a screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A participant, and their camera, or why they cannot be watched; `yes_from` is where their consent comes from."""
+    """A participant with their camera, or the reason why they cannot be watched; `yes_from` is the source of their consent."""
 
     participant: Participant
     camera: Camera | None
@@ -39,15 +39,15 @@ class Presence:
 Change = Presence | Departure | ConsentChanged
 
 SAID_THERE = "room"
-"""Where a yes or a no in a participant's metadata comes from, as events name it."""
+"""How events name the source of a yes or a no in a participant's metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What people said, also in an earlier stay.
+    """What people have said, in this stay and earlier ones.
 
-    `agreed` are those whose yes was told: if they say no when they come again, that is a withdrawal. `refused` are those who said
-    no: silence afterwards, of which an event may be, is no yes even where it is one of others.
+    `agreed` are those whose yes was reported: if they come back with a no, that is a withdrawal. `refused` are those who said no:
+    for them, silence in later events is not a yes, even where it is for others.
     """
 
     agreed: set[str] = field(default_factory=set)
@@ -55,9 +55,10 @@ class Answers:
 
 
 class JanusRoster:
-    """The people in a room besides ourselves; events may come twice, late, or not at all.
+    """The people in a room besides ourselves; events about them may come twice, late, or not at all.
 
-    A change of consent comes right after the presence that it is of, or, withdrawn, right before it.
+    In a list of changes, a participant's yes comes right after their presence, and a withdrawal right before it, or after it if
+    they have just come back.
     """
 
     def __init__(
@@ -66,13 +67,13 @@ class JanusRoster:
         self.present: dict[str, Presence] = {}
         self._policy = policy or ConsentPolicy()
         self._nobody = set(ourselves)
-        """Ids that are no student's: the bot's own, and of dummies, by which a room keeps a place."""
+        """Ids that are not students': the bot's own, and those of dummies, which are placeholders in a room."""
         self._missing: set[str] = set()
         self._answers = Answers() if answers is None else answers
         self._publishing_as: dict[str, Publisher] = {}
 
     def take(self, event: RoomEvent) -> list[Change]:
-        """Take in an event; returns what it changed, which is nothing if it was known."""
+        """Take in an event; returns what it changed, which is nothing if it was known already."""
         changes = self._everybody(event)
         if event.id in self.present and event.metadata is not None:
             changes += self._note(self._changed(event.id, event.metadata))
@@ -85,15 +86,15 @@ class JanusRoster:
         return changes
 
     def reconcile(self, listed: RoomEvent) -> list[Change]:
-        """Take in the server's own list: who is in it is here, who is missing from it twice running is gone."""
+        """Take in the server's own list: whoever is in it is here, and whoever is missing from it twice in a row is gone."""
         if listed.videoroom != "participants":
             return []
         here = {each.id for each in listed.participants}
         missing = self.present.keys() - here
-        # once may be a list that was written before they came
+        # missing once is not enough: the list may have been made before they came
         changes = [change for each in sorted(missing & self._missing) for change in self._leave(each, "left")]
         self._missing = missing
-        # silence is no withdrawal here: not every server has metadata in its list
+        # missing metadata is not a withdrawal here: not every server includes it in the list
         news = [each for each in listed.participants if each.id not in self.present or said_in_metadata(each.metadata) is False]
         return changes + [change for each in news for change in self._note(self._attending(each))]
 
@@ -141,7 +142,7 @@ class JanusRoster:
         return _without_a_camera(Presence(participant, None, yes_from=yes_from))
 
     def _changed(self, participant_id: str, metadata: object) -> Presence:
-        """Somebody with other metadata than before, and all else as it was."""
+        """The presence of somebody whose metadata have changed, and nothing else."""
         known = self._publishing_as.get(participant_id)
         if known is None:
             display = self.present[participant_id].participant.name
@@ -166,9 +167,9 @@ def _without_a_camera(presence: Presence) -> Presence:
 
 
 def _is_readable(stream: Stream) -> bool:
-    """Whether aiortc would agree to it; a server that tells no profile of H.264 is taken to have the usual one.
+    """Whether aiortc can receive the stream; H.264 without a stated profile is assumed to have a usual one.
 
-    To be offered another one costs the connection that carries everybody.
+    This is checked beforehand, because an offer with a stream that cannot be received breaks the connection for everybody.
     """
     if stream.codec.lower() != "h264" or not stream.h264_profile:
         return stream.codec.lower() in ("vp8", "h264")

@@ -1,4 +1,4 @@
-"""One stay in a Janus room, from joining it to losing the connection: what the room tells, and what is made of it."""
+"""One stay in a Janus room, from joining it to losing the connection: turns what the room reports into happenings."""
 
 import asyncio
 import logging
@@ -20,14 +20,14 @@ from pipeline.coverage import Coverage
 logger = logging.getLogger(__name__)
 
 RECONCILE_SECONDS = 15.0
-"""How often the server's own list is read: it holds what events did not tell, as in a room without `notify_joining`."""
+"""Time between readings of the server's own list, which has people whom no event reported, as without `notify_joining`."""
 
 LATE_SECONDS = 3.0
-"""How long a camera may take to be subscribed to, until its owner is told of as stalled."""
+"""How long subscribing to a camera may take before its owner is reported as stalled."""
 
 
 class Stay:
-    """Being in a room: keeps the roster, and the subscription to the cameras in it."""
+    """A stay in a room: keeps the roster, and the subscription to the cameras in it."""
 
     def __init__(
         self,
@@ -56,10 +56,10 @@ class Stay:
         self._late: dict[str, asyncio.TimerHandle] = {}
         self._told_of: set[str] = set()
         self._untold: dict[str, ConsentChanged] = {}
-        """The yes of each participant whom nobody was told of yet; whoever comes with a camera is told of with its track."""
+        """Each yes of a participant who was not reported yet, such as one whose camera's track has not arrived."""
 
     def begin(self, joined: RoomEvent) -> None:
-        """Take in who was there when we came."""
+        """Take in who was in the room when we joined."""
         self._take(joined)
 
     async def run(self) -> str:
@@ -73,22 +73,22 @@ class Stay:
         while True:
             while event := self._handle.pop():
                 self._read(event)
-            if self._session.lost.is_set():  # asked last: what was said before the end counts, such as a removal
+            if self._session.lost.is_set():  # checked last, because events before the end still count, such as a removal
                 return
             await self._woken.wait()
             self._woken.clear()
 
     async def _subscribe(self) -> None:
-        """Receive once somebody listens: what nobody reads, aiortc queues without a limit."""
+        """Subscribe once somebody reads the happenings, because aiortc queues unread pictures without limit."""
         await self._heard.wait()
         await self.subscription.run()
 
     async def _reconcile(self) -> None:
-        """Compare the roster with the server's list now and then, until the session is lost."""
+        """Compare the roster with the server's list regularly, until the session is lost."""
         while not await in_time(self._session.lost, self._reconcile_seconds):
             try:
                 answer = await self._handle.request(self._list)
-            except RoomRefused:  # of a lost session, or of a server that keeps its list to itself
+            except RoomRefused:  # the session is lost, or the server does not give out its list
                 continue
             for change in self._roster.reconcile(read_room_event(answer.plugin_data)):
                 self._follow(change)
@@ -110,7 +110,7 @@ class Stay:
             self._follow(change)
 
     def _follow(self, change: Change) -> None:
-        """Subscribe or unsubscribe, and tell what cannot be seen from a track."""
+        """Subscribe or unsubscribe, and report what does not come with a track."""
         match change:
             case Departure(participant_id):
                 self._stop_watching(participant_id)
@@ -150,7 +150,7 @@ class Stay:
         self.subscription.drop(participant_id)
 
     def _no_longer_late(self, participant_id: str) -> None:
-        """Forget the time that a camera had, which may be published again at once."""
+        """Cancel the timer for a participant's late camera, because it has arrived, is gone or is a new one."""
         if timer := self._late.pop(participant_id, None):
             timer.cancel()
 

@@ -1,4 +1,4 @@
-"""Everybody's cameras over one peer connection: one task makes all of its requests, offers and answers."""
+"""Everybody's cameras over one peer connection: a single task makes all requests and answers all offers."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from bot.rooms.janus_roster import Camera
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
-"""How long a camera waits that Janus does not give, though its publisher was announced."""
+"""How long to wait before asking again for a camera that Janus did not give, though its publisher was announced."""
 
 FIRST_REBUILD_SECONDS, LAST_REBUILD_SECONDS = 0.1, 3.0
 PATIENCE_SECONDS = 1.0
@@ -34,17 +34,17 @@ class Terms:
     temporal: int
 
     def stream(self, camera: Camera) -> dict[str, Any]:
-        """A camera, as a request names it."""
+        """A camera as a request names it."""
         numeric = isinstance(self.room, int) and camera.feed_id.isdecimal() and len(camera.feed_id) < 20
         feed = int(camera.feed_id) if numeric else camera.feed_id
         return {"feed": feed, "mid": camera.mid, "substream": self.substream, "temporal": self.temporal}
 
 
 class Subscription:
-    """Receives the cameras that are wanted; `arrived` gets each one's track, again whenever it is a new one.
+    """Receives the cameras that are wanted; `arrived` gets each one's track, and again whenever it has a new one.
 
-    `unreadable` is told of a camera whose stream cannot be received. `counts` says how often a connection was
-    rebuilt, a camera was not known to Janus, and an offer could not be answered.
+    `unreadable` is called for a camera whose stream cannot be received. `counts` is how often a connection was rebuilt, Janus did
+    not know a camera, and an offer could not be answered.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class Subscription:
         self._peer: SubscriberPeer | None = None
 
     def want(self, camera: Camera) -> None:
-        """Receive this camera from now on, in place of another one of the same publisher."""
+        """Receive this camera from now on, in place of any other from the same publisher."""
         self._wanted[camera.feed_id] = camera
         self._changed.set()
 
     def drop(self, feed_id: str) -> None:
-        """Receive nothing of this publisher any more."""
+        """Receive nothing more from this publisher."""
         if camera := self._wanted.pop(feed_id, None):
             self._stale.discard(feed_id)
             self._let_go.add(camera)
@@ -83,16 +83,16 @@ class Subscription:
             self._changed.set()
 
     def renew(self, feed_id: str) -> None:
-        """Subscribe anew to a camera that sends nothing; where none of them does, over a new connection.
+        """Subscribe again to a camera that sends nothing; if no camera sends anything, over a new connection.
 
-        While an offer is being answered nothing can have come yet: that of a large class takes seconds.
+        Does nothing while an offer is being answered, which takes seconds in a large class: until then, nothing can have come.
         """
         if feed_id in self._wanted and not self._negotiating:
             self._stale.add(feed_id)
             self._changed.set()
 
     async def run(self) -> None:
-        """Keep to what is wanted, until the session is lost."""
+        """Keep receiving what is wanted, until the session is lost."""
         loop, wait_seconds = asyncio.get_running_loop(), FIRST_REBUILD_SECONDS
         while not self._session.lost.is_set():
             started = loop.time()
@@ -122,12 +122,12 @@ class Subscription:
             await peer.close()
 
     def _shut_out_unwanted(self) -> None:
-        """Decode nothing more of who is not wanted, however long the server goes on sending it."""
+        """Decode nothing more from cameras that are not wanted, however long the server goes on sending them."""
         if self._peer is not None:
             self._peer.shut_out_all_but(self._wanted.values())
 
     async def _join(self, peer: SubscriberPeer) -> None:
-        """Subscribe to the cameras that are due; their joining is what makes the connection."""
+        """Join the room with the cameras that are due, which establishes the connection."""
         while not peer.joined:
             cameras = self._due()
             if not cameras:
@@ -137,7 +137,7 @@ class Subscription:
             peer.joined = await self._asked(peer, join, cameras)
 
     async def _keep_up(self, peer: SubscriberPeer) -> None:
-        """Answer what the room offers, and ask for what is wanted, until nothing is left to do."""
+        """Answer the room's offers, and ask for what is wanted, until nothing is left to do."""
         while True:
             peer.check()
             if event := peer.handle.pop():
@@ -152,12 +152,15 @@ class Subscription:
                 return
 
     def _unwanted(self, peer: SubscriberPeer) -> list[Camera]:
-        """The cameras to unsubscribe from: those that nobody wants, and those that are to be subscribed to anew."""
+        """The cameras to unsubscribe from: those that are not wanted, and those that are to be subscribed to again.
+
+        Raises Broken if no camera at all sends anything.
+        """
         stale = [camera for camera in peer.bound if camera.feed_id in self._stale]
         if stale and len(stale) == len(peer.bound):
             raise Broken("no camera sends anything")
         wanted = set(self._wanted.values())
-        # a camera that went off and on in one moment too: its track is no longer read, and a new one must come
+        # including a camera that went off and on again at once: its track is no longer read, so a new one is needed
         leave = [camera for camera in peer.bound if camera in self._let_go or camera not in wanted]
         self._stale.clear()
         self._let_go.clear()
@@ -170,7 +173,7 @@ class Subscription:
         await self._take(peer, answer)
 
     async def _asked(self, peer: SubscriberPeer, body: dict[str, Any], cameras: list[Camera]) -> bool:
-        """Make a request for cameras; those that Janus does not give are asked for again a little later."""
+        """Request cameras, and return whether Janus knew them all; those that it does not give are put off until later."""
         try:
             answer = await peer.handle.request(body)
         except JanusRefused as refused:
@@ -179,12 +182,12 @@ class Subscription:
             self._put_off_unknown(cameras, str(refused))
             return False
         await self._take(peer, answer)
-        # also of a promised offer: the next one may be another, made when somebody left at the same moment
+        # even if an offer is promised: the next one may be for something else, such as somebody's leaving at the same moment
         self._later([camera for camera in cameras if camera not in peer.bound])
         return True
 
     def _put_off_unknown(self, cameras: list[Camera], reason: str) -> None:
-        """Let the camera wait that Janus named as unknown; where it named none, all but one, which shows which it is."""
+        """Put off the camera that Janus named as unknown; if it named none, all but the first, to find out which it is."""
         self.counts["no_such_feed"] += 1
         named = [camera for camera in cameras if f"({camera.feed_id})" in reason]
         self._later(named or cameras[1:] or cameras)
@@ -210,7 +213,7 @@ class Subscription:
             raise
         finally:
             self._negotiating = False
-        self._shut_out_unwanted()  # who went while the offer was answered
+        self._shut_out_unwanted()  # those who left while the offer was being answered
 
     def _due(self) -> list[Camera]:
         now = asyncio.get_running_loop().time()
@@ -218,7 +221,7 @@ class Subscription:
         return [camera for camera in self._wanted.values() if camera not in self._put_off]
 
     async def _something_changes(self) -> None:
-        """Wait for a wish, an event, or the time to look again."""
+        """Wait until something else is wanted, an event comes, or a camera that was put off is due; at most PATIENCE_SECONDS."""
         now = asyncio.get_running_loop().time()
         seconds = min([PATIENCE_SECONDS, *(due - now for due in self._put_off.values())])
         try:

@@ -1,4 +1,4 @@
-"""A room that the bot hosts itself: students join by WHIP, or by the page served here."""
+"""A room that the bot hosts itself: students join by WHIP, or through the page that it serves."""
 
 import asyncio
 import ipaddress
@@ -32,11 +32,11 @@ from pipeline.mood import Mood
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 15.0
-"""Time that an answered publisher has until media can flow."""
+"""How long it may take, after a publisher's offer is answered, until media can flow."""
 
 
 class LocalRoom:
-    """A hosted room; `url` is where its page is, `whip_url` where publishers post their offers."""
+    """A hosted room; its page is at `url`, and publishers post their offers to `whip_url`."""
 
     inside = True
 
@@ -50,13 +50,13 @@ class LocalRoom:
         self._front = front
 
     async def happenings(self) -> AsyncIterator[Happening]:
-        """Who comes and goes, in order, until the room closes."""
+        """What happens in the room, in order, until it closes."""
         async for happening in self._roster.happenings():
             yield happening
         self.over = True
 
     def stalled(self, participant_id: str) -> None:
-        """Do nothing: the connection is the publisher's to mend."""
+        """Do nothing: only the publisher can mend the connection."""
 
     def drop(self, participant_id: str, reason: str) -> None:
         """End the connection of a participant; a Departure follows. One who is gone already is ignored."""
@@ -70,12 +70,12 @@ class LocalRoom:
 
     @property
     def refused(self) -> int:
-        """Publishers who were not let in for want of a place."""
+        """How many publishers were not let in because there was no place."""
         return self._roster.refused
 
     @property
     def refusals(self) -> dict[str, int]:
-        """How often something was refused, by reason: `*_place` counts publishers and HTTP connections."""
+        """How often something was refused, by reason: `*_place` is for publishers and HTTP connections without a place."""
         places = {"publisher_place": self._roster.refused, "connection_place": self._front.refused}
         return places | self._guard.refused
 
@@ -89,9 +89,9 @@ async def host(
     connect_seconds: float = CONNECT_SECONDS,
     answer_seconds: float = ANSWER_SECONDS,
 ) -> AsyncIterator[LocalRoom]:
-    """Host a room while the block runs, by that policy or the settings'.
+    """Host a room while the block runs, with this consent policy or else that of the settings.
 
-    Raises RoomRefused if it cannot be served, SettingsWrong if it may not be.
+    Raises RoomRefused if it cannot be served, and SettingsWrong if the settings do not allow it or cannot be used.
     """
     if not can_rebind():
         raise RoomRefused("this version of aiortc cannot be kept from decoding; see which ones pyproject.toml names")
@@ -117,7 +117,7 @@ async def host(
 
 
 def room_application(name: str, roster: Roster, settings: Settings, policy: ConsentPolicy, guard: Guard) -> web.Application:
-    """What the room answers by HTTP; docs/openapi.json describes it."""
+    """The room's HTTP interface, which docs/openapi.json describes."""
     application = web.Application(client_max_size=settings.max_offer_bytes, middlewares=[guard.let_through])
     application.on_response_prepare.append(cors(origins_of(settings)))
     application.on_response_prepare.append(protection)
@@ -131,7 +131,7 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host_name, port, type=socket.SOCK_STREAM)[0]
         _check_that_it_is_closed(str(address[0]), settings)
-        # "::" means every address there is, those of IPv4 as well
+        # "::" means every address, including those of IPv4
         both = address[0] == "::" and socket.has_dualstack_ipv6()
         return socket.create_server(address[:2], family=family, backlog=128, dualstack_ipv6=both)
     except UnicodeError:
@@ -141,7 +141,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _check_that_it_is_closed(address: str, settings: Settings) -> None:
-    """Raises SettingsWrong for a room that everybody on a network could enter, unless that is said to be meant."""
+    """Raise SettingsWrong for a room that everybody on a network could enter, unless the settings say that this is intended."""
     reachable = not ipaddress.ip_address(address.partition("%")[0]).is_loopback
     if reachable and not settings.room_token.get_secret_value() and not settings.open_room:
         raise SettingsWrong(

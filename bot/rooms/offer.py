@@ -1,4 +1,4 @@
-"""An SDP offer, read with suspicion: what passes here can be answered without a surprise."""
+"""Strict reading of SDP offers: an offer that passes can be answered without surprises."""
 
 import re
 from collections.abc import Iterable
@@ -11,16 +11,16 @@ from aiortc.sdp import GroupDescription, MediaDescription, SessionDescription, c
 from bot.rooms.reach import PUBLIC, CandidateGate, Reach
 
 BROKEN_SDP = (ValueError, AssertionError, KeyError, IndexError, TypeError, AttributeError, StopIteration)
-"""What aiortc's parser raises on SDP that is not well formed; fuzzed in the tests."""
+"""What aiortc's parser raises for malformed SDP; the tests fuzz it."""
 
 UNUSABLE_SDP = (*BROKEN_SDP, RuntimeError, OperationError, InvalidStateError, InvalidAccessError)
-"""What aiortc raises on SDP that it cannot parse or apply; fuzzed in the tests."""
+"""What aiortc raises for SDP that it cannot parse or apply; the tests fuzz it."""
 
 MAX_LINES = 1000
-"""Lines of one offer; browsers write 100 to 300, and a few of aiortc's steps take the square of their number."""
+"""Most lines of an offer; browsers write 100 to 300, and some of aiortc's steps take time in the square of their number."""
 
 MAX_SECTIONS = 8
-"""Media sections of one offer; a camera and a microphone are two."""
+"""Most media sections of an offer; a camera and a microphone are two."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}")
 _ICE_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
@@ -29,11 +29,11 @@ _NOT_MEDIA = {"rtx", "red", "ulpfec", "flexfec-03", "telephone-event", "cn"}
 
 
 class OfferMalformed(Exception):
-    """SDP that cannot be read, or that offers no camera; its text is one line of reason."""
+    """The SDP cannot be parsed, or offers no camera; the text is the reason in one line."""
 
 
 class OfferUnacceptable(Exception):
-    """A well-formed offer of something that the room does not take; its text is one line of reason."""
+    """The offer is well formed, but for something that the room does not take; the text is the reason in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Offer:
     ice_pwd: str
     codecs: tuple[str, ...]
     gate: CandidateGate
-    """What decides on candidates that come later."""
+    """Decides which candidates are taken, also of those that come later."""
 
 
 def read_offer(text: str, reach: Reach = PUBLIC) -> Offer:
-    """Read the SDP of an offer whose candidates have that reach; raises OfferMalformed or OfferUnacceptable."""
+    """Parse and check an SDP offer whose candidates may have this reach; raises OfferMalformed or OfferUnacceptable."""
     _check_size(text)
     description = _parse(text)
     _check_kinds(description.media)
@@ -75,7 +75,7 @@ def read_offer(text: str, reach: Reach = PUBLIC) -> Offer:
 
 
 def read_candidates(values: Iterable[str]) -> list[RTCIceCandidate]:
-    """The candidates of `a=candidate:` lines, wherever they point; raises OfferMalformed for a line that is none."""
+    """The candidates in the values of `a=candidate:` lines, wherever they point; raises OfferMalformed for a malformed one."""
     try:
         return [candidate_from_sdp(value) for value in values]
     except BROKEN_SDP:
@@ -112,7 +112,7 @@ def _serialise(description: SessionDescription) -> str:
 
 
 def _check_kinds(sections: list[MediaDescription]) -> None:
-    # one section that cannot be taken refuses the whole offer: RFC 9725, section 4.4.3
+    # one unacceptable section makes the whole offer so: RFC 9725, section 4.4.3
     if any(media.kind not in ("audio", "video") for media in sections):
         raise OfferUnacceptable("only audio and video sections are taken, no data channels")
 
@@ -145,7 +145,7 @@ def _check_bundle(description: SessionDescription) -> None:
 
 def _camera(sections: list[MediaDescription]) -> MediaDescription:
     for media in sections:
-        media.direction = media.direction or "sendrecv"  # what no direction means: RFC 8866, section 6.7
+        media.direction = media.direction or "sendrecv"  # the default: RFC 8866, section 6.7
     cameras = [media for media in sections if media.kind == "video" and media.direction in ("sendonly", "sendrecv")]
     if not cameras:
         raise OfferMalformed("the offer has no video that is sent")
@@ -155,27 +155,27 @@ def _camera(sections: list[MediaDescription]) -> MediaDescription:
 def _unite(description: SessionDescription, gate: CandidateGate) -> None:
     """Give all sections the one transport that they share, with the candidates that the gate takes.
 
-    aiortc keeps the candidates of the last section only, and stops the shared transport if the group names
-    another section first.
+    Otherwise aiortc would keep only the last section's candidates, and stop the shared transport if the group named another
+    section first.
     """
     sections = description.media
     candidates = gate.take(candidate for media in sections for candidate in media.ice_candidates)
-    # whose candidates were left out may still be found by a check of their own, which a complete list would rule out
+    # a publisher whose candidates were left out may still be found by its own check, which a complete list would rule out
     complete = any(media.ice_candidates_complete for media in sections) and not gate.left_out
     for media in sections:
         media.ice_candidates, media.ice_candidates_complete = candidates, complete
-        # without a port aiortc would write no a=rtcp-mux; 9 is the one that means none
+        # without a port aiortc would write no a=rtcp-mux; port 9 means none
         media.rtcp_port = media.rtcp_port or 9
     description.group = [GroupDescription("BUNDLE", [media.rtp.muxId for media in sections])]
 
 
 def _simplify(description: SessionDescription) -> None:
-    """Leave out what the room has no use for, and what aiortc would trip over later."""
+    """Leave out what the room does not need, and what aiortc would fail at later."""
     for media in description.media:
         media.msid = None
         media.ssrc = [each for each in media.ssrc if 0 <= each.ssrc < 1 << 32]
-        # who leaves the choice begins the handshake: aiortc takes the RSA certificates of GStreamer's publishers of DTLS
-        # clients alone, and RFC 9725, section 4.4, expects a publisher's server to be the DTLS server
+        # a publisher that leaves the choice becomes the DTLS client: only from a client does aiortc accept the RSA certificates
+        # of GStreamer's publishers, and RFC 9725, section 4.4, expects the WHIP server to be the DTLS server
         if media.dtls is not None and media.dtls.role == "auto":
             media.dtls.role = "client"
 

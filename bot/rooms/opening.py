@@ -1,4 +1,4 @@
-"""From a room's URL to the room."""
+"""Opening the room that a URL names."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ LOCAL = "local"
 
 @asynccontextmanager
 async def open_room(url: str, settings: Settings) -> AsyncIterator[Room]:
-    """Join, or host, the room that `url` names; raises SettingsWrong or RoomNameUnusable for a bad URL, RoomRefused by a room."""
+    """Join or host the room that `url` names; raises SettingsWrong or RoomNameUnusable for a bad URL, or RoomRefused."""
     if scheme_of(url) == LOCAL:
         async with host(local_name(url), settings) as local_room:
             yield local_room
@@ -26,7 +26,7 @@ async def open_room(url: str, settings: Settings) -> AsyncIterator[Room]:
 
 
 def scheme_of(url: str, *others: str) -> str:
-    """What kind of room a URL names: one that the bot can join, or one of `others`; raises SettingsWrong for any other."""
+    """The scheme of a room's URL, in lower case; raises SettingsWrong unless the bot can open it or it is one of `others`."""
     scheme, _, rest = url.partition("://")
     if not scheme or not rest:
         raise SettingsWrong(f"{url} is not a room URL such as local://algebra")
@@ -38,10 +38,10 @@ def scheme_of(url: str, *others: str) -> str:
 
 
 def local_name(url: str) -> str:
-    """The name of a local:// room, the whole of what follows; raises SettingsWrong or RoomNameUnusable."""
+    """The room's name in a local:// URL, which is all that follows; raises SettingsWrong or RoomNameUnusable."""
     written = url.partition("://")[2].strip("/")
-    if {"?", "#", "@"} & set(written):  # else a query, a fragment or a password
+    if {"?", "#", "@"} & set(written):  # they would begin a query or a fragment, or end a password
         raise SettingsWrong("a local room is written local://ROOM, where ?, # and @ are %3F, %23 and %40")
-    name = unquote(written, errors="surrogateescape")  # as on the command line: what is no UTF-8 is told below
+    name = unquote(written, errors="surrogateescape")  # bytes that are not UTF-8 are refused below
     check_room_name(name)
     return name

@@ -1,6 +1,6 @@
-"""Where the ICE candidates of a publisher may point: the room sends packets there before anybody has agreed to get any.
+"""Where a publisher's ICE candidates may point: the room sends packets there before anybody has agreed to receive any.
 
-Unchecked, that would be server-side request forgery over UDP (RFC 8445, section 19.5; RFC 8827, section 6.4).
+Without a check, that would allow server-side request forgery over UDP (RFC 8445, section 19.5; RFC 8827, section 6.4).
 """
 
 import ipaddress
@@ -15,31 +15,31 @@ from aiortc import RTCIceCandidate
 Address = IPv4Address | IPv6Address
 
 MAX_CANDIDATES = 32
-"""ICE candidates taken from one publisher; a camera behind several networks has about ten."""
+"""Most ICE candidates that are taken from one publisher; one on several networks has about ten."""
 
 MAX_CANDIDATES_PER_ADDRESS = 8
-"""Of those, how many may share an address: an offer that is not bundled yet has a port for each of its sections."""
+"""How many of them may share an address: an offer that is not bundled yet has a port for each of its sections."""
 
 LOWEST_PORT = 1024
-"""Below it, services listen and no WebRTC endpoint does."""
+"""Lowest port of a candidate: below it, services listen but no WebRTC endpoint does."""
 
 _TYPES = frozenset({"host", "srflx", "relay"})
-"""What can be signalled; peer-reflexive candidates show themselves (RFC 8445, section 5.1.1)."""
+"""The types that can be signalled; peer-reflexive candidates are discovered by checks (RFC 8445, section 5.1.1)."""
 
 _NOWHERE = tuple(
     ipaddress.ip_network(network)
     for network in (
         "0.0.0.0/8",
         "127.0.0.0/8",
-        "169.254.0.0/16",  # holds the metadata service of most clouds, 169.254.169.254
-        "168.63.129.16/32",  # the same of Azure, in public address space
-        "100.100.100.200/32",  # and of Alibaba Cloud
+        "169.254.0.0/16",  # contains the metadata service of most clouds, 169.254.169.254
+        "168.63.129.16/32",  # that of Azure, in public address space
+        "100.100.100.200/32",  # that of Alibaba Cloud
         "224.0.0.0/4",
         "240.0.0.0/4",
-        "::/8",  # unspecified, loopback, and IPv4 in disguise
+        "::/8",  # unspecified, loopback, and embedded IPv4
         "64:ff9b::/32",  # IPv4 behind NAT64
         "2001::/32",  # IPv4 within Teredo
-        "2002::/16",  # and within 6to4
+        "2002::/16",  # IPv4 within 6to4
         "fd00:ec2::/32",  # the metadata service of AWS
         "fe80::/10",
         "fec0::/10",
@@ -50,7 +50,10 @@ _NOWHERE = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The addresses that a publisher's candidates may have: public ones but those `forbidden`, and which others."""
+    """The addresses that a publisher's candidates may have: public ones, all others too if `private`, and those in `own`.
+
+    None of the `forbidden` ones is allowed.
+    """
 
     private: bool = False
     own: frozenset[Address] = frozenset()
@@ -67,11 +70,11 @@ PUBLIC = Reach()
 
 
 def reach_of(client: Address | None, *, private: bool) -> Reach:
-    """The reach of who asked by HTTP from that address, or from one that is not known.
+    """The reach of a client with this HTTP address, or with an unknown one (None).
 
-    Who comes from this machine may be on it, and nowhere else on a private network: it may be a proxy that does not say
-    that it is one. Who comes from a private network may be there, and `private` says that everybody may. This machine's
-    own addresses are open to nobody else: whatever listens there is not theirs.
+    A client on this machine may use its addresses, but no other private ones, because it may be an undeclared proxy. A client
+    on a private network may use private addresses; with `private`, everybody may. Nobody else may use this machine's own
+    addresses, because nothing that listens there is theirs.
     """
     own = own_addresses()
     if client is not None and (client.is_loopback or client in own):
@@ -87,17 +90,17 @@ def own_addresses() -> frozenset[Address]:
 
 
 def goes_nowhere(address: Address) -> bool:
-    """Whether no other machine's endpoint can have that address."""
-    # a scope names one of our own interfaces
+    """Whether the address cannot be that of an endpoint on another machine."""
+    # an address with a scope refers to one of our own interfaces
     scoped = isinstance(address, IPv6Address) and address.scope_id is not None
     return scoped or any(address in network for network in _NOWHERE)
 
 
 class CandidateGate:
-    """Which of a publisher's candidates are taken; `left_out` counts the others.
+    """Decides which of a publisher's candidates are taken; `left_out` counts the others.
 
-    Names are not taken: `.local` ones would be asked for by multicast, and whoever answers could answer any address.
-    Their owners are found all the same once they send a check themselves.
+    Host names are not taken: `.local` names would be looked up by multicast, where anybody could answer with any address. Their
+    owners are still found once they send a connectivity check themselves.
     """
 
     def __init__(self, reach: Reach) -> None:
@@ -107,7 +110,7 @@ class CandidateGate:
         self._per_address: Counter[Address] = Counter()
 
     def take(self, candidates: Iterable[RTCIceCandidate]) -> list[RTCIceCandidate]:
-        """Those that an RTP component over UDP can use and that point where they may; the bound is on all calls together."""
+        """The candidates that RTP over UDP can use and that point to allowed addresses; limits are over all calls together."""
         return [each for each in candidates if self._takes(each)]
 
     def _takes(self, candidate: RTCIceCandidate) -> bool:
@@ -115,7 +118,7 @@ class CandidateGate:
         if address is None or not _usable(candidate) or not self._reach.allows(address) or not self._has_place(address):
             self.left_out += 1
             return False
-        candidate.ip = str(address)  # in the spelling in which a socket tells it
+        candidate.ip = str(address)  # spelled as sockets report it
         place = (address, candidate.port)
         if place in self._taken:
             return False

@@ -1,4 +1,4 @@
-"""What a room refused, counted, and told in the log without a line for each."""
+"""Counts what a room refuses, and logs it without a line for each."""
 
 import logging
 from collections import Counter
@@ -10,7 +10,7 @@ class Refusals(Counter[str]):
     """How often something was refused, by reason."""
 
     def note(self, reason: str) -> None:
-        """Count one more; the first is logged, and then each doubling, so that a flood is no flood of lines."""
+        """Count one more; only the first and then each doubling is logged, so that a flood does not flood the log."""
         self[reason] += 1
         if self[reason].bit_count() == 1:
             logger.warning("%d refused so far, reason: %s", self[reason], reason)

@@ -1,4 +1,4 @@
-"""Who is in the local room, and what is told of their coming and going."""
+"""Who is in the local room, and the happenings of their coming and going."""
 
 import asyncio
 import logging
@@ -18,32 +18,32 @@ logger = logging.getLogger(__name__)
 
 
 class RoomFull(Exception):
-    """No place for another publisher at present; its text is one line of reason."""
+    """There is no place for another publisher at present; the text is the reason in one line."""
 
 
 class NetworkFull(Exception):
-    """Too many publishers from one network are connecting at present; its text is one line of reason."""
+    """Too many publishers from one network are connecting at present; the text is the reason in one line."""
 
 
 class SessionOver(Exception):
-    """The session's connection is at its end, so nothing can be received over it."""
+    """The session's connection has ended, so nothing can be received over it."""
 
 
 NO_PLACE = "publisher_place"
-"""The reason by which publishers without a place are counted."""
+"""The reason under which publishers without a place are counted."""
 
 PLACES = 4
-"""Happenings that may come of a publisher with nobody asking again: the coming, a yes, its withdrawal, the departure."""
+"""Places in the queue that each publisher needs: for the coming, a yes, its withdrawal and the departure."""
 
 PLACES_OF_A_YES = 2
-"""Those of them that a yes brings: the camera's coming, and the yes."""
+"""Those of them that a later yes needs: for the camera's coming and the yes."""
 
 
 class Roster:
     """The publishers of a room; each is held by a task of `tasks` until their connection ends.
 
-    Happenings wait in a queue that is bounded by refusing newcomers, and whoever changes their mind to a yes: everybody
-    inside has a place for their withdrawal and their departure.
+    Happenings wait in a bounded queue. When it fills up, newcomers and late yeses are refused, so that everybody inside always
+    has a place for their withdrawal and their departure.
     """
 
     def __init__(
@@ -66,15 +66,16 @@ class Roster:
 
     @property
     def refused(self) -> int:
-        """Publishers who were not let in for want of a place."""
+        """How many publishers were not let in because there was no place."""
         return self._refusals[NO_PLACE]
 
     async def admit(
         self, offer: Offer, participant: Participant, yes_from: str | None = None, *, may_be_read: bool = True, network: str = ""
     ) -> tuple[WhipSession, str]:
-        """Let a publisher in: their session and the SDP answer. Raises RoomFull, NetworkFull or OfferUnacceptable.
+        """Let a publisher in; returns their session and the SDP answer. Raises RoomFull, NetworkFull or OfferUnacceptable.
 
-        `yes_from` is where their consent comes from; without `may_be_read` none counts. `network` is where they come from.
+        `yes_from` is the source of their consent; without `may_be_read`, their consent never counts. `network` is where they come
+        from.
         """
         self._check_for_a_newcomer(network)
         session = WhipSession(participant, offer, self._configuration, may_be_read=may_be_read, network=network)
@@ -92,9 +93,9 @@ class Roster:
         return session, answer
 
     async def consent(self, session: WhipSession, granted: bool, source: str) -> None:
-        """Take in a publisher's yes or no, said again or for the first time. Raises RoomFull, of a yes, or SessionOver."""
+        """Take in a publisher's yes or no, which they may have said before; raises SessionOver, and for a yes RoomFull."""
         async with session.one_mind_at_a_time:
-            if self._closed or session.ended:  # while the word was on its way
+            if self._closed or session.ended:  # it ended meanwhile
                 raise SessionOver
             if session.participant.consent == granted:
                 return
@@ -110,30 +111,30 @@ class Roster:
             self._tell_of_coming(session, source)
 
     def find(self, secret: str) -> WhipSession | None:
-        """The session with that secret, unless it has ended."""
+        """The session with this secret; None if there is none or it has ended."""
         session = self._sessions.get(secret)
         return None if session is None or session.ended else session
 
     def of(self, participant_id: str) -> WhipSession | None:
-        """The session of that participant, unless they are gone."""
+        """The session of this participant; None if they are gone."""
         return next((each for each in self._sessions.values() if each.participant.id == participant_id), None)
 
     async def close(self) -> None:
-        """Let nobody in any more, and everybody out."""
+        """Let nobody else in, end all sessions, and wait until they are closed."""
         self._closed = True
         for session in self._sessions.values():
             session.end("room closed")
-        # so that a task group that is about to cancel its tasks finds none halfway through closing
+        # so that the task group, when it cancels its tasks, interrupts none that is half closed
         await self._empty.wait()
         self._happenings.put_nowait(None)
 
     async def happenings(self) -> AsyncIterator[Happening]:
-        """Who comes and goes, in order, until the room closes."""
+        """What happens in the room, in order, until it closes."""
         try:
             while (happening := await self._happenings.get()) is not None:
                 yield happening
         except asyncio.CancelledError:
-            # whoever says no while the bot stops is not told that it was heard
+            # nobody reads happenings any more, so a no must not be answered as if it had been heard
             self._closed = True
             raise
 
@@ -155,7 +156,7 @@ class Roster:
             raise
 
     def _check_the_crowd(self, network: str) -> None:
-        """Keep some of the room's places from those who may never come to be connected."""
+        """Limit how many are connecting at once, so that those who may never connect cannot take all places."""
         connecting = Counter(each.network for each in self._sessions.values() if each.connecting)
         if connecting.total() >= self._connecting_limit:
             raise RoomFull("too many are joining at this moment")
@@ -163,16 +164,16 @@ class Roster:
             raise NetworkFull("too many from your network are joining at this moment")
 
     def _check_for_a_place(self, wanted: int) -> None:
-        # the last place is for the end
+        # the last place is for the None that ends the queue
         if self._happenings.qsize() + PLACES * len(self) + wanted >= self._happenings.maxsize:
             raise RoomFull("the room is full")
 
     async def _hold(self, session: WhipSession) -> None:
-        """Hold a publisher's connection until it ends, and tell of it."""
+        """Hold a publisher's connection until it ends, and report their departure."""
         try:
             await session.over(self._connect_seconds)
         finally:
-            session.end("room closed")  # where this task was cancelled
+            session.end("room closed")  # if this task was cancelled
             self._happenings.put_nowait(Departure(session.participant.id, session.reason))
             await self._forget(session)
             logger.info("participant %s is gone (%s), %d in the room", session.participant.id, session.reason, len(self))

@@ -1,4 +1,4 @@
-"""The HTTP connections of a room: bounded in number and in how long each may take to say something."""
+"""The HTTP connections of a room, with limits on their number and on how long each may be silent."""
 
 import asyncio
 import logging
@@ -21,24 +21,24 @@ from dashboard.proxies import Network, address_from, is_within, network_of
 logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 20.0
-"""Time that a connection has for a further request."""
+"""How long a connection may wait before a further request."""
 
 LINGERING_SECONDS = 0.5
-"""Time in which the rest of a refused body is thrown away: cut at once, its sender might not hear why it was refused."""
+"""How long the rest of a refused body is discarded: if cut at once, its sender might not learn why it was refused."""
 
 SHUTDOWN_SECONDS = 2.0
 BREATH_SECONDS = 0.2
 
 NO_PLACE = "connection_place"
-"""The reason by which connections without a place are counted."""
+"""The reason under which connections without a place are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a connection may take: `request_seconds` for its TLS handshake, and then for its first request's headers.
+    """How long a connection may take.
 
-    `reading_seconds` is for reading what waits for it: enough of what is more than a transport's buffer, and at its end
-    all that is left.
+    `request_seconds` is for its TLS handshake, and then again for the headers of its first request. `reading_seconds` is for
+    reading enough of an answer when the transport's buffer is full, and for reading the rest at the end.
     """
 
     request_seconds: float = 10.0
@@ -46,15 +46,15 @@ class Patience:
 
 
 class Visit(web.RequestHandler):
-    """One HTTP connection, which is cut if its first request does not come in time, or its answers are not read."""
+    """One HTTP connection, which is cut if its first request does not come in time or its answers are not read in time."""
 
     def __init__(self, server: web.Server, patience: Patience) -> None:
-        # what is said is not decompressed: an offer is small, and a bomb would not be
+        # bodies are not decompressed: an offer is small anyway, and a decompression bomb would not be
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
-            # its lines would hold names and session secrets
-            access_log=None,  # type: ignore[arg-type]  # what the base class takes for none
+            # an access log would contain names and session secrets
+            access_log=None,  # type: ignore[arg-type]  # the base class accepts None
             keepalive_timeout=IDLE_SECONDS,
             lingering_time=LINGERING_SECONDS,
             auto_decompress=False,
@@ -69,22 +69,22 @@ class Visit(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop, after the TLS handshake."""
         super().connection_made(transport)
-        # uvloop's transports are no subclasses of asyncio's
+        # a cast, because uvloop's transports are not subclasses of asyncio's
         self._abort = cast(asyncio.Transport, transport).abort
         self._request_deadline = self._cut_in(self._patience.request_seconds)
 
     def request_came(self) -> None:
-        """The headers of a request are complete."""
+        """Note that the headers of a request are complete."""
         if self._request_deadline is not None:
             self._request_deadline.cancel()
 
     def pause_writing(self) -> None:
-        """Called by the event loop when more waits to be read than its buffer takes."""
+        """Called by the event loop when the transport's buffer is full."""
         super().pause_writing()
         self._reading_deadline = self._cut_in(self._patience.reading_seconds)
 
     def resume_writing(self) -> None:
-        """Called by the event loop when enough of it was read."""
+        """Called by the event loop when enough of the buffer has been sent."""
         super().resume_writing()
         self._was_read()
 
@@ -97,17 +97,17 @@ class Visit(web.RequestHandler):
         self._lost.set()
 
     async def start(self) -> None:
-        """Answer request after request; the task of aiohttp that does so may outlive the connection."""
+        """Answer request after request, in a task of aiohttp that may outlive the connection."""
         try:
             await super().start()
         finally:
             self._answered.set()
-            # a connection that is closed lasts until all is read
+            # a connection that is being closed lasts until everything is sent
             self._was_read()
             self._reading_deadline = self._cut_in(self._patience.reading_seconds)
 
     async def over(self) -> None:
-        """Wait until the connection is lost, and nobody works at an answer any more."""
+        """Wait until the connection is lost and no answer is being worked on any more."""
         await self._lost.wait()
         await self._answered.wait()
 
@@ -122,9 +122,9 @@ class Visit(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer what is no HTTP, or what a handler failed at.
+        """Answer a request that is not valid HTTP, or at which a handler failed.
 
-        Neither the answer nor the log repeats the request, as aiohttp's own do: a malformed header may hold a token.
+        Unlike aiohttp's own, neither the answer nor the log repeats the request, because a malformed header may contain a token.
         """
         if status == 500:
             logger.error("a request failed", exc_info=exc)
@@ -166,11 +166,11 @@ class Front:
 
     @property
     def refused(self) -> int:
-        """Connections for which there was no place."""
+        """How many connections were refused because there was no place."""
         return self._refusals[NO_PLACE]
 
     async def close(self, runner: web.AppRunner) -> None:
-        """Accept nobody any more, and let those go who are here; who takes too long is cut when `run` is cancelled."""
+        """Accept no more connections, and let the open ones finish; those that take too long are cut when `run` is cancelled."""
         self._closing = True
         await runner.cleanup()
         await in_time(self._empty, SHUTDOWN_SECONDS)
@@ -184,7 +184,7 @@ class Front:
                 try:
                     connection, (host, *_) = await loop.sock_accept(self._listener)
                 except OSError as error:
-                    # one that was gone before it was accepted, or no file descriptor left
+                    # the connection was gone before it was accepted, or no file descriptor is left
                     logger.warning("a connection could not be accepted: %s", error.strerror)
                     await asyncio.sleep(BREATH_SECONDS)
                     continue
@@ -202,7 +202,7 @@ class Front:
         visits.create_task(self._hold(connection, network))
 
     def _has_place(self, network: str, *, is_proxy: bool) -> bool:
-        # a network has two thirds of the places at most
+        # one network gets at most two thirds of the places
         theirs = self._limit if is_proxy else 2 * self._limit // 3
         return len(self) < self._limit and self._visits[network] < theirs
 
@@ -249,7 +249,7 @@ async def serving(
     proxies: tuple[Network, ...] = (),
     patience: Patience = Patience(),
 ) -> AsyncIterator[Front]:
-    """Serve an application on a listening socket while the block runs, to `limit` connections at a time."""
+    """Serve an application on a listening socket while the block runs, to at most `limit` connections at a time."""
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     assert runner.server is not None, "it is set up"

@@ -25,19 +25,18 @@ NEEDED = "VP8 or H264 baseline with packetization-mode 1 is needed, and opus or 
 NEVER_CONNECTED = "never connected"
 
 GOODBYE_SECONDS = 0.5
-"""How long a connection that came to its end waits for its publisher's DELETE, which goes another way and may come later."""
+"""How long after a connection has ended its publisher's DELETE is waited for, which takes another path and may come later."""
 
 
 YESES_AT_ONCE, YESES_PER_SECOND = 20, 0.1
-"""How often a publisher may change their mind to a yes: each is kept for long, and takes a new decoder."""
+"""How often a publisher may change their mind to a yes: each yes is recorded for a long time, and needs a new decoder."""
 
 
 class WhipSession:
-    """A WHIP session (RFC 9725, section 2); who knows its secret may steer it.
+    """A WHIP session (RFC 9725, section 2); whoever knows its `secret` may control it.
 
-    The camera is negotiated whether its owner consents or not, so that they can change their mind; without consent it is
-    behind a closed gate. `may_be_read` says whether their consent counts in this room,
-    `network` where they came from by HTTP.
+    The camera is negotiated whether its owner consents or not, so that they can change their mind; without consent it is behind
+    a closed gate. `may_be_read` says whether their consent counts in this room, `network` where their HTTP request came from.
     """
 
     def __init__(
@@ -70,21 +69,21 @@ class WhipSession:
 
     @property
     def ended(self) -> bool:
-        """Whether the connection is at its end; it may still be closing."""
+        """Whether the connection has ended, though it may still be closing."""
         return self._ended.is_set()
 
     @property
     def connecting(self) -> bool:
-        """Whether the connection is neither up yet nor at its end."""
+        """Whether the connection is not up yet and has not ended."""
         return not self._settled.is_set() and not self.ended
 
     @property
     def datagrams_dropped(self) -> int:
-        """What came to the connection's sockets and was neither its publisher's nor within bounds."""
+        """How many datagrams the guards of the connection's sockets have dropped."""
         return sum(guard.dropped for guard in self._datagrams)
 
     async def answer(self) -> str:
-        """The SDP answer, with all of the room's candidates; raises OfferUnacceptable if no codec fits."""
+        """The SDP answer, with all candidates of the room; raises OfferUnacceptable if no offered codec can be used."""
         try:
             await self._peer.setRemoteDescription(RTCSessionDescription(self.offer.sdp, "offer"))
         except OperationError:
@@ -95,26 +94,26 @@ class WhipSession:
         return self._peer.localDescription.sdp
 
     def happening(self) -> Arrival | Unseen:
-        """What the room tells of this publisher at present."""
+        """The happening that describes this publisher at present."""
         if self._camera is None:
             return Unseen(self.participant, Coverage.NOT_CONSENTED)
         return Arrival(self.participant, self._camera)
 
     async def begin_to_read(self) -> None:
-        """Let the camera in, with its owner's consent; raises InvalidStateError if the connection is at its end."""
+        """Open the gate for the camera, as its owner consents; raises InvalidStateError if the connection has ended."""
         assert self._gate is not None, "there is an answer"
         self._camera = await self._gate.open()
         self.participant = replace(self.participant, consent=True)
 
     async def end_reading(self) -> None:
-        """Shut the camera out from this moment on, its owner does not consent; returns once its decoder has ended."""
+        """Shut the camera out from this moment on, as its owner no longer consents; returns once its decoder has ended."""
         assert self._gate is not None, "there is an answer"
         self._camera = None
         self.participant = replace(self.participant, consent=False)
         await self._gate.close()
 
     async def trickle(self, fragment: Fragment) -> None:
-        """Take in those of the publisher's further candidates that the offer's gate takes; the rest are ignored."""
+        """Add those of the publisher's further candidates that the offer's gate takes."""
         for candidate in self.offer.gate.take(fragment.candidates):
             # all sections share the transport of the first
             candidate.sdpMid = self.offer.mids[0]
@@ -123,7 +122,7 @@ class WhipSession:
             await self._peer.addIceCandidate(None)
 
     def end(self, reason: str) -> None:
-        """Let the connection end; the first reason stands."""
+        """Let the connection end; only the first reason is kept."""
         if self._goodbye is not None:
             self._goodbye.cancel()
         if not self.ended:
@@ -132,7 +131,7 @@ class WhipSession:
             self.mood.close()
 
     async def over(self, connect_seconds: float) -> None:
-        """Wait for the end; a connection that is not up in time ends by itself."""
+        """Wait until the connection has ended; one that is not up after `connect_seconds` is ended."""
         deadline = asyncio.get_running_loop().call_later(connect_seconds, self._give_up)
         try:
             await self._ended.wait()
@@ -146,7 +145,7 @@ class WhipSession:
         await close_peer(self._peer, 0 if self.reason == NEVER_CONNECTED else SETTLE_SECONDS)
 
     async def _take_the_camera(self) -> None:
-        """Put the camera behind a gate, open if there is consent, and take nothing else: what is inactive is never decoded."""
+        """Put the camera behind a gate, open if there is consent; all else is made inactive, and so is never decoded."""
         for transceiver in self._peer.getTransceivers():
             if transceiver.mid == self.offer.camera_mid:
                 self._gate = Gate(self._peer, transceiver.mid)

@@ -1,4 +1,4 @@
-"""The page on which a student joins the local room, and the mood shown back to them there."""
+"""The page on which a student joins the local room, and which shows them their own mood."""
 
 import json
 from collections import defaultdict
@@ -17,10 +17,10 @@ from bot.settings import Settings
 from pipeline.mood import Mood
 
 HEARTBEAT_SECONDS = 15.0
-"""Silence after which a comment is sent, so that proxies keep the stream and a reader who is gone is noticed."""
+"""Silence after which a comment is sent, so that proxies keep the stream open and a vanished reader is noticed."""
 
 MOST_READERS = 3
-"""Streams of one student's moods at a time: the page, once more, and one that is being replaced."""
+"""Most simultaneous streams of one student's moods: the page, another one, and one that is being replaced."""
 
 _TYPES = {"index.html": "text/html", "page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}
 
@@ -38,12 +38,12 @@ class StudentPage:
         self._files = {file: (folder / file).read_bytes() for file in _TYPES}
 
     def routes(self) -> list[web.RouteDef]:
-        """The page at `/`, and what it asks for."""
+        """Routes for the page at `/` and what it requests."""
         return [
             web.get("/", self.page),
             *(web.get(f"/{file}", self.page) for file in _TYPES),
             web.get("/configuration.json", self.configuration),
-            web.get("/whip/{room:[^/]+}/{secret}/mood", self.mood, allow_head=False),  # a stream has no end to tell of
+            web.get("/whip/{room:[^/]+}/{secret}/mood", self.mood, allow_head=False),  # an endless stream has no length to report
         ]
 
     async def page(self, request: web.Request) -> web.Response:
@@ -53,7 +53,7 @@ class StudentPage:
         return web.Response(body=self._files[file], content_type=_TYPES[file], charset="utf-8", headers=headers)
 
     async def configuration(self, request: web.Request) -> web.Response:
-        """What the page must know to publish; for bearers of the token only, as it may hold TURN credentials."""
+        """The page's configuration, only for bearers of the token because it may contain TURN credentials."""
         check_token(request, self._token)
         return web.json_response(self._configuration, headers={"Cache-Control": "no-store"})
 
@@ -73,14 +73,14 @@ class StudentPage:
                 async for mood in session.mood.follow(HEARTBEAT_SECONDS):
                     await response.write(_as_event(mood))
             except ClientConnectionResetError:
-                pass  # the reader went away
+                pass  # the reader is gone
             return response
 
     @contextmanager
     def _reading(self, secret: str, request: web.Request) -> Iterator[None]:
         """Count a reader of a session's moods while the block runs; raises HTTPTooManyRequests for one too many."""
         readers = self._readers[secret]
-        # one whose connection is gone does not count, though it takes until the next heartbeat to notice
+        # a reader whose connection is gone does not count, though its stream ends only with the next heartbeat
         if sum(each.transport is not None for each in readers) >= MOST_READERS:
             raise web.HTTPTooManyRequests(text="too many are reading these moods", headers={"Retry-After": "15"})
         readers.append(request)
@@ -113,7 +113,7 @@ def _configuration(name: str, settings: Settings, policy: ConsentPolicy) -> dict
 
 
 def _published(settings: Settings) -> dict[str, object]:
-    """What a student must know before they agree: what is published of them, under which name, and for how long it stays."""
+    """What a student must know before they consent: what is published about them, under which name, and for how long."""
     return {
         "level": settings.publication,
         "names": settings.names,

@@ -1,10 +1,10 @@
-"""Waiting with a limit."""
+"""Waiting for an event with a time limit."""
 
 import asyncio
 
 
 async def in_time(event: asyncio.Event, seconds: float) -> bool:
-    """Whether the event is set within that time."""
+    """Wait for the event; returns whether it was set within `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,4 +1,4 @@
-"""The WHIP endpoint and its sessions over HTTP (RFC 9725)."""
+"""The WHIP endpoint and the HTTP interface of its sessions (RFC 9725)."""
 
 import asyncio
 import math
@@ -24,14 +24,14 @@ SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
 RETRY_AFTER = {"Retry-After": "5"}
 
 TICKET = "Classmood-Ticket"
-"""The header in which the students that the bot itself simulates bring what tells them from visitors."""
+"""The header in which the bot's own simulated students bring the ticket that distinguishes them from visitors."""
 
 SAID_THERE = "page"
-"""Where a yes by this interface comes from, as events name it."""
+"""How events name the source of a yes or a no that came by this interface."""
 
 
 class Whip:
-    """Lets publishers into one room. Every refusal is one line of text/plain."""
+    """Lets publishers into one room; every refusal is one line of text/plain."""
 
     def __init__(self, name: str, roster: Roster, settings: Settings, policy: ConsentPolicy, guard: Guard) -> None:
         self._name = name
@@ -42,7 +42,11 @@ class Whip:
         self._links = ice_server_links(settings)
 
     def routes(self) -> list[web.RouteDef]:
-        """GET, HEAD and PUT have no route: they are reserved and get 405 (RFC 9725, sections 4.1 and 4.2)."""
+        """The routes of the interface.
+
+        On the endpoint and on sessions, GET, HEAD and PUT have none: they are reserved, and get 405 (RFC 9725, sections 4.1 and
+        4.2).
+        """
         session = "/whip/{room:[^/]+}/{secret}"
         return [
             web.post("/whip/{room:[^/]+}", self.publish),
@@ -83,7 +87,7 @@ class Whip:
         if not set(fragment.mids) <= set(session.offer.mids):
             raise web.HTTPBadRequest(text="the fragment names a media section that was not offered")
         if fragment.restarts(session.offer):
-            # what a session that trickles, but does not restart, must answer: section 4.3.1
+            # required of a session that supports trickling but not restarts: section 4.3.1
             raise web.HTTPUnprocessableEntity(text="ICE restarts are not supported; DELETE this session and POST a new offer")
         await session.trickle(fragment)
         return web.Response(status=204)
@@ -94,7 +98,7 @@ class Whip:
         return web.Response()
 
     async def consent(self, request: web.Request) -> web.Response:
-        """Take in a yes or a no of a publisher who is connected. What is neither is a no, and is told to be one."""
+        """Take in a connected publisher's yes or no; any other word counts as a no, and the answer says so with 400."""
         session = self._find(request)
         word = (await request.read()).decode(errors="replace").strip().lower()
         if word == "yes" and not session.may_be_read:
@@ -112,7 +116,7 @@ class Whip:
         return web.Response(status=204)
 
     async def options(self, request: web.Request) -> web.Response:
-        """Say what may be posted; without a token, which a preflight request cannot bear."""
+        """Say what may be posted; needs no token, because a preflight request cannot bear one."""
         return web.Response(headers={"Accept-Post": SDP})
 
     async def session_options(self, request: web.Request) -> web.Response:
@@ -120,7 +124,7 @@ class Whip:
         return web.Response(headers={"Accept-Patch": SDP_FRAGMENT})
 
     async def consent_options(self, request: web.Request) -> web.Response:
-        """Let pages of other origins ask whether they may; the answer is in the headers of CORS."""
+        """Let pages from other origins ask whether they may use it; the CORS headers answer them."""
         return web.Response(headers={"Allow": "OPTIONS, PUT"})
 
     async def _admit(self, offer: Offer, request: web.Request) -> tuple[WhipSession, str]:
@@ -154,7 +158,7 @@ class Whip:
 
 
 async def _body(request: web.Request, content_type: str) -> str:
-    """The body as text; raises HTTP errors 400, 413 and 415."""
+    """The body as text; raises the HTTP errors 400, 413 and 415."""
     if request.content_type != content_type:
         raise web.HTTPUnsupportedMediaType(text=f"the content type must be {content_type}")
     limit = request.client_max_size
@@ -167,7 +171,10 @@ async def _body(request: web.Request, content_type: str) -> str:
 
 
 def _check_entity_tag(request: web.Request, session: WhipSession) -> None:
-    """The ICE session that a PATCH is meant for must be named, and be this one (RFC 9725, section 4.3.2)."""
+    """Check that a PATCH names the ICE session it is for, and that it is this one (RFC 9725, section 4.3.2).
+
+    Raises the HTTP errors 428 and 412.
+    """
     if "If-Match" not in request.headers:
         raise web.HTTPPreconditionRequired(text="an If-Match header with the session's entity-tag is needed")
     given = {tag.strip() for tag in request.headers["If-Match"].split(",")}
@@ -176,7 +183,7 @@ def _check_entity_tag(request: web.Request, session: WhipSession) -> None:
 
 
 def _spend_a_yes(session: WhipSession) -> None:
-    """A no is taken however often it comes; raises HTTP error 429 after too many yeses."""
+    """Count a yes; raises the HTTP error 429 after too many. A no is never counted."""
     now = asyncio.get_running_loop().time()
     if not session.yeses.spend(now):
         seconds = math.ceil(session.yeses.wait_seconds(now))
@@ -194,6 +201,6 @@ def _name(request: web.Request) -> str:
 
 
 def _said(request: web.Request) -> bool | None:
-    """What the query says by `consent`: one who says several things does not say yes."""
+    """What the query says in `consent`: None without it, and True only if it says nothing but yes."""
     words = request.query.getall("consent", [])
     return all(map(said_in_words, words)) if words else None
