@@ -1,4 +1,4 @@
-"""The command that measures what the parts cost, and the whole."""
+"""The command `bench`, which measures what the parts and the whole bot cost."""
 
 import argparse
 import json
@@ -57,7 +57,7 @@ def _bench(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any, 
     from model.classifier import LiteRtClassifier
 
     split = _split(arguments)
-    analyst = load_analyst(settings)  # sets the threads as the bot has them
+    analyst = load_analyst(settings)  # also sets the number of threads as the bot does
     result = bench_model(LiteRtClassifier(settings.weights), split) if arguments.what == "model" else bench_pipeline(analyst)
     print(json.dumps(result)) if arguments.json else _show(result)
     return None
@@ -79,7 +79,7 @@ async def _bench_room(arguments: argparse.Namespace, settings: Settings) -> None
     from bot.bench.room import Plan, bench_room
 
     if arguments.plot and (arguments.plot.suffix not in PICTURES or not arguments.plot.parent.is_dir()):
-        # after all of the measurements it would be told too late
+        # checked now, because after all the measurements it would be too late
         raise SettingsWrong(f"--plot {arguments.plot}: a file of {' or '.join(PICTURES)} in a folder that exists is wanted")
     plan = Plan(arguments.students, arguments.layer, arguments.seconds, arguments.runs, arguments.overload)
     rows = await bench_room(settings, plan, lambda line: print(line, file=sys.stderr, flush=True))

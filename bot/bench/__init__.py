@@ -1,1 +1,1 @@
-"""What the parts cost, measured beside their peers and their physical limits in one run."""
+"""What the parts of the bot cost, measured in one run with comparable software and the least that is possible."""

@@ -1,4 +1,4 @@
-"""The pictures that costs are measured on: the portrait in the size of a lowest simulcast layer."""
+"""The pictures on which costs are measured: the portrait in the size of the lowest simulcast layer."""
 
 from itertools import islice
 
@@ -19,5 +19,5 @@ def pictures() -> list[Image]:
 
 
 def decoded(images: list[Image]) -> list[av.VideoFrame]:
-    """The pictures as a decoder hands them on: planes of YUV 4:2:0."""
+    """The pictures as a decoder returns them: planes of YUV 4:2:0."""
     return [av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in images]

@@ -1,4 +1,4 @@
-"""The graphs alone, as they are measured: planned, and fed with nothing."""
+"""The networks' graphs alone, for measuring: planned for an input size, but without input."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ DETECTOR = SHIPPED_WEIGHTS / "blazeface_short_range"
 
 
 def detector_side() -> int:
-    """The side of the square that BlazeFace is published for, in pixels."""
+    """The side, in pixels, of the square input for which BlazeFace is published."""
     return read_card(DETECTOR).input.size
 
 
 def bare_detector(width: int | None = None, height: int | None = None) -> Graph:
-    """BlazeFace planned for an input of this size; as it is published if none is given."""
+    """BlazeFace planned for an input of this size, by default that for which it is published."""
     side = detector_side()
     return _bare(DETECTOR, width or side, height or side)
 

@@ -1,4 +1,4 @@
-"""What a face costs once it is cut out, beside the detector and beside others, and how well it is read."""
+"""What reading a cropped face costs, compared with the detector and with other software, and how well it is read."""
 
 from itertools import cycle, islice
 from typing import Any
@@ -22,7 +22,7 @@ DETECTOR_MEASURED = "one invocation of its graph alone, at 128x128 as published"
 
 
 def bench_model(classifier: LiteRtClassifier, split: Split | None = None) -> dict[str, Any]:
-    """Milliseconds of CPU, ready for JSON, and accuracies on the split; peers are there if they are installed."""
+    """CPU time in milliseconds and, with a split, accuracies, ready for JSON; peers are measured if they are installed."""
     detector = BlazeFace()
     images = pictures()
     found = [(image, detector.detect(image)[0]) for image in images]
@@ -45,7 +45,7 @@ def bench_model(classifier: LiteRtClassifier, split: Split | None = None) -> dic
 
 
 def _accuracies(classifier: LiteRtClassifier, peers: dict[str, Read], split: Split) -> dict[str, float]:
-    """Of the classifier and of each peer that was taught, on FER-2013's own squares."""
+    """The accuracy of the classifier, and of each peer that was trained, on FER-2013's own squares."""
     scores = {classifier.name: classifier.classify(resized(split.pixels, classifier.size))}
     scores |= {name: np.array([read(face) for face in split.pixels]) for name, read in peers.items() if name != UNTAUGHT}
     return {name: float((each.argmax(axis=1) == split.labels).mean()) for name, each in scores.items()}

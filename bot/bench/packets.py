@@ -1,6 +1,6 @@
-"""A recording cut into RTP payloads once, and the packets that carry it to as many receivers as there are.
+"""A recording that is cut into RTP payloads once, and the packets that carry it to any number of receivers.
 
-Source: https://www.rfc-editor.org/rfc/rfc7741 (VP8), https://www.rfc-editor.org/rfc/rfc8285 (header extensions)
+Sources: https://www.rfc-editor.org/rfc/rfc7741 (VP8), https://www.rfc-editor.org/rfc/rfc8285 (header extensions)
 """
 
 import struct
@@ -16,11 +16,11 @@ LAYERS: tuple[Layer, ...] = ("simulcast", "single")
 STREAMS = Path(__file__).with_name("streams")
 
 LONGEST_PAYLOAD_BYTES = 1160
-"""What Chromium puts into a packet of the recorded streams, beside the descriptor."""
+"""Most bytes that Chromium puts into a packet of the recorded streams, without the descriptor."""
 
 VP8, RTX = 96, 97
 ABS_SEND_TIME, MID = 2, 4
-"""Payload types, and the numbers of the header extensions, as Janus offers them."""
+"""Ids of header extensions and, above, payload types, as Janus offers them."""
 
 _HEADER = struct.Struct("!BBHII")
 _EXTENSIONS = struct.Struct("!HHI")
@@ -31,7 +31,7 @@ _LONG_PICTURE_ID = 0x8000
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Frames as pieces that fit into packets, each frame with its time; after `ticks` it begins anew with its keyframe."""
+    """Frames in pieces that fit into packets, each frame with its time; after `ticks` it starts over with its keyframe."""
 
     layer: Layer
     frames: tuple[tuple[bytes, ...], ...]
@@ -40,24 +40,24 @@ class Recording:
 
     @classmethod
     def of(cls, layer: Layer, frames: tuple[RecordedFrame, ...]) -> Self:
-        """Cut the frames of a layer."""
+        """A recording made from the frames of a layer."""
         last = frames[-1].timestamp
         pieces = tuple(_evenly_cut(each.data) for each in frames)
         return cls(layer, pieces, tuple(each.timestamp for each in frames), last + round(last / (len(frames) - 1)))
 
     @property
     def frames_per_second(self) -> float:
-        """The mean rate."""
+        """The mean frame rate."""
         return len(self.frames) * VIDEO_CLOCK_HZ / self.ticks
 
 
 def recorded(layer: Layer) -> Recording:
-    """The recording of a layer that comes with the program; tests/benchmarks/record_streams.py made it."""
+    """The recording of a layer that comes with the program, made by tests/benchmarks/record_streams.py."""
     return Recording.of(layer, read_ivf(STREAMS / f"{layer}.ivf"))
 
 
 def _evenly_cut(data: bytes) -> tuple[bytes, ...]:
-    """Pieces of nearly one length, as Chromium cuts a frame."""
+    """Pieces of nearly equal length, as Chromium cuts a frame."""
     count = -(-len(data) // LONGEST_PAYLOAD_BYTES)
     edges = [len(data) * place // count for place in range(count + 1)]
     return tuple(data[start:end] for start, end in pairwise(edges))
@@ -65,7 +65,7 @@ def _evenly_cut(data: bytes) -> tuple[bytes, ...]:
 
 @dataclass(slots=True)
 class RtpStream:
-    """The running numbers of one stream of packets, in which frames of a recording go out with the descriptors of Chromium."""
+    """One stream of packets with its running numbers, which sends a recording's frames with descriptors as Chromium's."""
 
     layer: Layer
     mid: str
@@ -102,11 +102,11 @@ class RtpStream:
         return header + packet[_HEADER.size : payload] + struct.pack("!H", number) + packet[payload:]
 
     def _next_descriptor(self) -> bytes:
-        """What stands before a piece of a frame, without its first octet, which alone differs between the pieces."""
+        """The descriptor of the next frame's pieces without its first octet, the only one that differs between pieces."""
         if self.layer == "single":
             self.picture_id = self.picture_id + 1 & 0x7FFF
             return struct.pack("!BH", 0x80, _LONG_PICTURE_ID | self.picture_id)
-        # of three temporal layers the lowest has every fourth picture, and the others never come
+        # the lowest of three temporal layers has every fourth picture, and the others are never sent
         self.picture_id = self.picture_id + 4 & 0x7FFF
         self.key_picture = self.key_picture + 1 & 0xFF
         return struct.pack("!BHBB", 0xE0, _LONG_PICTURE_ID | self.picture_id, self.key_picture, 0)

@@ -1,4 +1,4 @@
-"""Other ways to look at a picture, for comparison: only where they are installed, never a dependency."""
+"""Other software that reads faces, for comparison: used only if it is installed, never a dependency."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ Read = Callable[[Image], list[float]]
 """Scores a face in the order of `EMOTIONS`."""
 
 UNTAUGHT = "keras.predict of custom_cnn"
-"""The peer whose answers are worth nothing: what it costs does not depend on what it has learnt."""
+"""The peer whose answers mean nothing, because it is not trained; its cost does not depend on that."""
 
 
 def look_peers() -> dict[str, Look]:
@@ -43,18 +43,18 @@ def look_peers() -> dict[str, Look]:
 
 @contextmanager
 def _left_out_where_it_cannot(name: str) -> Iterator[None]:
-    """Say in one line that a peer is installed and cannot be measured."""
+    """Log in one line that a peer is installed but cannot be measured, if the block fails for a reason of the peer's."""
     try:
         yield
-    # what is missing of a package, of the OpenCV that it was written for, or of the network it would fetch its weights through
+    # a part of the package, the OpenCV it was written for, or the network for fetching its weights is missing
     except (ImportError, AttributeError, OSError, ValueError) as error:
         logger.warning("%s is installed and cannot be measured: %s", name, first_line(error))
 
 
 def face_peers() -> dict[str, Read]:
-    """Ways to read a face that is already cut out, grey (48, 48) uint8, by name.
+    """Ways to read a face that is already cropped, grey (48, 48) uint8, by name.
 
-    One that is installed and cannot read, for instance because its weights cannot be fetched, is left out with one line.
+    One that is installed but cannot read, for instance because its weights cannot be fetched, is left out and logged in one line.
     """
     ways = {"fer": ("fer", _fer_of_squares), UNTAUGHT: ("keras", _keras), "deepface": ("deepface", _deepface)}
     peers: dict[str, Read] = {}
@@ -71,7 +71,7 @@ def face_peers() -> dict[str, Read]:
 def _fer_of_squares() -> Read:
     from fer.fer import FER
 
-    reader = FER(offsets=(0, 0))  # it would look 10 pixels beyond the face
+    reader = FER(offsets=(0, 0))  # by default it adds 10 pixels around the face
 
     def read(face: Image) -> list[float]:
         height, width = face.shape
@@ -93,7 +93,7 @@ def _fer() -> Look:
 
 
 def _found_and_read(find: Find, read: Read) -> Look:
-    """The way of the project that this one grew from: find faces, cut them out grey, and predict each with keras."""
+    """The method of the project that this one grew from: find faces, crop them in grey, and predict each with keras."""
 
     def look(image: Image) -> None:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -104,7 +104,7 @@ def _found_and_read(find: Find, read: Read) -> Look:
 
 
 def _haar() -> tuple[str, Find] | None:
-    """OpenCV's own face detector with its own settings; OpenCV 5 has it no more."""
+    """OpenCV's Haar cascade with its default settings, and its name; None with OpenCV 5, which no longer has it."""
     kind = getattr(cv2, "CascadeClassifier", None)
     if kind is None:
         return None

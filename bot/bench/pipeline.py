@@ -1,4 +1,4 @@
-"""What a look costs: the whole pipeline, the sum of its bare parts, and what others take for the same picture."""
+"""What a look costs: the whole pipeline, the sum of its bare parts, and what other software takes for the same picture."""
 
 from collections.abc import Callable
 from itertools import cycle, islice
@@ -20,9 +20,9 @@ from pipeline.frames import Frame
 from pipeline.pixels import Converter
 
 GROUP = 4
-"""Frames that are read together, as they are in a room: fifty students give five in the time that a frame waits for others."""
+"""Frames that are read together, as in a room: from fifty students, five come in the time that a frame waits for others."""
 GROUPS, ROUNDS = 2, 40
-"""Few groups at a time, many times in turn: what else the machine does then falls on all alike."""
+"""Few groups at a time, many times in turn, so that whatever else the machine does affects all of them alike."""
 PEER_GROUPS = 1
 OURS, BARE, NAIVE = "classmood", "bare", "naive"
 PARTS = ("conversion", "detector", "classifier")
@@ -32,11 +32,12 @@ Step = Callable[[av.VideoFrame], object]
 
 
 def bench_pipeline(analyst: Analyst) -> dict[str, Any]:
-    """The figures of a look, ready for JSON; peers are there if they are installed. Ratios are of CPU time.
+    """The cost of a look, ready for JSON; peers are measured if they are installed. All times and ratios are of CPU time.
 
-    Frames come in groups, whose faces are classified at the end. `ms_bare` is the least that a look can cost as the bot is
-    planned: its conversion of the planes, and one invocation of each of its graphs, in the same order. `ms_bare_naive` is
-    the same without planning: all pixels to RGB, the detector's square, the classifier.
+    Frames come in groups, whose faces are classified at the end. `ms_bare` is the least that a look can cost in the bot's design:
+    its conversion of the planes, and one invocation of each of its graphs, in the same order. `ms_bare_naive` is the same
+    without that design: all pixels converted to RGB, the detector at its published square, the classifier. Raises SettingsWrong
+    if the portrait cannot be read with these settings.
     """
     images = pictures()
     frames = [Frame("portrait", 0, picture) for picture in decoded(images)]
@@ -51,7 +52,7 @@ def bench_pipeline(analyst: Analyst) -> dict[str, Any]:
     }
     works |= {part: _group(planes, _in_order([], step)) for part, step in steps.items()}
     alone = _cpu_ms(compare(works, GROUPS, ROUNDS))
-    # after ours: once loaded, tensorflow's threads take their time from whatever runs beside them
+    # measured after ours, because tensorflow's threads, once loaded, take time from whatever runs beside them
     peers = {name: _group(images, _in_order([], look)) for name, look in look_peers().items()}
     return _figures(alone) | _peer_figures(_cpu_ms(compare({OURS: works[OURS]} | peers, PEER_GROUPS)))
 
@@ -74,7 +75,7 @@ def _steps(analyst: Analyst) -> dict[str, Step]:
 
 
 def _in_order(each: list[Callable[[Item], object]], last: Callable[[Item], object]) -> Callable[[list[Item]], None]:
-    """Work on a group: some steps for one after the other, and then the last step for all of them."""
+    """Work on a group: the steps in `each` for one item after another, and then the last step for all of them."""
 
     def work(items: list[Item]) -> None:
         for item in items:
@@ -92,7 +93,7 @@ def _group(items: list[Item], work: Callable[[list[Item]], object]) -> Work:
 
 
 def _cpu_ms(costs: dict[str, Cost]) -> dict[str, float]:
-    """Of each look."""
+    """The CPU time per look, in milliseconds."""
     return {name: cost.cpu_ms / GROUP for name, cost in costs.items()}
 
 
@@ -111,6 +112,6 @@ def _figures(cpu_ms: dict[str, float]) -> dict[str, Any]:
 
 
 def _peer_figures(cpu_ms: dict[str, float]) -> dict[str, Any]:
-    """What peers take, and how many times what a look took in turn with them."""
+    """What peers take, and its ratio to what our look took when measured in turn with them."""
     ours = cpu_ms.pop(OURS)
     return {"peers": cpu_ms, "peers_ratio": {name: ms / ours for name, ms in cpu_ms.items()}}

@@ -1,4 +1,4 @@
-"""How the cost grows with the class, as a picture."""
+"""A plot of how the cost grows with the class."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def plot_growth(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write a picture of CPU and looks per student over their number, in the format that the file's name says."""
+    """Plot CPU and looks per student over the number of students, in the format that the file's ending names."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 6), layout="constrained")
@@ -18,7 +18,7 @@ def plot_growth(rows: Sequence[dict[str, Any]], path: Path) -> None:
         cost.plot(students, [row["cpu_percent_per_student"] for row in line], marker="o", label=label)
         looks.plot(students, [row["looks_per_second_per_student"] for row in line], marker="o")
     cost.set_ylabel("CPU per student, % of a core")
-    # a bot that cannot keep up costs less for each student, and looks at them less often
+    # both are shown, because a bot that cannot keep up costs less per student but also looks at them less often
     looks.set_ylabel("looks a second at each")
     looks.set_xlabel("students")
     for axes in (cost, looks):

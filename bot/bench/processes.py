@@ -1,4 +1,4 @@
-"""What processes cost by the operating system's own account: CPU time and memory, out of /proc; Linux only."""
+"""What processes cost according to the operating system: CPU time and memory, from /proc; Linux only."""
 
 import os
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ _ENDED = slice(13, 15)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """CPU seconds since the start and resident memory, of a process and of all that descend from it."""
+    """CPU seconds since the start and resident memory in MiB, of a process and all its descendants."""
 
     cpu_seconds: float
     resident_mb: float
 
 
 def account(root: int) -> Account:
-    """What a process has cost, those of its children that ended and were waited for among it."""
+    """What a process and its descendants have cost, including children that have ended and were waited for."""
     every = dict(_stats())
     tree = [fields for pid, fields in every.items() if _descends(pid, root, every)]
     ticks = sum(sum(map(int, (fields[_USER], fields[_SYSTEM], *fields[_ENDED]))) for fields in tree)
@@ -29,7 +29,7 @@ def account(root: int) -> Account:
 
 
 def confine(root: int, cores: set[int]) -> None:
-    """Let a process and all of its threads run on these cores alone; threads to come inherit it."""
+    """Let a process and all its threads run on these cores only; threads that it starts later inherit that."""
     for task in (Path("/proc") / str(root) / "task").iterdir():
         try:
             os.sched_setaffinity(int(task.name), cores)
@@ -41,7 +41,7 @@ def _stats() -> list[tuple[int, list[str]]]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            # the name in brackets may hold blanks
+            # the name in brackets may contain blanks
             found.append((int(entry.parent.name), entry.read_text().rpartition(")")[2].split()))
         except OSError:  # it ended meanwhile
             continue
@@ -55,7 +55,7 @@ def _descends(pid: int, root: int, every: dict[int, list[str]]) -> bool:
 
 
 def cpu_by_thread(pid: int) -> dict[int, float]:
-    """CPU seconds of each thread of a process since it started, by its number; the main thread has the process's own."""
+    """CPU seconds of each thread of a process since its start, by the thread's id; the main thread has the process's id."""
     seconds = {}
     for entry in Path(f"/proc/{pid}/task").glob("*/stat"):
         try:

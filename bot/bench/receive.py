@@ -1,8 +1,8 @@
-"""A process that does nothing but receive and decode a room of replayed students: in aiortc's own way, or in ours.
+"""A process that only receives and decodes a room of replayed students: in aiortc's own way, or in ours.
 
     python -m bot.bench.receive janus://127.0.0.1:PORT/ROOM --way ours --seconds 20
 
-It prints one JSON object: frames, seconds, and the CPU seconds of the process by the operating system's account.
+It prints one JSON object: frames, seconds, and the CPU seconds of the process according to the operating system.
 """
 
 import argparse
@@ -34,7 +34,7 @@ SETTLE_SECONDS, FIRST_FRAMES_SECONDS = 3.0, 60.0
 
 
 async def receive(url: str, way: Way, seconds: float) -> dict[str, float]:
-    """Receive everybody for so long once there was a frame of each; what it took."""
+    """Receive everybody for `seconds`, counted once each has sent a frame; returns `frames`, `seconds` and `cpu_seconds`."""
     frames: Counter[str] = Counter()
     settings = read_settings()
     access, name = janus_access(url, settings)
@@ -70,7 +70,7 @@ def _cpu_seconds() -> float:
 async def _subscribed(
     handle: JanusHandle, room: int | str, publishers: tuple[Publisher, ...], way: Way
 ) -> AsyncIterator[RTCPeerConnection]:
-    """A connection that receives all of them."""
+    """A connection that receives all publishers."""
     streams = [{"feed": int(each.id), "mid": each.streams[0].mid, "substream": 0, "temporal": 0} for each in publishers]
     offered = await handle.request({"request": "join", "ptype": "subscriber", "room": room, "streams": streams})
     assert offered.jsep is not None, "a subscriber is made an offer"
@@ -94,7 +94,7 @@ async def _subscribed(
 
 
 def _watching(peer: RTCPeerConnection, frames: Counter[str]) -> list[Any]:
-    """The work of following each track, with two looks a second wanted, as the bot does."""
+    """A coroutine for each track that follows it and wants two looks a second, as the bot does."""
     return [_watch(each.receiver.track, each.mid or "", frames) for each in peer.getTransceivers()]
 
 
@@ -109,7 +109,7 @@ async def _watch(track: Any, mid: str, frames: Counter[str]) -> None:
 
 
 def main() -> None:
-    """Receive as the command line says."""
+    """Receive as the command line says, and print the result."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("--way", choices=("stock", "ours"), required=True)

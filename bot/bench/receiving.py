@@ -1,4 +1,4 @@
-"""What receiving and decoding costs in aiortc's own way and in ours, on the same replayed streams, in turn."""
+"""What receiving and decoding cost in aiortc's own way and in ours, on the same replayed streams in turn."""
 
 import asyncio
 import json
@@ -20,7 +20,10 @@ from bot.errors import NothingHappened
 
 
 async def bench_receiving(students: int, layer: Layer, seconds: float, runs: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """The figures, ready for JSON: CPU per frame of each way, medians over the runs, and the ratio run by run."""
+    """The figures, ready for JSON: the CPU of each way, as medians over the runs, and the ratio for each run.
+
+    Raises NothingHappened if a receiving process fails or gets no frame.
+    """
     cpu_ms: dict[str, list[float]] = {way: [] for way in get_args(Way)}
     percent: dict[str, list[float]] = {way: [] for way in get_args(Way)}
     async with replayed(students, layer) as url:
@@ -44,7 +47,7 @@ async def bench_receiving(students: int, layer: Layer, seconds: float, runs: int
 
 
 def bare_decoding_ms(layer: Layer) -> float:
-    """CPU per frame of libvpx alone, one source after the other and nothing in between: the least that is possible."""
+    """CPU per frame, in milliseconds, of libvpx alone with a single source and nothing in between: the least that is possible."""
     packets = [frame.data for frame in read_ivf(STREAMS / f"{layer}.ivf")]
 
     def decode() -> None:

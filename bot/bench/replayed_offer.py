@@ -1,4 +1,4 @@
-"""The offers of a replayed room, line for line as Janus 1.1.2 writes them."""
+"""The offers of a room of replayed students, line for line as Janus 1.1.2 writes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _EVERYWHERE = (
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One m-line: its mid, and the stream that it carries at present, if any."""
+    """One m-line: its mid, and the stream that it carries at present, or None."""
 
     mid: str
     stream: RtpStream | None

@@ -1,9 +1,9 @@
-"""A room full of replayed students: as much of a Janus gateway with its VideoRoom as a participant who looks on needs.
+"""A room of replayed students: as much of a Janus gateway with its VideoRoom plugin as a participant who only watches needs.
 
     python -m bot.bench.replayed_room --students 50 --layer simulcast
 
-It says on standard output where it listens, as one JSON line, and ends with its standard input. It answers requests for
-what it does not have with the errors of Janus.
+It prints its port and room as one JSON line on standard output, and ends when its standard input does. Requests for what it
+does not have get the errors of Janus.
 Source: https://janus.conf.meetecho.com/docs/videoroom.html
 """
 
@@ -37,7 +37,7 @@ Reply = dict[str, Any]
 
 
 class Refused(Exception):
-    """What a request is answered with that cannot be fulfilled; `code` is Janus's."""
+    """The answer to a request that cannot be fulfilled; `code` is Janus's error code."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -46,7 +46,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Who is in the room, what each of them sends, and what was counted of it."""
+    """Who is in the room, what each of them sends, and what has been counted."""
 
     students: int
     recording: Recording
@@ -58,7 +58,7 @@ class Room:
         return range(FIRST_FEED, FIRST_FEED + self.students)
 
     def publishers(self) -> list[Reply]:
-        """Everybody, as Janus tells of those who send."""
+        """Everybody, as Janus describes publishers."""
         layers = {"simulcast": True} if self.recording.layer == "simulcast" else {}
         stream = {"type": "video", "mindex": 0, "mid": "0", "codec": "vp8", **layers}
         return [{"id": feed, "display": name_of(feed), "streams": [stream], "talking": False} for feed in self.feeds]
@@ -69,12 +69,12 @@ class Room:
 
 
 def name_of(feed: int) -> str:
-    """What a student is called."""
+    """The display name of a student."""
     return f"student {feed - FIRST_FEED + 1}"
 
 
 class Subscriber:
-    """One who receives: the m-lines they were offered, and whose stream each of them carries."""
+    """A subscriber: the m-lines that it was offered, and whose stream each of them carries."""
 
     def __init__(self, room: Room, tell: Callable[[Reply], Awaitable[None]]) -> None:
         self._room = room
@@ -88,7 +88,7 @@ class Subscriber:
         self._task: asyncio.Task[None] | None = None
 
     async def subscribe(self, wishes: list[Any]) -> None:
-        """Put streams on free m-lines, or on new ones; raises Refused if one of the feeds is not there."""
+        """Put streams on free m-lines, or on new ones; raises Refused if one of the feeds does not exist."""
         feeds = [self._checked(wish) for wish in wishes]
         for feed in feeds:
             if feed not in self._feeds:
@@ -98,14 +98,14 @@ class Subscriber:
             self._gathered = True
 
     def unsubscribe(self, wishes: list[Any]) -> None:
-        """Let m-lines go, named by their mid or by whose they are."""
+        """Free m-lines, which are named by their mid or by their feed."""
         for wish in wishes:
             for place, feed in enumerate(self._feeds):
                 if feed is not None and (wish.get("sub_mid") == str(place) or wish.get("feed") == feed):
                     self._free(place)
 
     def configure(self, wishes: list[Any]) -> None:
-        """Pause streams, or let them go on."""
+        """Pause or resume streams."""
         for wish in wishes:
             place = int(wish.get("mid", -1))
             stream = self._streams[place] if 0 <= place < len(self._streams) else None
@@ -113,7 +113,7 @@ class Subscriber:
                 self._replay.pause(stream.ssrc, not wish["send"])
 
     def start(self, answer: str) -> None:
-        """Take the answer to the last offer, and send what is new in it; the first one makes the connection."""
+        """Take the answer to the last offer, and send the streams that are new in it; the first answer starts the connection."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(answer))
             self._task.add_done_callback(_end_if_failed)
@@ -121,17 +121,17 @@ class Subscriber:
             self._play()
 
     def attached(self) -> list[Reply]:
-        """Who is behind each m-line, as Janus tells it."""
+        """Whose stream each m-line carries, as Janus reports it."""
         return [self._stream_of(place) for place in range(len(self._feeds))]
 
     def offer(self) -> Reply:
-        """The session description that goes with it."""
+        """The session description that offers the present m-lines."""
         self._version += 1
         sections = [Section(str(place), stream) for place, stream in enumerate(self._streams)]
         return {"type": "offer", "sdp": offer_of(sections, self._replay.transport_lines, id(self), self._version)}
 
     async def close(self) -> None:
-        """Send nothing more."""
+        """Stop sending, and close the connection."""
         await self._replay.close()
         if self._task is not None:
             self._task.cancel()
@@ -183,13 +183,13 @@ class Subscriber:
 
 
 def _end_if_failed(task: asyncio.Task[None]) -> None:
-    """A room that goes on without sending would be measured as a quiet one."""
+    """End the process if sending has failed: otherwise the room would be measured as a quiet one."""
     if not task.cancelled() and (error := task.exception()):
         raise SystemExit("the room of replayed students failed") from error
 
 
 class Handle:
-    """One handle of the plugin: of a participant, of a subscriber, or of neither yet."""
+    """One handle of the plugin, which belongs to a participant, to a subscriber, or to neither yet."""
 
     def __init__(self, room: Room, tell: Callable[[Reply], Awaitable[None]]) -> None:
         self._room = room
@@ -198,7 +198,7 @@ class Handle:
         self._joined = False
 
     async def answer(self, body: Reply, jsep: Reply | None) -> tuple[Reply, Reply | None]:
-        """What a request brings: data, and a session description where one is due. Raises Refused."""
+        """The answer to a request: data, and a session description if there is one; raises Refused."""
         match body.get("request"), self._subscriber:
             case "join", None if not self._joined:
                 return await self._join(body)
@@ -220,7 +220,7 @@ class Handle:
         raise Refused(UNKNOWN_REQUEST, f"Unknown request '{body.get('request')}'")
 
     async def close(self) -> None:
-        """End what runs for it."""
+        """Close the handle's connection, if it has one."""
         if self._subscriber is not None:
             await self._subscriber.close()
 
@@ -244,7 +244,7 @@ class Handle:
 
 
 class Gateway:
-    """One connection to the gateway, with the session and the handles that were made over it."""
+    """One connection to the gateway, with its session and handles."""
 
     def __init__(self, room: Room, socket: web.WebSocketResponse) -> None:
         self._room = room
@@ -253,7 +253,7 @@ class Gateway:
         self._handles: dict[int, Handle] = {}
 
     async def serve(self) -> None:
-        """Answer until the connection ends."""
+        """Answer requests until the connection ends."""
         try:
             async for message in self._socket:
                 if message.type is WSMsgType.TEXT:
@@ -295,7 +295,7 @@ class Gateway:
     async def _message(self, request: Reply, to: Reply) -> None:
         handle = self._handle(request)
         body = request["body"]
-        # Janus answers what needs no thread of the plugin at once, and acknowledges the rest first
+        # Janus answers at once what needs no thread of the plugin, and first acknowledges all else
         at_once = body.get("request") == "listparticipants"
         if not at_once:
             await self._say({"janus": "ack", **to})
@@ -339,7 +339,7 @@ class Gateway:
 
 @asynccontextmanager
 async def replayed_room(students: int, recording: Recording) -> AsyncIterator[int]:
-    """A room with that many students on a free loopback port, which it yields, while the block runs."""
+    """Serve a room of `students` while the block runs, on a free loopback port, which it yields."""
     room = Room(students, recording)
 
     async def gateway(request: web.Request) -> web.WebSocketResponse:
@@ -366,18 +366,18 @@ async def _serve(students: int, layer: Layer) -> None:
     async with replayed_room(students, recorded(layer)) as port:
         sys.stdout.write(json.dumps({"port": port, "room": ROOM}) + "\n")
         sys.stdout.flush()
-        # whoever started it holds the other end of standard input, and dies with it or lets go of it
+        # standard input ends when the process that started us closes it or dies
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 def _come_first() -> None:
-    """Be served before the bot, where we may: in a real class, packets are sent by machines that the bot does not keep busy."""
+    """Take precedence over the bot, if permitted: in a real class, packets come from machines that the bot does not slow down."""
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
 
 
 def main() -> None:
-    """Serve as asked, until standard input ends."""
+    """Serve as the command line says, until standard input ends."""
     import uvloop
 
     parser = argparse.ArgumentParser(description="A room of replayed students.")

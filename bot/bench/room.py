@@ -1,4 +1,4 @@
-"""What the whole bot costs in a room: real streams, replayed by another process, and the bot as it is run by anybody."""
+"""What the whole bot costs in a room: another process replays real streams, and the bot runs as it does for any user."""
 
 import asyncio
 import os
@@ -16,18 +16,18 @@ from bot.errors import Trouble
 from bot.settings import Settings
 
 SETTLE_SECONDS = 5.0
-"""Between the first sample of the last student and the measurement."""
+"""Time between the first sample of the last student, or a change of cores, and the measurement."""
 
 
 EVERY_LOOK_SECONDS = 0.001
-"""Between two samples of one student, so that each look is one."""
+"""Time between two samples of one student, so short that every look gives one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured: each number of students, in `runs` rounds, so that a machine's moods are shared by all of them.
+    """What is measured: each number of students in each of `runs` rounds, so that variations of the machine affect all alike.
 
-    With `overload`, the bot is also measured while it has one core alone, and afterwards, and publishes each of its looks.
+    With `overload`, the bot is also measured while it has only one core, and afterwards, and it publishes every look.
     """
 
     students: tuple[int, ...]
@@ -38,9 +38,9 @@ class Plan:
 
 
 async def bench_room(settings: Settings, plan: Plan, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """The figures of each number of students, ready for JSON: medians over the runs.
+    """The figures for each number of students, ready for JSON: medians over the runs.
 
-    Raises Trouble where processes cannot be accounted for, NothingHappened if the bot ends or does not read everybody.
+    Raises Trouble on systems other than Linux, and NothingHappened if the bot ends or does not read everybody.
     """
     if sys.platform != "linux":
         raise Trouble("what processes cost is read from /proc, which only Linux has")
@@ -57,7 +57,7 @@ async def bench_room(settings: Settings, plan: Plan, say: Callable[[str], None])
 
 
 async def measured_once(settings: Settings, students: int, plan: Plan) -> dict[str, dict[str, Any]]:
-    """The figures of one run, by what the bot had to do with."""
+    """The figures of one run, by phase: `all cores` and, with overload, `one core` and `all cores again`."""
     cores = os.sched_getaffinity(0)
     phases = {"all cores": cores}
     if plan.overload:
@@ -74,7 +74,7 @@ async def measured_once(settings: Settings, students: int, plan: Plan) -> dict[s
 
 
 def median_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The median of each figure, those within figures too; of the CPU, each run's as well."""
+    """The median of each figure, including nested ones, and also the CPU of each run."""
     cpu = [run["cpu_percent_of_core"] for run in runs]
     return {**_medians(runs), "runs": len(runs), "cpu_percent_of_core_by_run": cpu}
 

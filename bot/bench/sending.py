@@ -1,7 +1,7 @@
-"""Sends a recording in the name of many students over one connection, as an SFU does; knows aiortc's transports.
+"""Sends a recording on behalf of many students over one connection, as an SFU does; knows the internals of aiortc's transports.
 
-aiortc's own senders have two tasks and a packet object for each stream and packet; a class of 400 would need more of the
-machine than the bot that is measured on it. So ICE, DTLS and SRTP are aiortc's, and what goes through them is made here.
+aiortc's own senders need two tasks per stream and an object per packet: a class of 400 would take more of the machine than the
+bot that is measured on it. So ICE, DTLS and SRTP are aiortc's, and the packets that they carry are made here.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ from bot.bench.packets import Recording, RtpStream
 REPORT_SECONDS = 1.0
 BURST_PACKETS = 6
 BURST_SECONDS = 0.04
-"""Chromium sends what is more than that of one frame in bursts of about so many packets, so far apart."""
+"""Chromium sends frames of more than BURST_PACKETS packets in bursts of about that many, BURST_SECONDS apart."""
 
 TIMER_SECONDS = 0.001
-"""What is due within that is sent at once: no timer of the event loop is finer."""
+"""What is due within this time is sent at once, because the event loop's timers are no finer."""
 
 REMEMBERED_PACKETS = 128
 NOT_AGAIN_SECONDS = 0.2
-"""For how long Janus does not repeat a packet that it has repeated."""
+"""How long Janus does not repeat a packet again that it has just repeated."""
 
 KEYFRAMES_APART_SECONDS = 0.3
-"""For how long Chromium makes no keyframe after a keyframe, whoever asks."""
+"""How long after a keyframe Chromium makes no other, whoever requests one."""
 
 NTP_EPOCH_SECONDS = 2_208_988_800
 _SENDER_REPORT = struct.Struct("!BBHIQIII")
@@ -42,13 +42,16 @@ _DESCRIPTION = struct.Struct("!BBHI")
 
 @dataclass(slots=True)
 class Playing:
-    """A stream that plays a recording: its next frame, when that is due, and what was sent last."""
+    """A stream that plays a recording: its next frame, its timing, and the last packets sent.
+
+    `origin` is the RTP timestamp, and `started_at` the event loop's time, of the recording's beginning in this round.
+    """
 
     stream: RtpStream
     origin: int
     started_at: float
     turns_back_at: int
-    """The frame at which the first round ends early, so that keyframes of different students come apart; then 0."""
+    """The frame at which the first round ends early, so that different students' keyframes are spread in time; later 0."""
     number: int = 0
     paused: bool = False
     reported_at: float = 0.0
@@ -58,33 +61,33 @@ class Playing:
 
 
 class Replay:
-    """One connection to a subscriber, and the streams that go over it; `counts` tells what happened on it."""
+    """One connection to a subscriber and the streams sent over it; `counts` is what happened on it."""
 
     _ssrc = 0
-    """aiortc's senders have one; this one stands for many."""
+    """aiortc expects a sender to have one SSRC; this one stands for many."""
 
     def __init__(self, recording: Recording, counts: Counter[str]) -> None:
         self.counts = counts
         self.gone = asyncio.Event()
         self._recording = recording
         self._ice = RTCIceTransport(RTCIceGatherer([]))
-        self._ice._connection.ice_controlling = True  # who offers is, unless it is lite; so DTLS waits for the other's hello
+        self._ice._connection.ice_controlling = True  # the offerer is, unless it is ICE-lite; so DTLS waits for the other's hello
         self._dtls = RTCDtlsTransport(self._ice, [RTCCertificate.generateCertificate()])
         self._dtls.on("statechange", self._note_end)
         self._playing: dict[int, Playing] = {}
         self._due: list[tuple[float, int, bool]] = []
-        """When something is to be sent of which stream: its next frame, or more of the one before."""
+        """A heap of when to send something of which stream: its next frame (True), or more of the last one (False)."""
         self._woken: asyncio.Future[None] | None = None
         self._random = np.random.default_rng(1)
         self.connected = False
 
     async def gather(self) -> None:
-        """Find out where the subscriber can send to."""
+        """Gather our candidates."""
         await self._ice.iceGatherer.gather()
 
     @property
     def transport_lines(self) -> list[str]:
-        """The lines of each section of an offer that tell of ICE and DTLS."""
+        """The attributes about ICE and DTLS in each section of an offer."""
         ice = self._ice.iceGatherer.getLocalParameters()
         fingerprint = next(each for each in self._dtls.getLocalParameters().fingerprints if each.algorithm == "sha-256")
         candidates = [
@@ -102,7 +105,7 @@ class Replay:
         ]
 
     async def connect(self, answer: str) -> bool:
-        """Take the subscriber's answer, and make the connection; returns whether there is a path."""
+        """Take the subscriber's answer and connect; returns whether the connection was established."""
         media = SessionDescription.parse(answer).media[0]
         if media.ice is None or media.dtls is None:
             return False
@@ -116,7 +119,7 @@ class Replay:
         return self.connected
 
     def play(self, streams: Iterable[RtpStream]) -> None:
-        """Send these from now on, each beginning with the keyframe, and no two of them in step."""
+        """Send these streams from now on, each beginning with the keyframe, and no two of them in step."""
         now, interval_seconds = _now(), 1 / self._recording.frames_per_second
         for stream in streams:
             self._dtls._rtp_router.register_sender(self, stream.ssrc)
@@ -131,12 +134,12 @@ class Replay:
         self._wake()
 
     def stop(self, ssrc: int) -> None:
-        """Send nothing of this stream any more."""
+        """Send nothing more of this stream."""
         self._playing.pop(ssrc, None)
         self._dtls._rtp_router.senders.pop(ssrc, None)
 
     def pause(self, ssrc: int, paused: bool) -> None:
-        """Send nothing of it for a while, or go on with a keyframe."""
+        """Pause a stream, or let it go on with a keyframe."""
         if playing := self._playing.get(ssrc):
             if playing.paused and not paused:
                 self._turn_back(playing)
@@ -162,7 +165,7 @@ class Replay:
         await self._ice.stop()
 
     async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
-        """What aiortc calls on a sender of one of our streams."""
+        """Called by aiortc with feedback on one of our streams."""
         if isinstance(packet, RtcpPsfbPacket) and packet.fmt in (RTCP_PSFB_PLI, RTCP_PSFB_FIR):
             self.counts["keyframes_asked"] += 1
             playing = self._playing.get(packet.media_ssrc)
@@ -182,7 +185,7 @@ class Replay:
                 self.counts["packets_sent_again"] += 1
 
     def _turn_back(self, playing: Playing) -> None:
-        """Have the keyframe come next, when the next frame would have come, with the clock running on."""
+        """Send the keyframe next, when the next frame would have been due, with RTP timestamps that go on."""
         if playing.number == 0:
             return
         due_at = self._due_at(playing)
@@ -193,7 +196,7 @@ class Replay:
         return playing.started_at + self._recording.timestamps[playing.number] / VIDEO_CLOCK_HZ
 
     async def _wait(self) -> None:
-        """Until something is due, or changes; with less ado than a timeout makes, a thousand times a second."""
+        """Wait until something is due or changes; cheaper than asyncio.timeout, which matters a thousand times a second."""
         loop = asyncio.get_running_loop()
         self._woken = loop.create_future()
         timer = loop.call_at(self._due[0][0], self._wake) if self._due else None
@@ -266,7 +269,10 @@ class Replay:
 
 
 def sender_report(stream: RtpStream, timestamp: int) -> bytes:
-    """An RTCP packet that tells when the last frame was, and how much was sent (RFC 3550, section 6.4.1)."""
+    """A compound RTCP packet: a sender report with the time of the last frame and the amount sent, and a CNAME.
+
+    Source: RFC 3550, sections 6.4.1 and 6.5.
+    """
     ntp = int((time.time() + NTP_EPOCH_SECONDS) * 2**32) & 0xFFFFFFFFFFFFFFFF
     octets = stream.octets_sent & 0xFFFFFFFF
     report = _SENDER_REPORT.pack(0x80, 200, 6, stream.ssrc, ntp, timestamp, stream.packets_sent & 0xFFFFFFFF, octets)

@@ -1,4 +1,4 @@
-"""What `bench room` measures in: a Redis, a room of replayed students, and the bot, each in a process of its own."""
+"""The setting in which `bench room` measures: Redis, a room of replayed students, and the bot, each in its own process."""
 
 import asyncio
 import json
@@ -31,11 +31,11 @@ OF_THE_BENCH = {
     "basis": "consent",
     "consent": "everyone",
     "log_level": "warning",
-    # what the replayed room serves
+    # as the replayed room serves it
     "janus_path": "/",
     "janus_substream": 0,
     "janus_temporal": 0,
-    # what is waited for
+    # needed for the samples that are waited for
     "publication": "individual",
     "sample_seconds": 1.0,
 }
@@ -44,10 +44,10 @@ OWN_REDIS = {
     "redis_password": SecretStr(""),
     **dict.fromkeys(("redis_ca_file", "redis_certificate", "redis_key")),
 }
-"""How to reach the Redis of the bench, whatever the settings say of another one."""
+"""Settings that the bench's own Redis needs, in place of those for another one."""
 
 PARENT = Path(__file__).parents[2]
-"""Where the package lies, for processes that run in another folder."""
+"""The folder that contains the package, for processes that run in another folder."""
 
 SAMPLE = "classmood.emotion.sample"
 
@@ -57,7 +57,7 @@ ARRIVAL_SECONDS, ARRIVAL_SECONDS_PER_STUDENT = 30.0, 0.3
 
 @dataclass(frozen=True)
 class Stage:
-    """Everything that runs, for whoever measures it."""
+    """Everything that runs, for measuring it."""
 
     redis: Redis
     keys: Keys
@@ -71,7 +71,7 @@ class Stage:
     _said: Path
 
     async def status(self, before: BotStatus | None = None, seconds: float = 60.0) -> BotStatus:
-        """The bot's status once it is another than `before`; raises NothingHappened if none comes."""
+        """The bot's status as soon as it differs from `before`; raises NothingHappened if none comes in time."""
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -85,13 +85,13 @@ class Stage:
             raise NothingHappened(f"the bot told nothing of itself for {seconds:.0f} s") from None
 
     async def counts(self) -> dict[str, int]:
-        """What the room has counted so far."""
+        """The room's counts so far."""
         async with aiohttp.ClientSession() as http, http.get(self.counts_url) as answer:
             counts: dict[str, int] = await answer.json()
             return counts
 
     async def until_all_are_read(self, students: int) -> None:
-        """Wait until there was a sample of everybody; raises NothingHappened if that does not come about."""
+        """Wait until there has been a sample of everybody; raises NothingHappened if there is not in time."""
         seconds = ARRIVAL_SECONDS + ARRIVAL_SECONDS_PER_STUDENT * students
         read: set[str] = set()
         after = "0"
@@ -108,7 +108,7 @@ class Stage:
             raise NothingHappened(f"only {len(read)} of {students} students were read in {seconds:.0f} s") from None
 
     def check(self) -> None:
-        """Raise NothingHappened with its last words if the bot has ended, or the room has."""
+        """Raise NothingHappened if the bot has ended, with its last line of output, or if the room has."""
         if self._bot.returncode is not None:
             lines = self._said.read_text(errors="replace").splitlines() or ["it said nothing"]
             raise NothingHappened(f"the bot ended with exit code {self._bot.returncode}: {lines[-1]}")
@@ -118,7 +118,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(students: int, layer: Layer, settings: Settings, **changes: object) -> AsyncIterator[Stage]:
-    """Have that many students in a room and the bot among them while the block runs; `changes` are settings of the bot."""
+    """Run a room of `students` with the bot in it while the block runs; `changes` are settings for the bot."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="classmood-bench-")))
         url = await stack.enter_async_context(embedded_redis())
@@ -143,7 +143,7 @@ async def stage(students: int, layer: Layer, settings: Settings, **changes: obje
 
 @asynccontextmanager
 async def replayed(students: int, layer: Layer) -> AsyncIterator[str]:
-    """The janus:// URL of a room of replayed students in a process of its own, while the block runs."""
+    """The janus:// URL of a room of replayed students, which runs in its own process while the block runs."""
     with TemporaryDirectory(prefix="classmood-bench-") as folder:
         async with _room(Path(folder), students, layer) as room:
             yield room.url
@@ -175,14 +175,14 @@ async def _room(folder: Path, students: int, layer: Layer) -> AsyncIterator[_Run
 
 
 def _given(settings: Settings) -> dict[str, object]:
-    """What whoever measures has set, so that the bot is measured with it."""
+    """The settings that the user has set explicitly, with which the bot is measured."""
     return {name: getattr(settings, name) for name in settings.model_fields_set}
 
 
 def _environment(settings: Mapping[str, object]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     own = {PREFIX + name.upper(): _text(value) for name, value in settings.items() if value is not None}
-    # in another folder lies no .env
+    # in its temporary folder, the bot finds no .env
     return {**inherited, "PYTHONPATH": str(PARENT), **own}
 
 
@@ -196,7 +196,7 @@ def _text(value: object) -> str:
 
 @asynccontextmanager
 async def _running(folder: Path, module: list[str], settings: Mapping[str, object]) -> AsyncIterator[Process]:
-    """A module of ours as a process while the block runs; what it says of itself goes into a file of its name."""
+    """Run one of our modules as a process while the block runs; its standard error goes into a log named after it."""
     with (folder / f"{module[0]}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *dying_with_us([sys.executable, "-m", *module]),

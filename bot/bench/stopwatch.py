@@ -12,16 +12,16 @@ ROUNDS = 7
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Milliseconds of one piece of work: on the wall, and of CPU over all of the process's threads."""
+    """Milliseconds for one piece of work: of wall time, and of CPU time over all threads of the process."""
 
     wall_ms: float
     cpu_ms: float
 
 
 def compare(works: Mapping[str, Work], times: int, rounds: int = ROUNDS) -> dict[str, Cost]:
-    """The median cost of each work over `rounds`, in each of which every one of them is done `times` times in turn.
+    """The median cost of each work over `rounds`; in each round, every work in turn is done `times` times.
 
-    Each is done once before, uncounted: first calls load and plan.
+    Each is first done once without being counted, because first calls load and plan.
     """
     for work in works.values():
         work()

@@ -1,4 +1,4 @@
-"""What a bot does, and what it costs, over a stretch of time that begins and ends with a status of its own."""
+"""What a bot does and costs in a window of time that begins and ends with one of its statuses."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ SETTLED_MINUTES = 5
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Everything that is counted, at one moment."""
+    """All counts at one moment."""
 
     at_seconds: float
     at_ms: int
@@ -32,7 +32,7 @@ class Moment:
 
 
 async def moment(stage: Stage, before: BotStatus | None = None) -> Moment:
-    """What is counted as soon as the bot tells how it is doing."""
+    """The counts as soon as the bot publishes a status that differs from `before`."""
     status = await stage.status(before)
     at_seconds, at_ms = time.monotonic(), now_ms()
     bot, room, redis = account(stage.bot_pid), account(stage.room_pid), account(stage.redis_pid)
@@ -40,9 +40,12 @@ async def moment(stage: Stage, before: BotStatus | None = None) -> Moment:
 
 
 async def look_on(stage: Stage, students: int, due_per_second: float, seconds: float) -> dict[str, Any]:
-    """Measure for at least so long; the figures, ready for JSON. `due_per_second` is the looks due at each student."""
+    """Measure for about `seconds`, up to the bot's next status; returns figures ready for JSON.
+
+    `due_per_second` is how many looks at each student are due.
+    """
     start = await moment(stage, await stage.status())
-    # the status that the window ends with should be the one that comes when it is over, and not the one after that
+    # half a heartbeat less, so that the window ends with the status that comes when it is over and not with the one after
     by_minute = await _memory_by_minute(stage, start, seconds - stage.heartbeat_seconds / 2)
     end = await moment(stage, await stage.status())
     return {
@@ -53,7 +56,7 @@ async def look_on(stage: Stage, students: int, due_per_second: float, seconds: f
 
 
 async def _memory_by_minute(stage: Stage, start: Moment, seconds: float) -> list[float]:
-    """Wait so long; the bot's memory at the beginning and at each whole minute."""
+    """Wait for `seconds`; returns the bot's memory in MiB at the beginning and after each whole minute."""
     by_minute = [round(start.bot.resident_mb, 1)]
     end = start.at_seconds + seconds
     while (left := end - time.monotonic()) > 0:
@@ -65,7 +68,7 @@ async def _memory_by_minute(stage: Stage, start: Moment, seconds: float) -> list
 
 
 def memory_growth(by_minute: list[float]) -> dict[str, Any]:
-    """How much more memory there was at any time after minute 5 than at minute 5, in a window that is longer than that."""
+    """By how much memory after minute 5 exceeded that at minute 5, at most; empty for a window that is not longer than that."""
     if len(by_minute) <= SETTLED_MINUTES + 1:
         return {}
     settled, later = by_minute[SETTLED_MINUTES], by_minute[SETTLED_MINUTES + 1 :]
@@ -101,7 +104,7 @@ def _figures(pid: int, start: Moment, end: Moment, students: int, due_per_second
 
 
 def _by_thread(pid: int, start: Moment, end: Moment, percent: Any) -> dict[str, float]:
-    """The main thread, which has the event loop, the busiest of the others, which has the model, and the rest."""
+    """The CPU of the main thread (the event loop), of the busiest other thread (the model), and of the rest together."""
     spent = {thread: cpu - start.bot_threads.get(thread, 0.0) for thread, cpu in end.bot_threads.items()}
     main = spent.pop(pid, 0.0)
     busiest = max(spent.values(), default=0.0)
@@ -109,7 +112,7 @@ def _by_thread(pid: int, start: Moment, end: Moment, percent: Any) -> dict[str, 
 
 
 async def _of_samples(stage: Stage, start: Moment, end: Moment, students: int) -> dict[str, Any]:
-    """How evenly the samples are spread, and how long after its frame was received each of them stood in Redis."""
+    """How evenly samples are spread over the students, and the time from receiving a frame to its sample's entry in Redis."""
     samples: Counter[str] = Counter()
     latencies_ms: list[int] = []
     after, last = f"{start.at_ms}-0", str(end.at_ms)
