@@ -1,4 +1,4 @@
-"""Who is in the room, who of them is watched, and what each of them has sent."""
+"""Who is in the room, which of them are watched, and what each of them has sent."""
 
 import asyncio
 import itertools
@@ -17,12 +17,12 @@ from pipeline.frames import Frame, LatestFrames
 from pipeline.mood import Moods
 
 GOLDEN = (5**0.5 - 1) / 2
-"""Its multiples fill the time between two looks evenly, however many participants there are."""
+"""The fractional part of the golden ratio: its multiples modulo 1 spread any number of participants evenly over a period."""
 
 
 @dataclass(slots=True)
 class Seat:
-    """One participant in the room; `read_since_ms` is None while nothing that was seen of them may be told."""
+    """One participant in the room; `read_since_ms` is None while nothing seen of them may be published."""
 
     participant: Participant
     looks_due: Looks
@@ -40,7 +40,7 @@ class Seat:
 
 @dataclass(slots=True)
 class Totals:
-    """Counts over everybody since the start."""
+    """Counts over all participants since the start."""
 
     frames_received: int = 0
     frames_skipped: int = 0
@@ -50,7 +50,7 @@ class Totals:
 
 @dataclass
 class Attendance:
-    """Watches everyone who comes, until the room closes."""
+    """Keeps track of everyone in the room, and watches those who may be read, until the room closes."""
 
     room: Room
     frames: LatestFrames
@@ -71,12 +71,12 @@ class Attendance:
             self.close("room closed" if self.room.over else "connection lost")
 
     def close(self, reason: str) -> None:
-        """Tell that everybody is gone from our sight."""
+        """Stop watching everybody and report each of them as gone."""
         for participant_id in list(self.seats):
             self._leave(participant_id, reason)
 
     def report(self, reading: Reading) -> None:
-        """Take in what one look showed, unless its frame is older than the consent, or the consent was withdrawn since."""
+        """Take in the result of one look, unless its frame is older than the consent or the consent has been withdrawn since."""
         seat = self.seats.get(reading.participant_id)
         if seat is not None and seat.read_since_ms is not None and reading.at_ms >= seat.read_since_ms:
             seat.looks += 1
@@ -90,7 +90,7 @@ class Attendance:
             self.find_silent(self.clock())
 
     def find_silent(self, now: int) -> None:
-        """Mark who has sent no frame for long as stalled, and let go of who has sent none for longer."""
+        """Mark participants as stalled who have sent no frame for a while, and drop those who have sent none for longer."""
         watched = [seat for seat in self.seats.values() if seat.watcher is not None]
         for seat in watched:
             dead_ms = now - self._last_sign_ms(seat, now)
@@ -103,13 +103,13 @@ class Attendance:
                 self.room.stalled(seat.participant.id)
 
     def _shows_nothing(self, seat: Seat, now: int) -> bool:
-        """Whether frames come, and none of them has become a picture for long."""
+        """Whether frames arrive but none could be decoded into a picture for a while."""
         return seat.track is not None and seat.track.undecodable and now - seat.last_picture_ms >= self.stalled_ms
 
     def _last_sign_ms(self, seat: Seat, now: int) -> int:
-        """When a frame last came of a participant, or packets that were left out because decoding did not keep up.
+        """When a participant last sent a frame, or packets that were skipped because decoding did not keep up, in ms.
 
-        To subscribe anew would then take more of the time that is too short, and mend nothing.
+        Such packets count because subscribing again would mend nothing then, and would only add to the load.
         """
         if seat.track is not None and seat.track.left_out != seat.left_out:
             seat.left_out, seat.left_out_ms = seat.track.left_out, now
@@ -122,7 +122,7 @@ class Attendance:
                 seat.read_since_ms = seat.last_picture_ms = self.clock()
                 seat.track = happening.track if isinstance(happening.track, ReceivedTrack) else None
                 seat.watcher = watchers.create_task(self._watched(seat, happening))
-            case Arrival():  # no room should tell of one
+            case Arrival():  # no consent: no room should report such an arrival
                 self._seat(happening.participant)
                 self.moods.unseen(happening.participant.id, self.clock(), Coverage.NOT_CONSENTED)
             case Unseen():
@@ -144,13 +144,13 @@ class Attendance:
             self.moods.withdrew(change.participant_id, self.clock(), change.source)
 
     def _seat(self, participant: Participant) -> Seat:
-        """A fresh seat for a participant; one who had a track before is no longer read from it."""
+        """A fresh seat for a participant; a track that they had before is no longer read."""
         former = self.seats.get(participant.id)
         seat = Seat(participant, Looks(1000 / self.looks_per_second, next(self._aheads)), self.clock(), self.stalled_ms)
         if former is not None:
             self._stop_watching(former)
             seat.frames_received, seat.looks = former.frames_received, former.looks
-            seat.mend_after_ms = former.mend_after_ms  # a mended connection that brings nothing is mended ever more seldom
+            seat.mend_after_ms = former.mend_after_ms  # where mending brings no frame, it is tried less and less often
         self.seats[participant.id] = seat
         self.moods.joined(participant.id, participant.name, "joined")
         return seat
@@ -171,8 +171,8 @@ class Attendance:
     async def _watched(self, seat: Seat, arrival: Arrival) -> None:
         work = watch(arrival.track, self._arrived(seat), self._shown(seat), self.clock)
         await contained(work, seat.participant.id, self._failed)
-        seat.watcher = None  # it ends by itself
-        self._stop_watching(seat)  # what is still being read of the track must not undo that it is over
+        seat.watcher = None  # it has ended by itself and needs no cancelling
+        self._stop_watching(seat)  # a frame that is still being read must not make it look as if the track went on
         self.moods.unseen(seat.participant.id, self.clock(), Coverage.CAMERA_OFF)
         self.room.stalled(seat.participant.id)
 

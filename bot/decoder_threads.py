@@ -1,7 +1,7 @@
 """The threads that decode for many sources: one for all of them, and more only while one does not keep up.
 
-Each thread more takes its time for waking up and for waiting for Python's lock: measured with 100 students on two cores,
-one thread costs a tenth less of a core than two, and the looks come sooner.
+Every further thread costs time for waking up and for waiting for Python's lock: measured with 100 students on two cores,
+one thread takes a tenth of a core less than two, and looks come sooner.
 """
 
 import threading
@@ -12,20 +12,20 @@ from queue import SimpleQueue
 from model.cores import cores
 
 HELP_AFTER_SECONDS = 0.15
-"""How long a job waits before another thread helps."""
+"""How long a job may wait before another thread helps."""
 
 EASY_SHARE = 0.6
-"""Share of a core that all threads together take, below which one is enough."""
+"""Share of a core, over all threads together, below which one thread is enough."""
 
 WINDOW_SECONDS = 1.0
-"""Time over which a thread counts what it takes."""
+"""Shortest period over which a thread measures how busy it is."""
 
 
 class DecoderThread:
-    """A thread that does jobs in their order until it is told to end.
+    """A thread that does jobs in order until it is told to end.
 
-    `late_seconds` is how long the latest job waited, if others wait behind it, and `busy_share` the share of a core that
-    the thread was last seen to take, all of it at first.
+    `late_seconds` is how long the latest job had waited, or 0 if no other is waiting; `busy_share` is the share of a core that
+    the thread used when last measured, at first 1.
     """
 
     def __init__(self) -> None:
@@ -37,11 +37,11 @@ class DecoderThread:
         threading.Thread(target=self._run, name="decoder", daemon=True).start()
 
     def put(self, job: Callable[[], object]) -> None:
-        """Have a job done behind those that were put before."""
+        """Have a job done after those that were put before it."""
         self._jobs.put((time.monotonic(), job))
 
     def end(self) -> None:
-        """End behind the last job."""
+        """End after the last job."""
         self._jobs.put(None)
 
     def _run(self) -> None:
@@ -52,12 +52,12 @@ class DecoderThread:
             if began - self._window_began >= WINDOW_SECONDS:
                 self._count(began)
             job()
-            del given, job  # which would keep a decoder and its pictures for as long as nothing else is put
+            del given, job  # else they would keep a decoder and its pictures alive until the next job
             if self._jobs.empty():
                 self.late_seconds = 0.0
 
     def _count(self, now_seconds: float) -> None:
-        # by the system's account: what it waits for a core or for Python's lock, another thread would not make up for
+        # CPU time only: another thread would not save the time spent waiting for a core or for Python's lock
         spent_seconds = time.thread_time()
         self.busy_share = (spent_seconds - self._spent_seconds) / (now_seconds - self._window_began)
         self._window_began, self._spent_seconds = now_seconds, spent_seconds
@@ -68,15 +68,15 @@ _membership = threading.Lock()
 
 
 def join_a_thread() -> DecoderThread:
-    """The thread for a new source: the first of those that are least late."""
+    """The thread for a new source: the one that is least late, and the first among equals."""
     with _membership:
         return _joined(min(_threads, key=lambda each: each.late_seconds, default=None))
 
 
 def better_thread(current: DecoderThread) -> DecoderThread:
-    """The thread that a source goes on with, which has nothing undone on its `current` one.
+    """The thread on which a source goes on that has no unfinished job on its `current` one.
 
-    That is another one, if need be a new one, while the current one does not keep up, and the first one when that is enough.
+    While the current one does not keep up, that is another one, new if need be; when one thread is enough again, it is the first.
     """
     if (late_seconds := current.late_seconds) > HELP_AFTER_SECONDS:
         return _helper_of(current, late_seconds)
@@ -88,7 +88,7 @@ def better_thread(current: DecoderThread) -> DecoderThread:
 
 
 def leave_the_thread(thread: DecoderThread) -> None:
-    """Count one source less; the thread ends behind the last one's last job."""
+    """Remove a source from its thread; a thread without sources ends after its last job."""
     with _membership:
         _leave(thread)
 

@@ -1,4 +1,4 @@
-"""Decoding for many sources on a few threads: a thread per source would spend more on waking up than on decoding."""
+"""Decoding for many sources on few threads: a thread per source would spend more time on waking up than on decoding."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,19 +11,19 @@ from av import VideoFrame
 from bot.decoder_threads import better_thread, join_a_thread, leave_the_thread
 
 MOST_LATE_SECONDS = 0.25
-"""How long a frame may wait to be decoded. Beyond that, decoding does not keep up with all of the sources."""
+"""How long a frame may wait to be decoded; if one waits longer, decoding does not keep up with the sources."""
 
 MOST_UNDECODED = 64
-"""Jobs of one source that may wait, however fast they come."""
+"""How many jobs of one source may wait, however fast they come."""
 
 Decode = Callable[[], list[VideoFrame]]
 
 
 class Decoding:
-    """Decodes the frames of one source in their order, on a thread that it shares with others.
+    """Decodes the frames of one source in order, on a thread that it shares with others.
 
-    `shown` is called on the event loop with each picture that somebody wants. A frame that cannot be decoded sets
-    `failed`. While the source is `behind`, none is taken.
+    `shown` is called on the event loop with each wanted picture and its time in ms. A frame that cannot be decoded sets `failed`.
+    While the source is `behind`, callers should submit nothing.
     """
 
     def __init__(self, shown: Callable[[VideoFrame, int], None]) -> None:
@@ -36,19 +36,19 @@ class Decoding:
 
     @property
     def behind(self) -> bool:
-        """Whether frames have waited too long, or too many do: what comes now had better be left out, and counted."""
+        """Whether frames have waited too long or too many are waiting, so that new ones should be left out and counted."""
         return self._thread.late_seconds > MOST_LATE_SECONDS or self._submitted - self._done >= MOST_UNDECODED
 
     def submit(self, decode: Decode, wanted_ms: int | None) -> None:
-        """Have frames decoded, and the picture shown with the time `wanted_ms` unless that is None."""
+        """Have frames decoded, and their pictures shown with the time `wanted_ms` unless that is None."""
         if not self._closed:
-            if self._submitted == self._done:  # only then: what is undone must be done first
+            if self._submitted == self._done:  # it may only change threads once its earlier jobs are done
                 self._thread = better_thread(self._thread)
             self._submitted += 1
             self._thread.put(partial(self._decode, decode, wanted_ms))
 
     async def close(self) -> None:
-        """Decode nothing more; returns once the thread has let go of it."""
+        """Decode nothing more; returns once the thread has finished with this source."""
         if self._closed:
             return
         self._closed = True
@@ -58,20 +58,20 @@ class Decoding:
         await over.wait()
 
     def _decode(self, decode: Decode, wanted_ms: int | None) -> None:
-        """On the thread."""
+        """Decode one job, on the thread."""
         try:
             if self._closed:
                 return
             for picture in decode():
                 if wanted_ms is not None:
                     self._on_the_loop(self._show, picture, wanted_ms)
-        except (av.FFmpegError, ValueError, MemoryError):  # the thread decodes for others too, and goes on
+        except (av.FFmpegError, ValueError, MemoryError):  # the thread must go on, because it decodes for others too
             self.failed = True
         finally:
             self._done += 1
 
     def _on_the_loop(self, call: Callable[..., object], *arguments: object) -> None:
-        with suppress(RuntimeError):  # the loop was closed, and nobody waits for it any more
+        with suppress(RuntimeError):  # the loop is closed and nobody waits for the result any more
             self._loop.call_soon_threadsafe(call, *arguments)
 
     def _show(self, picture: VideoFrame, at_ms: int) -> None:

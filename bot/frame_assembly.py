@@ -1,23 +1,26 @@
-"""From the packets of a source to its encoded frames: in order, whole, and none that a lost one would have to explain."""
+"""From the packets of a source to its encoded frames: in order, complete, and none that depends on a lost one."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 MOST_WAITING = 512
-"""Packets that may wait for an earlier one; a jump over more is a source that begins anew."""
+"""How many packets may wait for an earlier one; a larger jump in sequence numbers means that the source has restarted."""
 
 MOST_PARTS = 512
-"""Packets of one frame: some 600 kB, which no camera's keyframe comes to."""
+"""Most packets of one frame: some 600 kB, more than any camera's keyframe."""
 
 PATIENCE_SECONDS = 0.5
-"""How long a lost packet is waited for, which is several round trips of its retransmission."""
+"""How long to wait for a lost packet: several round trips, so that it can be retransmitted."""
 
 _NUMBERS = 0x10000
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one packet carries of a frame; of padding alone, nothing. `begins` and `ends` are the frame's two ends."""
+    """The part of a frame that one packet carries; `data` is empty if that is padding alone.
+
+    `begins` and `ends` tell whether it is the first and the last part of its frame.
+    """
 
     number: int
     timestamp: int
@@ -28,7 +31,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """A whole frame as a decoder takes it, and its RTP timestamp."""
+    """A complete frame as a decoder takes it, and its RTP timestamp."""
 
     data: bytes
     timestamp: int
@@ -37,10 +40,10 @@ class EncodedFrame:
 class FrameAssembler:
     """Puts the frames of one source together.
 
-    A frame is handed on with its last packet (RFC 3550, marker bit), not with the next one's first. What stays lost for
-    `PATIENCE_SECONDS` is given up, and then nothing is handed on before the next keyframe: what lies in between refers to
-    pictures that nobody has. `broken` says so, as it does before the first keyframe; `lost` counts what came of frames
-    that were not handed on.
+    A frame is handed on as soon as its last packet arrives (RFC 3550, marker bit), not with the first packet of the next frame. A
+    packet that stays lost for `PATIENCE_SECONDS` is given up, and then nothing is handed on before the next keyframe, because the
+    frames in between refer to missing pictures. `broken` is true meanwhile, and before the first keyframe; `lost` counts the
+    frames that arrived at least in part but were not handed on.
     """
 
     def __init__(self, is_keyframe: Callable[[bytes], bool]) -> None:
@@ -53,10 +56,10 @@ class FrameAssembler:
         self._gap_since: float | None = None
 
     def add(self, piece: Piece, now_seconds: float) -> list[EncodedFrame]:
-        """Take in a packet's piece; returns the frames that are whole with it, mostly none or one."""
+        """Take in the piece from one packet; returns the frames that it completes, mostly none or one."""
         ahead = 0 if self._next is None else (piece.number - self._next) % _NUMBERS
         if ahead >= _NUMBERS - MOST_WAITING:
-            return []  # it comes twice, or too late
+            return []  # a duplicate, or too late
         if ahead >= MOST_WAITING:
             self._begin_anew()
             ahead = 0
@@ -73,13 +76,13 @@ class FrameAssembler:
         return frames
 
     def use(self, is_keyframe: Callable[[bytes], bool]) -> None:
-        """Know keyframes by this from now on, and wait for one: the source has another codec."""
+        """Recognise keyframes by this function from now on, and wait for one: the source has changed its codec."""
         self._is_keyframe = is_keyframe
         self._parts.clear()
         self.broken = True
 
     def lose(self) -> None:
-        """Hand nothing on before the next keyframe: a frame that was handed on was lost after all."""
+        """Hand on nothing before the next keyframe, because a frame was lost after it had been handed on."""
         self.broken = True
 
     def _in_order(self) -> list[EncodedFrame]:
@@ -87,7 +90,7 @@ class FrameAssembler:
         frames: list[EncodedFrame] = []
         while (piece := self._waiting.pop(self._next, None)) is not None:
             self._next = (self._next + 1) % _NUMBERS
-            self._gap_since = None  # if there is another gap behind it, that one has its own time
+            self._gap_since = None  # another gap after this one is timed separately
             frames += self._consumed(piece)
         return frames
 
@@ -97,7 +100,7 @@ class FrameAssembler:
         return now_seconds - self._gap_since > PATIENCE_SECONDS
 
     def _skip(self) -> None:
-        """Go on with the first packet that is there; the frame with the hole is lost."""
+        """Go on with the first packet that has arrived; the frame with the gap is lost."""
         next_number = self._next
         assert next_number is not None
         self._next = min(self._waiting, key=lambda number: (number - next_number) % _NUMBERS)
@@ -115,7 +118,7 @@ class FrameAssembler:
         if not piece.data:
             return
         if self._parts and self._parts[0].timestamp != piece.timestamp:
-            yield from self._finished()  # a source that marks no ends
+            yield from self._finished()  # the source does not mark the ends of frames
         self._parts.append(piece)
         if piece.ends:
             yield from self._finished()
@@ -139,9 +142,9 @@ class FrameAssembler:
 
 
 def vp8_payload(payload: bytes) -> tuple[bool, bytes]:
-    """Whether a VP8 packet begins a frame, and its data without the descriptor (RFC 7741, section 4.2).
+    """Whether a VP8 packet begins a frame, and its data without the payload descriptor (RFC 7741, section 4.2).
 
-    Raises ValueError if it is cut short.
+    Raises ValueError if the descriptor is cut short.
     """
     try:
         first, at = payload[0], 1
@@ -156,15 +159,15 @@ def vp8_payload(payload: bytes) -> tuple[bool, bytes]:
 
 
 def is_vp8_keyframe(frame: bytes) -> bool:
-    """Whether a VP8 frame needs no other one (RFC 6386, section 9.1)."""
+    """Whether a VP8 frame can be decoded without any other (RFC 6386, section 9.1)."""
     return not frame[0] & 1
 
 
 def is_h264_keyframe(frame: bytes) -> bool:
-    """Whether an H.264 access unit with start codes needs no other one: it begins with an IDR picture's first slice.
+    """Whether an H.264 access unit with start codes can be decoded without any other: it starts with an IDR's first slice.
 
-    H.264, table 7-1 and section 7.3.3: of a slice, `first_mb_in_slice` comes first, a single 1 where it is 0. A picture whose
-    first slices were lost passes for one that never had them otherwise, since every slice can be decoded by itself.
+    H.264, table 7-1 and section 7.3.3: a slice begins with `first_mb_in_slice`, coded as a single 1 bit if it is 0. Without this
+    check, a picture whose first slices were lost would pass as complete, because every slice can be decoded by itself.
     """
     at = frame.find(b"\0\0\1")
     while 0 <= at < len(frame) - 4:

@@ -1,4 +1,4 @@
-"""How a sender's pictures lie: phones send them as their sensor is built in, with a word on how to turn them (3GPP TS 26.114)."""
+"""The orientation of a sender's pictures: phones send them as the sensor sees them, and say how to turn them (3GPP TS 26.114)."""
 
 from collections.abc import Iterator
 from struct import unpack_from
@@ -13,20 +13,20 @@ from pipeline.pixels import planes
 URI = "urn:3gpp:video-orientation"
 
 _ONE_BYTE, _TWO_BYTES = 0xBEDE, 0x1000
-"""The two forms of a header extension; the last four bits of the second one's name are free (RFC 8285, section 4)."""
+"""The two forms of a header extension; the last four bits of the second profile are free (RFC 8285, section 4)."""
 _LAST = 15
-"""The number in the first form behind which nothing is to be read."""
+"""The id in the one-byte form after which nothing may be read."""
 _TURNABLE = ("yuv420p", "yuvj420p")
-"""What the decoders of VP8 and H.264 give; anything else is left as it lies."""
+"""The pixel formats from the decoders of VP8 and H.264; pictures in any other are not turned."""
 
 
 def heard_of(answer: str, offer: str) -> tuple[str, frozenset[int]]:
-    """An answer that takes up every offer to tell how pictures lie, and the numbers that the word has in packets.
+    """The answer with every offered orientation extension accepted, and the extension's ids in packets.
 
-    Janus writes into the packets of all m-lines the number that stands first, so each is heard everywhere, unless it means
-    something else somewhere.
+    Janus uses the first m-line's id in the packets of all m-lines, so each id is accepted everywhere, unless some m-line uses it
+    for another extension.
     """
-    if URI not in offer:  # reading the descriptions of a large class takes longer than that
+    if URI not in offer:  # saves parsing, which takes long for the descriptions of a large class
         return answer, frozenset()
     answered, offered = SessionDescription.parse(answer), SessionDescription.parse(offer)
     extensions = [extension for section in offered.media for extension in section.rtp.headerExtensions]
@@ -40,10 +40,10 @@ def heard_of(answer: str, offer: str) -> tuple[str, frozenset[int]]:
 
 
 def quarter_turns(extension: bytes, numbers: frozenset[int]) -> int | None:
-    """How many quarters clockwise the pictures are to be turned from now on; None if the packet does not say.
+    """By how many quarters to turn the pictures clockwise from now on; None if the packet does not say.
 
-    `extension` is a packet's header extension with its first four bytes (RFC 8285). Mirroring is not looked at: a mirrored face
-    shows the same.
+    `extension` is a packet's header extension including its first four bytes (RFC 8285), and `numbers` are the ids of the
+    orientation extension. Mirroring is ignored, because a mirrored face shows the same emotion.
     """
     for number, value in _elements(extension):
         if number in numbers and value:
@@ -52,7 +52,7 @@ def quarter_turns(extension: bytes, numbers: frozenset[int]) -> int | None:
 
 
 def _elements(extension: bytes) -> Iterator[tuple[int, bytes]]:
-    """Numbers and values; what is cut short ends them."""
+    """The ids and values in a header extension; stops where it is cut short."""
     if len(extension) < 4:
         return
     (profile,) = unpack_from("!H", extension)
@@ -73,7 +73,7 @@ def _elements(extension: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def upright(picture: av.VideoFrame, turns: int) -> av.VideoFrame:
-    """The picture turned clockwise by so many quarters."""
+    """The picture turned clockwise by `turns` quarters; unchanged if its pixel format is not one of `_TURNABLE`."""
     if not turns or picture.format.name not in _TURNABLE:
         return picture
     width, height = (picture.height, picture.width) if turns % 2 else (picture.width, picture.height)

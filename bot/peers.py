@@ -1,4 +1,4 @@
-"""What aiortc's peer connections need beyond their own methods."""
+"""Closing aiortc's peer connections reliably, whatever their state."""
 
 import asyncio
 import logging
@@ -11,21 +11,21 @@ from bot.rooms.waiting import in_time
 logger = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 1.0
-"""Longest time for which an end waits for a connection that is just coming about."""
+"""How long closing waits for a connection that is being established."""
 
 ICE_PACE_SECONDS = 0.02
-"""How often aioice looks up from its connectivity checks, and so notices that they are to end."""
+"""Time between aioice's connectivity checks, and so until it notices that they should end."""
 
 CLOSE_SECONDS = 3.0
-"""Time that aiortc has to close a connection, which takes it some hundredths of a second."""
+"""How long aiortc may take to close a connection; normally it takes some hundredths of a second."""
 
 
 async def close_peer(
     peer: RTCPeerConnection, settle_seconds: float = SETTLE_SECONDS, close_seconds: float = CLOSE_SECONDS
 ) -> None:
-    """Close a connection whatever its state; one that is just coming about may come about first, for that long."""
+    """Close a connection whatever its state; waits up to `settle_seconds` for one that is being established."""
     if _connecting(peer):
-        # closed in the very moment in which it comes about, it would leave a task of aioice behind for ever
+        # closed at the very moment in which it is established, it would leave a task of aioice behind forever
         await _settled(peer, settle_seconds)
     connecting = _connecting(peer)
     await _close_in_time(peer, close_seconds)
@@ -38,13 +38,13 @@ async def _close_in_time(peer: RTCPeerConnection, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await peer.close()
     except TimeoutError:
-        # it waits for ever for a task of a receiver that failed, for instance at a report on more sources than one holds;
-        # its sockets are behind that, so they are closed from here
+        # aiortc waits forever for a receiver's task that has failed, for instance at a report on more sources than one can hold;
+        # it would close its sockets only after that, so they are closed here
         logger.warning("a connection did not close in %g s, and was cut", seconds)
         for dtls in {each.receiver.transport for each in peer.getTransceivers()}:
             await dtls.stop()
             await dtls.transport.stop()
-        # aiortc stops one receiver after the other, and each waits for its decoder's thread, which others keep busy too
+        # aiortc stops receivers one after another, and each waits for its decoder's thread, which is busy with others too
         ours = [each.receiver for each in peer.getTransceivers() if isinstance(each.receiver, DirectReceiver)]
         await asyncio.gather(*(receiver.stop() for receiver in ours))
 

@@ -1,10 +1,10 @@
-"""The only file that knows aiortc's insides: receiving from a source that takes an m-line over from another, and cheaply.
+"""Receiving video at low cost, also on an m-line that changes its source; the only file that knows aiortc's internals.
 
-aiortc learns the SSRCs of an m-line once. A server that gives an inactive m-line to the next participant sends with a
-new SSRC, which a receiver of aiortc 1.16 drops without a word, or, with one m-line alone, takes for the old source's.
+aiortc learns the SSRCs of an m-line once. A server that reuses an inactive m-line for the next participant sends with a new
+SSRC, which a receiver of aiortc 1.16 silently drops or, with only one m-line, takes for the old source's.
 
-Half of what a stock receiver costs is spent beside decoding (docs/performance.md): so a source has a `DirectReceiver`
-where this aiortc can be given one, and else aiortc's own, with a few mends.
+Half of a stock receiver's cost is not for decoding (docs/performance.md), so a source gets a `DirectReceiver` if this version of
+aiortc allows it, and otherwise aiortc's own with a few fixes.
 """
 
 import asyncio
@@ -79,46 +79,46 @@ _INSIDES: dict[Any, tuple[str, ...]] = {
         "NackGenerator", "RemoteBitrateEstimator", "StreamStatistics", "depayload", "get_decoder", "is_rtx", "unwrap_rtx",
     ),
 }  # fmt: skip
-"""What a direct receiver uses of aiortc 1.15 and 1.16."""
+"""The internals of aiortc 1.15 and 1.16 that a direct receiver uses."""
 
 REPORT_SECONDS, STEERING_REPORT_SECONDS = 5.0, 1.0
-"""Mean time between two reports to a sender: RFC 3550's least, and as often as a browser's own steering expects."""
+"""Mean time between two reports to a sender: the minimum in RFC 3550, and what a browser's rate control expects."""
 
 PLI_SECONDS = 1.0
-"""Least time between two requests of a keyframe, each of which costs the student's encoder."""
+"""Least time between two keyframe requests, because each keyframe is costly for the student's encoder."""
 
 ASK_AGAIN_SECONDS = 0.1
-"""Time after which a packet that was asked for and did not come is asked for again, as long as its frame is waited for."""
+"""How long after a request a packet that is still missing is requested again, while its frame is being waited for."""
 
 MOST_MISSING = 64
-"""Packets of one source that are asked for at once."""
+"""Most missing packets of one source that are requested; if more are missing, none is."""
 
 MOST_AT_ONCE = 16
-"""Frames of a source that are decoded together: half a second of a fast camera."""
+"""Most frames of a source that are decoded in one job: half a second of a fast camera."""
 
 MOST_PIXELS = 4096 * 2304
-"""Of one picture: a few bytes of a keyframe claim up to 16383x16383, of which one alone would take 400 MB.
+"""Most pixels of one picture: a keyframe of a few bytes can claim 16383x16383, and that one picture would take 400 MB.
 
-It holds for direct receivers; aiortc's own way knows no such bound."""
+Applies to direct receivers; aiortc's own receiver has no such limit."""
 
 LARGEST_BYTES = 1500
-"""Of one datagram; pylibsrtp takes no larger one, and what aiortc does not expect ends its connection."""
+"""Largest datagram: pylibsrtp refuses larger ones, and that error, which aiortc does not expect, would end its connection."""
 
 UNREADABLE_STUN = (struct.error, KeyError)
-"""What aioice raises on an attribute of a wrong length, and on a check without a PRIORITY; fuzzed in the tests."""
+"""What aioice raises for an attribute of a wrong length, and for a check without PRIORITY; the tests fuzz it."""
 
 KEYFRAMES: dict[str, Callable[[bytes], bool]] = {"VP8": is_vp8_keyframe, "H264": is_h264_keyframe}
-"""How to know the keyframes of each codec that there is a decoder for."""
+"""How to recognise keyframes, for each codec that can be decoded."""
 
 MAX_SOURCES = 31
-"""Sources (SSRCs) that one receiver hears: as many as a report has places for (RFC 3550, section 6.4.2)."""
+"""Most sources (SSRCs) that one receiver accepts: as many as fit into a report (RFC 3550, section 6.4.2)."""
 
 
 class BoundReceiver(RTCRtpReceiver):
-    """A receiver whose decoder survives padding, and which, if `strict`, takes packets of the offered SSRCs alone.
+    """A receiver whose decoder survives padding, and which, if `strict`, takes only packets of the offered SSRCs.
 
-    Once `shut` is set, it takes none at all. `orientations` are the numbers of the header extension that says how the pictures
-    lie; a direct receiver puts them upright.
+    Once `shut` is set, it takes none at all. `orientations` are the ids of the header extension that gives the orientation of
+    the pictures; a direct receiver turns them upright.
     """
 
     _AS_OF = "video"
@@ -159,14 +159,14 @@ class BoundReceiver(RTCRtpReceiver):
     def _is_welcome(self, packet: RtpPacket) -> bool:
         if self.shut:
             return False
-        # an offer without SSRCs leaves nothing to tell them apart by
+        # an offer without SSRCs gives nothing to check packets against
         if self._strict and self._ssrcs and packet.ssrc not in self._ssrcs:
             self.foreign_packets += 1
             return False
         return self._has_place(packet.ssrc)
 
     def _has_place(self, ssrc: int) -> bool:
-        # aiortc remembers every source, and its reports on more than 255 fail
+        # aiortc keeps every source, and fails to report on more than 255
         if ssrc not in self._heard and len(self._heard) >= MAX_SOURCES:
             self.foreign_packets += 1
             return False
@@ -174,10 +174,10 @@ class BoundReceiver(RTCRtpReceiver):
         return True
 
     def _stamped(self, packet: RtpPacket) -> bool:
-        """Make padding a part of the frame before it; returns whether there is one.
+        """Count a packet of padding as part of the frame before it; returns False if there is no such frame.
 
-        A browser without retransmission probes the path with packets of padding alone. aiortc takes those of another
-        timestamp for a frame of their own, and an empty frame is what ends a decoder.
+        A browser without retransmission probes the path with packets of padding alone. aiortc takes those with a new timestamp
+        for a frame of their own, and an empty frame ends the decoder.
         """
         if packet.payload:
             self._timestamp = packet.timestamp
@@ -187,9 +187,9 @@ class BoundReceiver(RTCRtpReceiver):
 
 
 class Feedback:
-    """What the senders of one receiver are told: what has arrived, what is missing, and that a keyframe is wanted.
+    """Feedback to the senders of one receiver: what has arrived, what is missing, and requests for keyframes.
 
-    `ssrc` is whose word it is; as long as it is None, nothing is said.
+    `ssrc` is our own, from which it is sent; while it is None, nothing is sent.
     """
 
     def __init__(self, send: Callable[[AnyRtcpPacket], Awaitable[None]], report_seconds: float) -> None:
@@ -208,30 +208,30 @@ class Feedback:
 
     @property
     def newest(self) -> int | None:
-        """The highest sequence number that has come."""
+        """The highest sequence number that has arrived; None before the first packet."""
         newest: int | None = self._arrived.max_seq
         return newest
 
     @property
     def missing(self) -> set[int]:
-        """The sequence numbers before it that have not."""
+        """The sequence numbers before the newest that have not arrived."""
         missing: set[int] = self._arrived.missing
         return missing
 
     def count(self, packet: RtpPacket | RtpHeader, clock_rate: int) -> None:
-        """Take a packet into what is reported of its source."""
+        """Count a packet in the report on its source."""
         statistics = self._statistics.get(packet.ssrc)
         if statistics is None:
             statistics = self._statistics[packet.ssrc] = _parts.StreamStatistics(clock_rate)
         statistics.add(packet)
 
     def note(self, packet: RtpPacket | RtpHeader) -> None:
-        """Note that a packet of the stream itself came; those before it that did not are asked for.
+        """Note that a packet of the media stream has arrived, and request those before it that have not.
 
-        A source that jumps begins anew, and misses none.
+        A source whose sequence numbers jump has restarted, and nothing is missing from it.
         """
         if self.newest is not None and MOST_WAITING <= (packet.sequence_number - self.newest) % 0x10000 <= 0x10000 - MOST_WAITING:
-            self._arrived = _parts.NackGenerator()  # the former one would count its way there, one by one
+            self._arrived = _parts.NackGenerator()  # the old one would count up to the new number one by one
         if self._arrived.add(packet):
             self._to = packet.ssrc
             self._waiting_until = time.monotonic() + PATIENCE_SECONDS
@@ -243,8 +243,8 @@ class Feedback:
         self._due.set()
 
     def hear(self, packet: RtcpSrPacket) -> None:
-        """Take a sender's report, which the next one to it refers to."""
-        # the middle of its NTP time is what a report names it by (RFC 3550, section 6.4.1)
+        """Remember a sender's report, because our next report to it refers to it."""
+        # reports refer to it by the middle 32 bits of its NTP time (RFC 3550, section 6.4.1)
         self._sender_reports[packet.ssrc] = (packet.sender_info.ntp_timestamp >> 16) & 0xFFFFFFFF, time.monotonic()
 
     async def give(self) -> None:
@@ -264,21 +264,21 @@ class Feedback:
                     await self._send(_rtp.RtcpRrPacket(ssrc=self.ssrc, reports=self.reports()))
 
     def _ask_again_at(self) -> float:
-        """When what is missing is asked for again: the request or the answer may be lost as well."""
+        """When to request missing packets again, as the request or the answer may be lost too; infinity if not at all."""
         at_seconds = self._asked_at + ASK_AGAIN_SECONDS
         worth_it = self.ssrc is not None and self.missing and at_seconds < self._waiting_until
         return at_seconds if worth_it else math.inf
 
     def reports(self) -> list[Any]:
-        """What has arrived of each source since the last time (RFC 3550, section 6.4.2)."""
+        """Reception reports, one for each source, on what has arrived since the last ones (RFC 3550, section 6.4.2)."""
         return [self._reception(ssrc, each) for ssrc, each in self._statistics.items()]
 
     def _until_a_report(self) -> float:
-        # at intervals that differ, so that not everybody reports at once (RFC 3550, section 6.2)
+        # random intervals, so that not everybody reports at once (RFC 3550, section 6.2)
         return self._report_seconds * _chance.uniform(0.5, 1.5)
 
     async def _ask(self, now_seconds: float) -> None:
-        """Ask for lost packets (RFC 4585, section 6.2.1) and for a keyframe (section 6.3.1)."""
+        """Request lost packets (RFC 4585, section 6.2.1) and a keyframe (section 6.3.1), as far as either is due."""
         if self.ssrc is None:
             return
         ssrcs = {"ssrc": self.ssrc, "media_ssrc": self._to}
@@ -292,9 +292,9 @@ class Feedback:
         self.keyframe_due = False
 
     def _lost(self, now_seconds: float) -> list[int]:
-        """The packets to ask for: those newly missing, and now and then all that are.
+        """The packets to request: those newly missing, or all that are missing if ASK_AGAIN_SECONDS have passed.
 
-        Of very many none: what did not get through would not get through twice, and a keyframe makes up for all.
+        None if very many are missing: a path that lost so many would lose them again, and a keyframe makes up for all of them.
         """
         missing = self.missing
         if len(missing) > MOST_MISSING:
@@ -313,9 +313,9 @@ class Feedback:
             ssrc=ssrc,
             fraction_lost=statistics.fraction_lost,
             packets_lost=statistics.packets_lost,
-            # with how often the numbers began anew in its upper half
+            # its upper half is how often the numbers have wrapped around
             highest_sequence=(statistics.cycles + statistics.max_seq) & 0xFFFFFFFF,
-            # a source that leaps between timestamps has more of it than a report can say
+            # a source whose timestamps jump has more jitter than a report can hold
             jitter=min(statistics.jitter, 0xFFFFFFFF),
             lsr=report,
             dlsr=delay,
@@ -323,20 +323,20 @@ class Feedback:
 
 
 class DirectReceiver(BoundReceiver):
-    """A receiver without a thread, queue and tasks of its own, which decodes on shared threads.
+    """A receiver without a decoder thread or queue of its own, which decodes on shared threads.
 
-    What a stock one does that nobody here asks for is left out: statistics, contributing sources, and, behind a server
-    that forwards to many (`steering` false), the estimate of the bandwidth. A frame is decoded with its last packet, not
-    with the next one's first; after a loss that is not made up for, a keyframe is asked for and waited for.
+    It leaves out what a stock receiver does but nobody here uses: statistics, contributing sources and, behind a server that
+    forwards to many (`steering` false), the bandwidth estimate. A frame is decoded when its last packet arrives, not with the
+    first packet of the next frame; after a loss that cannot be repaired, a keyframe is requested and waited for.
     """
 
-    # for video aiortc would build an estimator of a thousand parts and a jitter buffer, which take most of the time in
-    # which a large class joins
+    # as "video", aiortc would build a bandwidth estimator with a thousand parts and a jitter buffer, which would take most of
+    # the time in which a large class joins
     _AS_OF = "audio"
 
     def __init__(self, transport: RTCDtlsTransport, *, strict: bool = True, steering: bool = False) -> None:
         super().__init__(transport, strict=strict)
-        self._track: ReceivedTrack = ReceivedTrack()  # type: ignore[assignment]  # aiortc's own hold what it decodes
+        self._track: ReceivedTrack = ReceivedTrack()  # type: ignore[assignment]  # aiortc expects its own kind of track
         self._estimator = _parts.RemoteBitrateEstimator() if steering else None
         self.feedback = Feedback(lambda packet: self._send_rtcp(packet), STEERING_REPORT_SECONDS if steering else REPORT_SECONDS)
         self._codecs: dict[int, RTCRtpCodecParameters] = {}
@@ -356,21 +356,21 @@ class DirectReceiver(BoundReceiver):
 
     async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
         """Begin to receive; called again with each negotiation, of which the first counts."""
-        if self.bound.is_set() or self._track.readyState == "ended":  # stopped while the connection came about
+        if self.bound.is_set() or self._track.readyState == "ended":  # ended: stopped while connecting
             return
         self._remember(parameters)
         self._codecs = {codec.payloadType: codec for codec in parameters.codecs if codec.payloadType is not None}
         self._source_of_retransmission = {each.rtx.ssrc: each.ssrc for each in parameters.encodings if each.rtx}
         self._decoding = Decoding(self._track.show)
         self.transport._register_rtp_receiver(self, parameters)
-        if self._estimator is None:  # which must see every packet's extensions
+        if self._estimator is None:  # an estimator must see every packet's extensions
             _short_cuts(self.transport).update(dict.fromkeys(self._ssrcs - self._retransmissions, self))
         self._reporting = asyncio.create_task(self.feedback.give())
         self._reporting.add_done_callback(self._reported)
         self.bound.set()
 
     def _reported(self, reporting: asyncio.Task[None]) -> None:
-        """End a track whose sender cannot be told anything any more: without that no loss is ever made up for."""
+        """End a track if feedback to its sender has failed, because without it no loss could be repaired."""
         if not reporting.cancelled() and (error := reporting.exception()) is not None:
             logger.warning("a track ends because its sender cannot be reported to: %r", error)
             self._track.stop()
@@ -390,7 +390,7 @@ class DirectReceiver(BoundReceiver):
         self._track.stop()
 
     def _handle_disconnect(self) -> None:
-        if self._reporting is not None:  # aiortc lets a report to nobody pass, so it would go on for ever
+        if self._reporting is not None:  # aiortc raises nothing for a report to nobody, so this would go on forever
             self._reporting.cancel()
         self._track.stop()
 
@@ -398,7 +398,7 @@ class DirectReceiver(BoundReceiver):
         if isinstance(packet, RtcpSrPacket) and packet.ssrc in self._heard:
             self.feedback.hear(packet)
         elif isinstance(packet, RtcpByePacket) and (self._source is None or self._source in packet.sources):
-            self.shut = True  # of a source that goes on all the same nothing is decoded, for nobody looks
+            self.shut = True  # even if the source goes on, nothing more is decoded, as nobody looks at it
             self._track.stop()
 
     async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
@@ -418,7 +418,7 @@ class DirectReceiver(BoundReceiver):
         self._take(packet, codec)
 
     def take(self, data: bytes) -> None:
-        """Take a packet of the source, decrypted, on the shortest way there is."""
+        """Take a decrypted packet of the source, past aiortc's own handling."""
         try:
             packet = parse_rtp(data)
         except ValueError:
@@ -432,7 +432,7 @@ class DirectReceiver(BoundReceiver):
         self._take(packet, codec)
 
     def _retransmitted(self, packet: RtpPacket, codec: RTCRtpCodecParameters) -> tuple[RtpPacket, RTCRtpCodecParameters] | None:
-        """The packet that was sent again in this one, and its codec (RFC 4588); None if it is none of ours."""
+        """The packet that this one retransmits, and its codec (RFC 4588); None if it is not one of ours."""
         payload_type = codec.parameters.get("apt")
         ssrc = self._source_of_retransmission.get(packet.ssrc)
         if ssrc is None or len(packet.payload) < 2 or payload_type not in self._codecs:
@@ -440,14 +440,14 @@ class DirectReceiver(BoundReceiver):
         return _parts.unwrap_rtx(packet, payload_type=payload_type, ssrc=ssrc), self._codecs[payload_type]
 
     def _take(self, packet: RtpPacket | RtpHeader, codec: RTCRtpCodecParameters) -> None:
-        """Take a packet of the source's own stream: assemble, decode, and note what is to be asked for."""
-        if codec.name not in KEYFRAMES:  # a retransmission in the place of what it would be of
+        """Take a packet of the source's media stream: assemble and decode frames, and request what is missing."""
+        if codec.name not in KEYFRAMES:  # such as a retransmission that claims to contain another one
             return
         self.feedback.note(packet)
         self._source = packet.ssrc
         try:
             begins, data = _depayloaded(codec, packet.payload) if packet.payload else (False, b"")
-        except ValueError:  # not what the codec's packets look like: a hole in the frame
+        except ValueError:  # not a packet of this codec: it leaves a gap in the frame
             return
         assert self._decoding is not None
         if data and codec.name != self._codec_name:
@@ -463,12 +463,12 @@ class DirectReceiver(BoundReceiver):
         piece = Piece(packet.sequence_number, packet.timestamp, begins, bool(packet.marker), data)
         for frame in self._assembler.add(piece, time.monotonic()):
             self._decode(frame, codec)
-        # while decoding does not keep up, a keyframe would be but one more frame to decode, and a large one
+        # while decoding does not keep up, a keyframe would only be one more frame to decode, and a large one
         if self._assembler.broken and self._assembler.lost > lost and not behind:
             self.feedback.want_keyframe(packet.ssrc)
 
     def _switch_to(self, codec: RTCRtpCodecParameters) -> None:
-        """Begin anew with a codec; before its keyframe, which the former one's rule would not know, nothing is decoded."""
+        """Start over with a new codec and its rule for keyframes; nothing is decoded before its first keyframe."""
         self._decoder, self._codec_name, self._undecoded = None, codec.name, []
         self._assembler.use(KEYFRAMES[codec.name])
 
@@ -478,19 +478,19 @@ class DirectReceiver(BoundReceiver):
             self._decoder = _decoder(codec)
         self._undecoded.append(frame)
         wanted_ms = self._track.arrived()
-        # together, when a picture is wanted: a decoder that goes on with its source finds its memory still at hand
+        # together, once a picture is wanted: a decoder that decodes several frames in a row finds its data still in the cache
         if wanted_ms is not None or len(self._undecoded) >= MOST_AT_ONCE:
             self._decoding.submit(partial(_decoded, self._decoder, self._undecoded, self._turns), wanted_ms)
             self._undecoded = []
 
     async def _estimate(self, packet: RtpPacket) -> None:
-        """Tell the sender what the path bears (draft-alvestrand-rmcat-remb), which nobody else between us does."""
+        """Tell the sender how much bandwidth the path has (draft-alvestrand-rmcat-remb): no server in between does."""
         ssrc = self.feedback.ssrc
         if self._estimator is None or packet.extensions.abs_send_time is None or ssrc is None:
             return
         estimate = self._estimator.add(
             abs_send_time=packet.extensions.abs_send_time,
-            # not aiortc's own, which is the wall clock's: set ahead, it would look like a path that stood still
+            # not aiortc's, which is from the wall clock: if that is set ahead, the path would seem to have stalled
             arrival_time_ms=time.monotonic_ns() // 1_000_000,
             payload_size=len(packet.payload) + packet.padding_size,
             ssrc=packet.ssrc,
@@ -500,20 +500,20 @@ class DirectReceiver(BoundReceiver):
             await self._send_rtcp(_rtp.RtcpPsfbPacket(fmt=_rtp.RTCP_PSFB_APP, ssrc=ssrc, media_ssrc=0, fci=fci))
 
 
-# a receiver knows its transport: held here, the two would hold each other for ever
+# weak, because a receiver refers to its transport: with strong references here, neither would ever be freed
 _sources: WeakKeyDictionary[RTCDtlsTransport, WeakValueDictionary[int, DirectReceiver]] = WeakKeyDictionary()
 
 
 def _short_cuts(transport: RTCDtlsTransport) -> WeakValueDictionary[int, DirectReceiver]:
-    """Who takes the packets of an SSRC without aiortc's help."""
+    """The direct receivers of a transport, by the SSRC whose packets they take past aiortc."""
     return _sources.setdefault(transport, WeakValueDictionary())
 
 
 class ShortCut(asyncio.DatagramProtocol):
-    """Hands media straight to its receiver, past two queues and two tasks, and everything else on to the usual protocol.
+    """Hands media straight to its receiver, past two queues and two tasks, and everything else to the usual protocol.
 
-    Of what a packet costs to receive, the usual way takes more than decrypting and decoding together. What would end the
-    connection, whoever sent it, is left out.
+    The usual path costs more per packet than decrypting and decoding together. Datagrams that would end the connection, whoever
+    sent them, are dropped.
     """
 
     def __init__(self, dtls: RTCDtlsTransport, socket: asyncio.DatagramTransport) -> None:
@@ -531,7 +531,7 @@ class ShortCut(asyncio.DatagramProtocol):
             if receiver is not None and self._dtls._rx_srtp is not None:
                 try:
                     packet = self._dtls._rx_srtp.unprotect(data)
-                except pylibsrtp.Error:  # of somebody else, or twice
+                except pylibsrtp.Error:  # forged, or a duplicate
                     return
                 receiver.take(packet)
                 return
@@ -548,7 +548,7 @@ class ShortCut(asyncio.DatagramProtocol):
 
 
 def take_short_cuts(peer: RTCPeerConnection, sockets: Iterable[asyncio.DatagramTransport]) -> None:
-    """Have what comes to the sockets of a connection, whose sections share one transport, received in the shortest way."""
+    """Put a ShortCut on each socket of a connection whose sections share one transport, if this aiortc allows it."""
     dtls = peer.getTransceivers()[0].receiver.transport
     if can_receive_directly() and hasattr(dtls, "_rx_srtp"):
         for each in sockets:
@@ -557,19 +557,19 @@ def take_short_cuts(peer: RTCPeerConnection, sockets: Iterable[asyncio.DatagramT
 
 
 def _depayloaded(codec: RTCRtpCodecParameters, payload: bytes) -> tuple[bool, bytes]:
-    """Whether a packet begins a part that can be decoded, and its data; raises ValueError."""
+    """Whether a packet begins a part that can be decoded, and its data; raises ValueError if it is not of this codec."""
     if codec.name == "VP8":
         return vp8_payload(payload)
     data = _parts.depayload(codec, payload)
-    # of a fragmented unit, the first packet alone brings the start code
+    # only the first packet of a fragmented unit has the start code
     return data.startswith(b"\0\0\0\1"), data
 
 
 def _decoded(decoder: Any, frames: list[EncodedFrame], turns: int) -> list[VideoFrame]:
-    """The picture of the last of the frames, which may need those before, turned clockwise by so many quarters."""
+    """The last picture that the frames decode to, as a list of one or none, turned clockwise by `turns` quarters."""
     pictures: list[VideoFrame] = []
     for frame in frames:
-        pictures = decoder.decode(frame) or pictures  # not every frame is to be seen
+        pictures = decoder.decode(frame) or pictures  # not every frame gives a picture
     return [upright(picture, turns) for picture in pictures[-1:]]
 
 
@@ -577,31 +577,31 @@ def _decoder(codec: RTCRtpCodecParameters) -> Any:
     decoder = _parts.get_decoder(codec)
     if hasattr(decoder, "codec"):
         if codec.name == "VP8":
-            # FFmpeg's own gives the same pictures as libvpx, for a tenth less
+            # FFmpeg's own decoder gives the same pictures as libvpx at a tenth less cost
             decoder.codec = CodecContext.create("vp8", "r")
         decoder.codec.options = {"max_pixels": str(MOST_PIXELS)}
-        decoder.codec.thread_count = 1  # sources share threads; a decoder's own would spin in wait for each other
+        decoder.codec.thread_count = 1  # sources share our threads; a decoder's own would spin while they wait for each other
     return decoder
 
 
 class HeldReceiver(RTCRtpReceiver):
-    """A receiver that takes nothing: no packet is routed to it, and it has no decoder. It keeps what was negotiated."""
+    """A receiver that receives nothing: no packet is routed to it, and it has no decoder. It keeps the negotiated parameters."""
 
     def __init__(self, transport: RTCDtlsTransport, parameters: RTCRtpReceiveParameters | None = None) -> None:
-        super().__init__("audio", transport)  # of which aiortc builds less, for what is not used
+        super().__init__("audio", transport)  # for audio, aiortc builds fewer parts, none of which are used here
         self._track = RemoteStreamTrack("video")
         self.parameters = parameters
 
     async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
-        """Keep the parameters for whoever begins to receive in its place."""
+        """Keep the parameters for the receiver that takes its place."""
         self.parameters = parameters
 
 
 class Gate:
-    """An m-line of video that is received while the gate is open; while it is closed, nothing of it is even buffered.
+    """A video m-line that is received while the gate is open; while it is closed, nothing of it is even buffered.
 
-    Made between an offer and its answer, and closed at first. Each opening begins with a decoder of its own, so that
-    nothing from before a closing comes out after it.
+    It must be made between an offer and its answer, and is closed at first. Each opening has a decoder of its own, so that no
+    picture from before a closing comes out afterwards.
     """
 
     def __init__(self, peer: RTCPeerConnection, mid: str) -> None:
@@ -615,19 +615,19 @@ class Gate:
         return isinstance(self._receiver, BoundReceiver)
 
     async def open(self) -> MediaStreamTrack:
-        """Begin to receive; returns the track. Raises InvalidStateError if the connection is at its end."""
+        """Begin to receive, and return the track; raises InvalidStateError if the connection is closed."""
         if isinstance(held := self._receiver, HeldReceiver):
-            # not strict: some publishers send with another SSRC than they offered, and nobody else is on this connection
+            # not strict: some publishers send with another SSRC than they offered, and nobody else uses this connection
             fresh = receiver_for(held.transport, strict=False, steering=True)
             self._install(fresh)
-            if held.parameters is not None:  # if not, the negotiation is still to bring them
+            if held.parameters is not None:  # if they are, the negotiation will still bring them
                 await fresh.receive(held.parameters)
         return self._receiver.track
 
     async def close(self) -> None:
-        """Take no packet any more, from this moment on; returns once the decoder has ended."""
+        """Take no more packets from this moment on; returns once the decoder has ended."""
         if isinstance(former := self._receiver, BoundReceiver):
-            if former.transport.state != "closed":  # of which no receiver can be made any more
+            if former.transport.state != "closed":  # no receiver can be made on a closed one
                 self._install(HeldReceiver(former.transport, former.parameters))
             await former.stop()
 
@@ -637,12 +637,12 @@ class Gate:
 
 
 def can_rebind() -> bool:
-    """Whether this aiortc can be given another receiver; if not, an m-line that changes hands needs a new connection."""
-    return hasattr(RTCRtpTransceiver("video", None, None), _RECEIVER)  # type: ignore[arg-type]  # nothing is done with it
+    """Whether aiortc's receivers can be replaced; if not, an m-line that changes its source needs a new connection."""
+    return hasattr(RTCRtpTransceiver("video", None, None), _RECEIVER)  # type: ignore[arg-type]  # it is only looked at
 
 
 def rebind(peer: RTCPeerConnection, mid: str, *, strict: bool = True) -> tuple[BoundReceiver, RTCRtpReceiver]:
-    """Give an m-line, between an offer and its answer, a fresh receiver; returns it and the one to `retire` afterwards."""
+    """Give an m-line a fresh receiver, between an offer and its answer; returns it and the old one, to `retire` afterwards."""
     transceiver = _transceiver(peer, mid)
     former = transceiver.receiver
     fresh = receiver_for(former.transport, strict=strict)
@@ -651,7 +651,7 @@ def rebind(peer: RTCPeerConnection, mid: str, *, strict: bool = True) -> tuple[B
 
 
 def receiver_for(transport: RTCDtlsTransport, *, strict: bool = True, steering: bool = False) -> BoundReceiver:
-    """The cheapest receiver that this aiortc can be given; `steering` tells the sender what the path bears."""
+    """The cheapest receiver that this aiortc allows; with `steering`, a direct one tells the sender the path's bandwidth."""
     if can_receive_directly():
         return DirectReceiver(transport, strict=strict, steering=steering)
     return BoundReceiver(transport, strict=strict)
@@ -659,7 +659,7 @@ def receiver_for(transport: RTCDtlsTransport, *, strict: bool = True, steering: 
 
 @functools.cache
 def can_receive_directly() -> bool:
-    """Whether this aiortc has all that a direct receiver stands on; if not, one warning says so."""
+    """Whether this aiortc has all the internals that a direct receiver uses; if not, one warning says so."""
     known = all(hasattr(owner, name) for owner, names in _INSIDES.items() for name in names)
     if not known:
         logger.warning("this aiortc (%s) receives in its own way, at a higher cost", aiortc.__version__)
@@ -676,9 +676,9 @@ def _install(transceiver: RTCRtpTransceiver, receiver: RTCRtpReceiver) -> None:
 
 
 async def retire(fresh: BoundReceiver, former: RTCRtpReceiver) -> bool:
-    """End the former receiver of an m-line once the fresh one receives; returns whether it does.
+    """Stop the former receiver of an m-line once the fresh one receives; returns whether that one did within 5 s.
 
-    Not before: as long as the old SSRC has a receiver, a late packet of it cannot be taken for somebody else's.
+    It is not stopped earlier, because while the old SSRC has a receiver, its late packets cannot be taken for somebody else's.
     """
     bound = await in_time(fresh.bound, _BIND_SECONDS)
     await former.stop()
@@ -686,16 +686,16 @@ async def retire(fresh: BoundReceiver, former: RTCRtpReceiver) -> bool:
 
 
 def can_show_ice() -> bool:
-    """Whether this aiortc shows the aioice connections that its peers use."""
+    """Whether this aiortc gives access to the aioice connections that its peers use."""
     return hasattr(RTCIceTransport(RTCIceGatherer([])), _ICE)
 
 
 def ice_of(peer: RTCPeerConnection) -> Connection | None:
-    """The aioice connection under a peer whose sections share one transport; None where this aiortc has none to show."""
+    """The aioice connection of a peer whose sections share one transport; None if this aiortc does not give access to it."""
     ice = getattr(peer.getTransceivers()[0].receiver.transport.transport, _ICE, None)
     return ice if isinstance(ice, Connection) else None
 
 
 def can_receive(section: MediaDescription) -> bool:
-    """Whether aiortc has a decoder for what an m-line offers; if not, applying the offer would fail as a whole."""
+    """Whether aiortc has a decoder for a codec that an m-line offers; if not, applying the offer would fail as a whole."""
     return bool(find_common_codecs(CODECS["video"], section.rtp.codecs))

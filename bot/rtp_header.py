@@ -1,4 +1,4 @@
-"""What receiving needs of an RTP packet, read in one go (RFC 3550, section 5.1)."""
+"""The parts of an RTP packet that receiving needs, parsed in one go (RFC 3550, section 5.1)."""
 
 from dataclasses import dataclass
 from struct import Struct, unpack_from
@@ -9,7 +9,7 @@ _FIXED = Struct("!BBHLL")
 
 @dataclass(slots=True)
 class RtpHeader:
-    """The fields of a packet's header, by aiortc's names, and the payload without padding; the extension is as it came."""
+    """A packet's header fields, named as in aiortc, its payload without padding, and its header extension unparsed."""
 
     payload_type: int
     marker: int
@@ -26,12 +26,12 @@ def is_media(data: bytes) -> bool:
 
 
 def is_report(data: bytes) -> bool:
-    """Whether one that `is_media` is RTCP (RFC 5761, section 4)."""
+    """Whether a datagram that `is_media` is RTCP (RFC 5761, section 4)."""
     return 63 < data[1] & 0x7F < 96
 
 
 def parse_rtp(data: bytes) -> RtpHeader:
-    """Read a packet; what its header extension says is not looked at. Raises ValueError if it is none, or cut short."""
+    """Parse a packet, but not the content of its header extension; raises ValueError if it is not RTP, or is cut short."""
     if len(data) < FIXED_BYTES:
         raise ValueError("an RTP packet is cut short")
     first, second, number, timestamp, ssrc = _FIXED.unpack_from(data)

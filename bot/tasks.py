@@ -1,4 +1,4 @@
-"""Tasks with an owner: none outlives the block that started it."""
+"""Running tasks so that none outlives the block that started it."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ Work = Coroutine[Any, Any, None]
 
 @asynccontextmanager
 async def background(*work: Work) -> AsyncIterator[None]:
-    """Run `work` while the block runs. If one of them fails, all of it stops."""
+    """Run all `work` while the block runs; if any of it fails, everything stops, the block too."""
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(each) for each in work]
         yield
@@ -25,7 +25,7 @@ async def background(*work: Work) -> AsyncIterator[None]:
 
 @contextmanager
 def alone(kind: type[Exception]) -> Iterator[None]:
-    """Raise an exception of that kind as itself where a task group wrapped it, and nothing else, in a group."""
+    """Unwrap an exception group that holds only exceptions of this kind: raise the first of them instead."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -40,7 +40,7 @@ def _first(error: BaseException) -> BaseException:
 
 
 async def stay(seconds: float | None) -> None:
-    """Wait that long, or for ever; a cancellation that some library lost before ends it at once."""
+    """Wait for `seconds`, or forever if that is None; raises CancelledError at once if a library swallowed a cancellation."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
@@ -50,7 +50,7 @@ async def stay(seconds: float | None) -> None:
 
 
 async def to_the_end(work: Work) -> None:
-    """Finish the work also if cancelled meanwhile; the cancellation comes out afterwards."""
+    """Finish the work even if cancelled meanwhile; the cancellation is raised afterwards."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
@@ -60,9 +60,9 @@ async def to_the_end(work: Work) -> None:
 
 
 async def in_a_thread(work: Callable[[], None], *, last_seconds: float) -> None:
-    """Do what may wait without end; if cancelled meanwhile, it has so long to finish before it is left behind."""
+    """Do work that may block without end in a thread; if cancelled, it gets `last_seconds` to finish before it is abandoned."""
     done = Future[None]()
-    done.set_running_or_notify_cancel()  # what runs is not cancelled with whoever waits for it
+    done.set_running_or_notify_cancel()  # so that cancelling the caller does not cancel running work
 
     def run() -> None:
         try:
@@ -72,19 +72,19 @@ async def in_a_thread(work: Callable[[], None], *, last_seconds: float) -> None:
         else:
             done.set_result(None)
 
-    # a pool's threads are waited for at the end of the process
+    # a daemon thread of our own, because the process would wait for a pool's threads at its end
     threading.Thread(target=run, daemon=True).start()
     told = asyncio.wrap_future(done)
     try:
         await asyncio.shield(told)
     except asyncio.CancelledError:
         await asyncio.wait([told], timeout=last_seconds)
-        told.cancel()  # or the thread would still tell a loop that is closed by then
+        told.cancel()  # else the thread might still call a loop that is closed by then
         raise
 
 
 async def no_task_is_left(tries: int = 6, each_seconds: float = 0.5) -> bool:
-    """Cancel whatever still runs, again and again, since a task may lose a cancellation; whether all has ended."""
+    """Cancel all other tasks, repeatedly because a task may swallow a cancellation; returns whether all have ended."""
     for _ in range(tries):
         left = asyncio.all_tasks() - {asyncio.current_task()}
         if not left:
@@ -97,9 +97,9 @@ async def no_task_is_left(tries: int = 6, each_seconds: float = 0.5) -> bool:
 
 
 async def contained(work: Work, participant_id: str, failed: Callable[[], None]) -> None:
-    """Do one participant's work; if it fails, only they are lost, and that is counted."""
+    """Do one participant's work; if it fails, that is logged and `failed` is called, and nobody else is affected."""
     try:
         await work
-    except Exception as error:  # noqa: BLE001  # whatever a stranger's media provokes must not cost the others theirs
+    except Exception as error:  # noqa: BLE001  # whatever one person's media cause must not affect the others
         logger.warning("participant %s is no longer watched: %s", participant_id, type(error).__name__)
         failed()

@@ -1,4 +1,4 @@
-"""Reading a track at line rate."""
+"""Watching a video track: every frame is noted as it arrives, and only wanted pictures are handed on."""
 
 import asyncio
 from collections import deque
@@ -12,19 +12,20 @@ from av import VideoFrame
 from pipeline.clock import Clock
 
 Arrived = Callable[[int], bool]
-"""Told of each frame and the time it was received, in ms; answers whether its picture is wanted."""
+"""Called for each frame with the time it was received, in ms; returns whether its picture is wanted."""
 
 Shown = Callable[[VideoFrame, int], None]
-"""Given each wanted picture, with the time its frame was received."""
+"""Called with each wanted picture and the time its frame was received, in ms."""
 
 MOST_UNREAD = 16
-"""Pictures that a track keeps which nobody watches; the oldest fall out. They are large, and many wait while Redis is away."""
+"""How many pictures an unwatched track keeps before it drops the oldest: they are large, and many wait while Redis is away."""
 
 
 class Looks:
-    """Says when the next look at a participant is due, at an even rate.
+    """Tells when looks at a participant are due, at an even rate.
 
-    The second look comes earlier by the share `ahead` of an interval, so that those who came together are not looked at together.
+    The second look comes earlier by the fraction `ahead` of an interval, so that people who joined together are not all looked
+    at at the same time.
     """
 
     def __init__(self, every_ms: float, ahead: float = 0.0) -> None:
@@ -35,9 +36,9 @@ class Looks:
     def due(self, at_ms: int) -> bool:
         """Whether a look is due; if so, the next one is due an interval later."""
         late = at_ms - self._next_ms
-        if -self._every_ms <= late < 0:  # longer before it is due than it can be, where the clock was set back
+        if -self._every_ms <= late < 0:  # if it is even earlier, the clock was set back
             return False
-        # counted from when this look was due, so that the rate holds where frames do not fall on it
+        # counted from when this look was due, so that the rate is right even if frames come later than that
         self._next_ms = (self._next_ms if 0 <= late < self._every_ms else at_ms - self._ahead_ms) + self._every_ms
         return True
 
@@ -50,10 +51,10 @@ class _Watcher:
 
 
 class ReceivedTrack(MediaStreamTrack):
-    """A track that is told of its frames when they are complete, so that only wanted pictures come back from a decoder.
+    """A track whose receiver announces each frame when it is complete, so that only wanted pictures are handed on.
 
-    Pictures that nobody watches are kept for `recv`, but none once a watcher has left, or the track has ended. `left_out`
-    counts the packets that came while decoding did not keep up; `undecodable` tells that what came last could not be decoded.
+    While nobody watches, pictures are kept for `recv`, but no more once a watcher has left or the track has ended. `left_out`
+    counts the packets that came while decoding did not keep up; `undecodable` is true if the latest frame could not be decoded.
     """
 
     kind = "video"
@@ -69,19 +70,19 @@ class ReceivedTrack(MediaStreamTrack):
         self._readable = asyncio.Event()
 
     def arrived(self) -> int | None:
-        """Take note of a frame that is complete; returns its time in ms if its picture is wanted, which must be shown then."""
+        """Note a complete frame; if its picture is wanted and so must be passed to `show`, returns its time in ms, else None."""
         if self._watcher is None:
             return None if self._left else 0
         at_ms = self._watcher.clock()
         return at_ms if self._watcher.arrived(at_ms) else None
 
     def show(self, picture: VideoFrame, at_ms: int) -> None:
-        """Hand on a wanted picture."""
+        """Hand on a wanted picture, to the watcher or, as long as there has been none, to `recv`."""
         self.undecodable = False
         if self._watcher is not None:
             self._watcher.shown(picture, at_ms)
             return
-        if self._left:  # who was watched, and perhaps does not consent any more
+        if self._left:  # they were watched before, and may have withdrawn their consent
             return
         if len(self._unread) >= MOST_UNREAD:
             self._unread.popleft()
@@ -90,20 +91,20 @@ class ReceivedTrack(MediaStreamTrack):
         self._readable.set()
 
     def stop(self) -> None:
-        """There will be no more frames."""
+        """End the track: there will be no more frames."""
         super().stop()
         self._left = True
         self._over.set()
         self._readable.set()
 
     async def told(self, watcher: _Watcher) -> None:
-        """Tell the watcher of every frame until the track ends, or the task is cancelled."""
+        """Announce every frame to the watcher until the track ends or the task is cancelled."""
         self._unread.clear()
         self._watcher = watcher
         try:
             await self._over.wait()
         finally:
-            if self._watcher is watcher:  # and nobody came in its place
+            if self._watcher is watcher:  # no other watcher has taken its place
                 self._watcher, self._left = None, True
 
     async def recv(self) -> VideoFrame:
@@ -117,9 +118,9 @@ class ReceivedTrack(MediaStreamTrack):
 
 
 async def watch(track: MediaStreamTrack, arrived: Arrived, shown: Shown, clock: Clock) -> None:
-    """Follow a track to its end; `shown` is given the pictures that `arrived` wants.
+    """Follow a track to its end: call `arrived` for each frame, and `shown` with the pictures that it wants.
 
-    aiortc queues what nobody reads, without a limit, so nothing slow happens between two reads.
+    Both must be quick, because aiortc queues unread pictures without limit.
     """
     if isinstance(track, ReceivedTrack):
         await track.told(_Watcher(arrived, shown, clock))

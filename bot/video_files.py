@@ -1,4 +1,4 @@
-"""Recorded video: a file's pictures in order, as a player shows them."""
+"""Reading recorded video: a file's pictures in order, as a player shows them."""
 
 import logging
 from collections.abc import Iterator
@@ -22,20 +22,20 @@ from pipeline.pixels import usual_matrix
 logger = logging.getLogger(__name__)
 
 WIDEST_PIXEL = 4
-"""Times its height. What says that its pixels are wider, or narrower by as much, is taken to have square ones."""
+"""Largest ratio of a pixel's width to its height, or of height to width; beyond that, pixels are taken for square."""
 MISSED_SECONDS = 1.0
-"""Of what a file says that it lasts: if more than that has no pictures, it is told."""
+"""If this much of a file's stated length has no pictures, a warning is logged."""
 ANEW_SECONDS = 1.0
-"""Time that falls back by more than that begins anew, as where recordings were joined; by less, pictures are out of order."""
+"""If time jumps back by more than this, it starts over, as where recordings were joined; by less, pictures are out of order."""
 
 _TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture of a recording as it was decoded, from when until when it stands, and how wide its pixels are for their height.
+    """A picture of a recording as it was decoded, and when it is shown, in seconds since the first picture.
 
-    Time counts from the first picture.
+    `pixel_width` is the width of a pixel divided by its height.
     """
 
     frame: av.VideoFrame
@@ -45,42 +45,42 @@ class Picture:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in square pixels, as the picture lies."""
+        """Width and height in square pixels, before the picture is turned upright."""
         return max(1, round(self.frame.width * self.pixel_width)), self.frame.height
 
     def drawn(self, width: int, height: int) -> Image:
-        """RGB (height, width, 3) uint8 of that size, then turned upright: phones turn what they record."""
+        """RGB uint8 pixels, scaled to (height, width, 3) and then turned upright: phones record turned pictures."""
         turns, over = orientation(self.frame)
         pixels = self.frame.to_ndarray(format="rgb24", width=width, height=height, src_colorspace=usual_matrix(self.frame))
         shown = cv2.flip(pixels, 0) if over else pixels
         if turns:
-            shown = cv2.rotate(shown, _TURNS[turns])  # copies a picture in a tenth of NumPy's time
+            shown = cv2.rotate(shown, _TURNS[turns])  # takes a tenth of the time of NumPy's rotation
         return np.ascontiguousarray(shown, np.uint8)
 
     def upright(self) -> av.VideoFrame:
-        """The picture as it is shown, which most are as they were decoded."""
+        """The picture as a player shows it; most need no change and are returned as decoded."""
         if self.size == (self.frame.width, self.frame.height) and orientation(self.frame) == (0, False):
             return self.frame
         return av.VideoFrame.from_ndarray(self.drawn(*self.size), format="rgb24")
 
 
 def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
-    """How many quarters a picture is turned counterclockwise, to the nearest, and whether it is turned top down before."""
+    """By how many quarters to turn a picture counterclockwise, to the nearest, and whether to flip it top to bottom first."""
     try:
-        # the frame's own one is kept by it and keeps it, so its memory would wait for the garbage collector
-        matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # the stub leaves out what it is made of
-    except ValueError:  # beside it stands what PyAV has no name for, as what a camera notes in a photograph
+        # not frame.side_data: that and the frame refer to each other, so its memory would wait for the garbage collector
+        matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # the stub lacks the argument
+    except ValueError:  # there is side data that PyAV does not know, such as a camera's metadata in a photograph
         return round(frame.rotation / 90) % 4, False
-    # of FFmpeg's matrix, of nine numbers, the four that tell where the axes go
+    # FFmpeg's matrix has nine numbers; these four say where the axes go
     a, b, _, c, d = unpack_from("=5i", matrix) if matrix else (1, 0, 0, 0, 1)
-    if a * d == b * c:  # nothing would be left of the picture
+    if a * d == b * c:  # degenerate: nothing would be left of the picture
         return 0, False
     return round(frame.rotation / 90) % 4, a * d < b * c
 
 
 def check_readable(path: Path) -> None:
-    """Raise SettingsWrong unless this is a file that begins with a picture and can be read once more."""
-    with suppress(OSError):  # what is wrong with the name is told below
+    """Raise SettingsWrong unless this is a file that contains a picture and can be read more than once."""
+    with suppress(OSError):  # opening the file below will report the error
         if path.is_fifo():
             raise SettingsWrong(f"{path} is a pipe: a recording is read more than once")
     if next(decoded(path), None) is None:
@@ -88,15 +88,15 @@ def check_readable(path: Path) -> None:
 
 
 def opened(path: Path) -> InputContainer:
-    """A video file, whatever is in its name and in its metadata; raises av.FFmpegError and OSError."""
-    # absolute, or a colon in a name would make a protocol of what stands before it
+    """Open a video file, whatever its name and metadata contain; raises av.FFmpegError and OSError."""
+    # absolute, because otherwise the part of a name before a colon would be taken for a protocol
     return av.open(str(path.absolute()), metadata_errors="replace")
 
 
 def decoded(path: Path) -> Iterator[Picture]:
     """The pictures of a video file, in order; raises SettingsWrong for a file that cannot be read as video.
 
-    What is damaged behind the first picture is left out, and counted in the log.
+    Damaged packets after the first picture are left out, and their number is logged.
     """
     begun, damaged = False, 0
     course = Course()
@@ -128,7 +128,7 @@ def decoded(path: Path) -> Iterator[Picture]:
 
 
 class Course:
-    """When each picture of a recording comes, counted from the first, and when the last one ends; it never runs backwards."""
+    """Works out when each picture of a recording is shown, in seconds since the first; time never runs backwards."""
 
     def __init__(self) -> None:
         self.until_seconds = 0.0
@@ -136,7 +136,7 @@ class Course:
         self._start_seconds: float | None = None
 
     def stands(self, frame: av.VideoFrame) -> tuple[float, float]:
-        """From when until when the picture stands that is next."""
+        """From when until when the next picture is shown."""
         # a stream without timestamps is taken for one of 25 frames a second
         at_seconds, lasts_seconds = self.until_seconds, 1 / 25
         if frame.time is not None:
@@ -147,24 +147,24 @@ class Course:
         return self._at_seconds, self.until_seconds
 
     def _counted(self, time_seconds: float) -> float:
-        """A time of the file's own, counted from the first picture; where it begins anew, on from the last one."""
+        """A timestamp of the file as time since the first picture; where timestamps start over, time goes on after the last."""
         if self._start_seconds is None:
-            self._start_seconds = time_seconds  # some begin hours after nought
+            self._start_seconds = time_seconds  # some files begin hours after 0
         if time_seconds - self._start_seconds < self._at_seconds - ANEW_SECONDS:
             self._start_seconds = time_seconds - self.until_seconds
         return time_seconds - self._start_seconds
 
 
 def _moves(stream: VideoStream) -> bool:
-    """Whether it is not the cover of a song."""
+    """Whether a stream is video, and not the cover picture of a song."""
     return not stream.disposition & Disposition.attached_pic
 
 
 def _told_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """How long a file says that its pictures last, or else all that is in it; 0 if it does not say."""
+    """The length in seconds that a file states for its pictures, or else for its whole content; 0 if it states none."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    # Matroska's own length counts from nought, wherever its pictures begin
+    # Matroska's length counts from 0, wherever its pictures begin
     return ((container.duration or 0) - (container.start_time or 0)) / av.time_base
 
 
