@@ -1,4 +1,4 @@
-"""The commands about the event contract: validate, record, replay, and the one that writes its documents."""
+"""The commands for the event contract: validate, record, replay, and schemas, which writes its documents."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from pipeline.keys import Keys
 
 
 def add_contract_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the four commands to the parser's."""
+    """Add the four commands to the parser."""
     _add_validate(command(commands, "validate", _validate, "check events against the contract: a file, or a room in Redis"))
     _add_record(command(commands, "record", _record, "write a room's events to a file, as JSON lines, as they come"))
     _add_replay(command(commands, "replay", _replay, "play a recorded class into Redis as if it happened now"))
@@ -73,7 +73,7 @@ def _validate(arguments: argparse.Namespace, settings: Settings) -> Coroutine[An
 
 @contextmanager
 def _findings(arguments: argparse.Namespace) -> Iterator[Any]:
-    """What is found while the block runs, told at its end; raises as `conclude` does."""
+    """Collects what is found while the block runs and prints it at the end; raises what `conclude` raises."""
     from bot.recordings import named
     from bot.validate import Findings, conclude
 
@@ -109,7 +109,7 @@ def _record(arguments: argparse.Namespace, settings: Settings) -> None:
     keys = Keys(settings.key_prefix, arguments.room)
     if arguments.out is not None:
         check_place(arguments.out, force=arguments.force)
-        # another recording may have its marks there: class.jsonl beside class.jsonl.gz
+        # the marks of another recording may be there: class.jsonl and class.jsonl.gz share one marks file
         check_place(marks_file(arguments.out), force=arguments.force)
     with opened_for_lines(arguments.out, arguments.force) as lines:
         recorder = Recorder(lines)

@@ -1,4 +1,4 @@
-"""Writes the documents that are made from the models: the schemas, and the tables in docs/events.md."""
+"""Writes the documents that are generated from the event models: the schemas, and the tables in docs/events.md."""
 
 from pathlib import Path
 
@@ -8,7 +8,10 @@ from pipeline.schemas import documents
 
 
 def write_documents(folder: Path) -> list[Path]:
-    """Write every document under the folder, and the tables into its events.md if that is there; returns the paths."""
+    """Write every document into the folder, and the tables into its events.md if it has one; returns the paths.
+
+    Raises RecordingUnusable if a file cannot be written.
+    """
     texts = dict(documents())
     page = folder / "events.md"
     if page.is_file():
@@ -23,7 +26,7 @@ def write_documents(folder: Path) -> list[Path]:
 
 
 def with_tables(page: str) -> str:
-    """A page with fresh tables between their marks `<!-- NAME: … -->` and `<!-- end of NAME -->`."""
+    """The page with fresh tables between the marks `<!-- NAME: … -->` and `<!-- end of NAME -->`."""
     for name, table in TABLES.items():
         before, begin, rest = page.partition(f"<!-- {name}: ")
         if begin:

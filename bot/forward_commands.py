@@ -1,4 +1,4 @@
-"""The command that forwards a room's events out of Redis."""
+"""The command `forward`, which sends a room's events to an MQTT broker or a webhook."""
 
 import argparse
 import hashlib
@@ -15,7 +15,7 @@ MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 def add_forward_command(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command to the parser's."""
+    """Add `forward` to the parser's commands."""
     forward = command(commands, "forward", _forward, "forward a room's events to an MQTT broker or a webhook")
     forward.add_argument("room", metavar="ROOM")
     forward.add_argument(
@@ -55,7 +55,7 @@ def _say(line: str) -> None:
 
 
 def _checked(text: str) -> SplitResult:
-    """The URL of a target; raises SettingsWrong."""
+    """The URL of a target; raises SettingsWrong if it cannot be used."""
     url = checked_url(text, "--to")
     if url.scheme not in (*MQTT_PORTS, "http", "https") or not url.hostname:
         raise SettingsWrong("--to must be mqtt://HOST[:PORT][/TOPIC], mqtts://…, or http(s)://URL")

@@ -1,4 +1,4 @@
-"""Files that hold whole lines at any moment, and are never overwritten by accident."""
+"""Files that hold only whole lines at any moment, and are never overwritten by accident."""
 
 import fcntl
 import os
@@ -15,24 +15,24 @@ from bot.errors import SettingsWrong
 from bot.recordings import RecordingUnusable
 
 OWNER_ONLY = 0o600
-"""Recordings hold names and emotions."""
+"""Mode of the files: recordings hold names and emotions."""
 
 GZIP_FORMAT = zlib.MAX_WBITS | 16
-"""zlib's way to ask for a gzip header and trailer."""
+"""The `wbits` by which zlib writes a gzip header and trailer."""
 
 
 class Lines(Protocol):
-    """Where whole lines go; a write `may_wait` for a reader without end."""
+    """Where whole lines are written; if `may_wait`, a write may wait for a reader without limit."""
 
     may_wait: bool
 
     def write(self, lines: bytes) -> None:
-        """Take these lines, all or none of them; raises RecordingUnusable."""
+        """Write all of these lines, or none of them and raise RecordingUnusable."""
         ...
 
 
 class PlainFile:
-    """A file that does not end in half a line, even where the disk is full; one to be `overwritten` is emptied with the first."""
+    """A file that never ends in half a line, even if the disk is full; with `overwritten`, the first write empties it."""
 
     def __init__(self, file: RawIOBase, name: str, *, overwritten: bool = False) -> None:
         self.whole = 0
@@ -46,10 +46,10 @@ class PlainFile:
     def write(self, lines: bytes) -> None:
         """Append, or leave the file as it is and raise RecordingUnusable."""
         rest = memoryview(lines)
-        self.failed = True  # until all of it is written: a write that waits for a reader may be left behind
+        self.failed = True  # until all is written: a write that waits for a reader may be abandoned
         try:
             if self._overwritten and not self.whole and not self.may_wait:
-                self._file.truncate(0)  # only now: what is overwritten is not lost for nothing
+                self._file.truncate(0)  # only now, so that the old content is not lost for nothing
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
         except OSError as error:
@@ -61,7 +61,7 @@ class PlainFile:
 
 
 def _end(file: RawIOBase) -> int:
-    """Where the next byte goes: behind what a shell's `>>` goes on from, and what others wrote to the same output before."""
+    """The offset of the next byte, after what the file held before `>>` or what others wrote to the same output."""
     if not file.seekable():
         return 0
     appends = fcntl.fcntl(file.fileno(), fcntl.F_GETFL) & os.O_APPEND
@@ -69,7 +69,7 @@ def _end(file: RawIOBase) -> int:
 
 
 class GzipFile:
-    """A gzipped file, flushed with every write: a process that is killed leaves what it had written."""
+    """A gzipped file, flushed with every write, so that a killed process leaves all that it had written."""
 
     def __init__(self, file: PlainFile) -> None:
         self.may_wait = file.may_wait
@@ -81,18 +81,18 @@ class GzipFile:
         self._file.write(self._packer.compress(lines) + self._packer.flush(zlib.Z_SYNC_FLUSH))
 
     def close(self) -> None:
-        """Write the trailer, without which the file counts as cut off."""
+        """Write the trailer, without which the file would count as truncated."""
         if self._file.whole and not self._file.failed:
             self._file.write(self._packer.flush())
 
 
 @contextmanager
 def opened_for_lines(path: Path | None, force: bool) -> Iterator[Lines]:
-    """A new file, gzipped where its name ends in .gz, or standard output; what stays empty is removed again.
+    """A new file, gzipped if its name ends in .gz, or standard output; a new file that stays empty is removed again.
 
-    A file that is overwritten stays as it was until the first line comes.
+    A file that is overwritten stays as it was until the first line is written.
 
-    Raises SettingsWrong where it would overwrite a file without `force`, RecordingUnusable where it cannot write.
+    Raises SettingsWrong if the file exists and `force` is not given, and RecordingUnusable if it cannot be written.
     """
     is_new = path is not None and not path.exists()
     with _created(path, force) as raw:
@@ -107,7 +107,7 @@ def opened_for_lines(path: Path | None, force: bool) -> Iterator[Lines]:
 
 def _created(path: Path | None, force: bool) -> RawIOBase:
     if path is None:
-        return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # no Path leads there
+        return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # standard output has no Path
     try:
         return open(path, "wb" if force else "xb", buffering=0, opener=_as_it_is)
     except FileExistsError:
@@ -117,7 +117,7 @@ def _created(path: Path | None, force: bool) -> RawIOBase:
 
 
 def _as_it_is(name: str, flags: int) -> int:
-    """Open for the owner alone, also what others could read before, without emptying it."""
+    """Open a file without emptying it, for the owner alone even if others could read it before."""
     descriptor = os.open(name, flags & ~os.O_TRUNC, OWNER_ONLY)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.fchmod(descriptor, OWNER_ONLY)

@@ -1,4 +1,4 @@
-"""The command that marks a moment of the lesson: mark."""
+"""The command `mark`, which marks a moment of the lesson."""
 
 import argparse
 import re
@@ -22,7 +22,7 @@ _TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?")
 
 
 def add_mark_command(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command to the parser's."""
+    """Add `mark` to the parser's commands."""
     parser = command(commands, "mark", _mark, "mark a moment of the lesson, such as the beginning of an exercise")
     parser.add_argument("room", metavar="ROOM")
     parser.add_argument("label", metavar="LABEL", help="what begins, 1 to 60 characters")
@@ -44,7 +44,7 @@ async def _mark(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 async def make_mark(settings: Settings, room: str, label: str, at_ms: int | None = None, kind: str = "") -> Marker:
-    """Mark a moment in a room; raises SettingsWrong for one out of bounds, RedisRefused if Redis refuses or is away."""
+    """Mark a moment in a room; raises SettingsWrong for a mark out of bounds, RedisRefused if Redis refuses or is away."""
     keys, retention_ms = Keys(settings.key_prefix, room), round(settings.retention_hours * 3_600_000)
     async with connect(settings) as redis:
         try:
@@ -56,16 +56,15 @@ async def make_mark(settings: Settings, room: str, label: str, at_ms: int | None
 
 
 def end(text: str) -> int:
-    """A moment up to which something is wanted: as `moment`, but that a time of day is one of today and may be still to come."""
+    """The end of a period: like `moment`, except that a time of day is taken as today's and may be still to come."""
     return moment(f"{datetime.now():%Y-%m-%d}T{text}" if _TIME_OF_DAY.fullmatch(text) else text)
 
 
 def moment(text: str) -> int:
-    """A moment that a person wrote, as milliseconds since the epoch.
+    """A moment as a person writes it, in milliseconds since the epoch.
 
-    A date and time after RFC 3339, where without an offset local time is meant; when the clock showed that last, as 09:15; or so
-    long ago, as 90s or 5m.
-    Raises argparse.ArgumentTypeError.
+    Accepts a date and time as in RFC 3339, taken as local time without an offset; a time of day such as 09:15, taken as the last
+    time that the clock showed it; or how long ago it was, such as 90s or 5m. Raises argparse.ArgumentTypeError for anything else.
     """
     if ago := re.fullmatch(r"-?(\d{1,6})([smh])", text):
         return round(time.time() * 1000) - int(ago[1]) * {"s": 1000, "m": 60_000, "h": 3_600_000}[ago[2]]
@@ -78,6 +77,6 @@ def moment(text: str) -> int:
 
 
 def last_time(text: str, now: datetime) -> int:
-    """When the clock last showed that: a class may go on over midnight."""
+    """When the clock last showed this time of day, in milliseconds since the epoch: a class may go on past midnight."""
     then = datetime.combine(now.date(), time_of_day.fromisoformat(text))
     return round((then if then <= now else then - timedelta(days=1)).timestamp() * 1000)

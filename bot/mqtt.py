@@ -1,16 +1,16 @@
-"""Events as MQTT 5 messages: CloudEvents in the structured mode of its MQTT binding.
+"""Events as MQTT 5 messages: CloudEvents in the structured mode of their MQTT binding.
 
-A room has these topics under the one that was chosen, its name and the participants' ids percent-encoded:
+A room has these topics under the chosen base topic, with its name and the participants' ids percent-encoded:
 
-    BASE/ROOM/availability     of this bridge: `online` or, by the last will, `offline`; retained
+    BASE/ROOM/availability     of this bridge: `online`, or `offline` at its end or by its last will; retained
     BASE/ROOM/summary, BASE/ROOM/bot.status                                          retained
     BASE/ROOM/participant/ID/emotion.sample, emotion.changed, coverage.changed       retained
-    BASE/ROOM/participant/ID/participant.joined, participant.left, and what else there is about them
+    BASE/ROOM/participant/ID/participant.joined, participant.left, and other events about them
 
-A retained message holds the latest of its kind, for who subscribes later. Those about a participant are cleared when
-they leave, what was read of them also when they withdraw their consent, and a broker forgets all of them with the
-retention, the bot's status three heartbeats after it. Every message goes out with QoS 1: at least once. One that the
-broker acknowledges with a failure is not sent: it is tried again where that may help, and dropped where it cannot.
+A retained message holds the latest event of its kind for later subscribers. Those about a participant are cleared when the
+participant leaves, and those with their emotions also when they withdraw their consent. All of them expire after the retention
+time, and the bot's status three heartbeats after it was sent. Every message is sent with QoS 1, at least once. If the broker
+acknowledges one with a failure, it is sent again where that may help, and dropped where it cannot.
 Sources: https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html and
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/mqtt-protocol-binding.md
 """
@@ -47,21 +47,21 @@ _CLEARED = {
     "participant.left": ("emotion.sample", "emotion.changed", "coverage.changed"),
     "consent.withdrawn": ("emotion.sample", "emotion.changed"),
 }
-"""What the broker is to forget of a participant after an event."""
+"""The kinds of a participant's retained messages that are cleared after each kind of event."""
 
 _REFUSALS = {129, 130, 132, 133, 134, 135, 138, 140, 144, 153, 157}
-"""Reason codes of CONNACK that waiting does not mend: MQTT 5.0, section 3.2.2.2."""
+"""Reason codes of CONNACK for which waiting does not help: MQTT 5.0, section 3.2.2.2."""
 
 _NOT_AUTHORIZED = 0x87
 _NEVER = {_NOT_AUTHORIZED, 0x90, 0x99}
-"""Reason codes of PUBACK that another try does not mend: no right, topic name, payload. MQTT 5.0, section 3.4.2.1."""
+"""Reason codes of PUBACK for which another try does not help: no right, topic name, payload. MQTT 5.0, section 3.4.2.1."""
 
 _BUSY = {0x91, 0x97}
 """Reason codes of PUBACK that are not due to the message: packet identifier in use, quota exceeded."""
 
 
 class _NotTaken(aiomqtt.MqttError):
-    """A message that the broker acknowledged with the code of a failure."""
+    """The broker acknowledged a message with the code of a failure."""
 
     def __init__(self, code: ReasonCode) -> None:
         super().__init__(f"the broker answers: {code}")
@@ -69,7 +69,7 @@ class _NotTaken(aiomqtt.MqttError):
 
 
 class _Client(aiomqtt.Client):
-    """A client whose `publish` raises _NotTaken; aiomqtt's own takes every acknowledgement for a success."""
+    """A client whose `publish` raises _NotTaken for a failure; aiomqtt's own takes every acknowledgement for a success."""
 
     @cached_property
     def _not_taken(self) -> dict[int, ReasonCode]:
@@ -93,7 +93,7 @@ class _Client(aiomqtt.Client):
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where a broker is, and who we are there."""
+    """The address of a broker, and our credentials there."""
 
     host: str
     port: int
@@ -103,11 +103,10 @@ class Broker:
 
 
 class Mqtt:
-    """Publishes a room's events to a broker; to be used as `async with`, which raises Trouble if the broker refuses.
+    """Publishes a room's events to a broker, used as `async with`; entering raises Trouble if the broker refuses or is away.
 
-    It connects when there is something to send, and again when the connection is lost. `retain_seconds` is how long
-    the broker keeps a retained message, and `status_seconds` how long it keeps the bot's status, as Redis does: a status
-    that is not there means that the bot is gone.
+    Once entered, it reconnects for the next event after a connection was lost. `retain_seconds` is how long the broker keeps a
+    message, and `status_seconds` how long it keeps the bot's status: as in Redis, no status means that the bot is gone.
     """
 
     def __init__(self, broker: Broker, base: str, room: str, retain_seconds: int, status_seconds: int) -> None:
@@ -117,7 +116,7 @@ class Mqtt:
         self._status_seconds = status_seconds
         self._client: _Client | None = None
         self._lacks_a_right = False
-        # one for all connections: the broker ends the former with the next, and its last will cannot come afterwards
+        # the same for all connections: the broker then ends the old one when the next begins, and its last will cannot come later
         self._identifier = f"classmood-{secrets.token_hex(8)}"
         self._one_at_a_time = asyncio.Lock()
 
@@ -138,11 +137,11 @@ class Mqtt:
             with suppress(_NotTaken):
                 await client.publish(self._availability, "offline", qos=1, retain=True, timeout=ANSWER_SECONDS)
             await client.__aexit__(None, None, None)
-        except aiomqtt.MqttError:  # the last will says it
+        except aiomqtt.MqttError:  # then the last will says `offline`
             return
 
     async def send(self, event: Event) -> None:
-        """Return once the broker has acknowledged; raises bot.forward.NotNow if it does not, Refused if it never can."""
+        """Return once the broker has accepted the event; raises bot.forward.NotNow if it does not, Refused if it never will."""
         topic = self.topic(event)
         if len(topic.encode()) > LONGEST_TOPIC_BYTES:
             raise Refused("its topic would be longer than MQTT allows")
@@ -159,7 +158,7 @@ class Mqtt:
             raise NotNow(str(error)) from None
 
     def _answered(self, error: _NotTaken) -> NotNow | Refused:
-        """What an answer means for the event; says once that a right is lacking."""
+        """The error to raise for the broker's answer; logs once if our user lacks a right."""
         if error.code == _NOT_AUTHORIZED and not self._lacks_a_right:
             self._lacks_a_right = True
             where = f"mqtt broker at {self._broker.host}:{self._broker.port}"
@@ -169,7 +168,7 @@ class Mqtt:
         return NotNow(str(error), perhaps_the_event=error.code not in _BUSY)
 
     def topic(self, event: Event) -> str:
-        """Where an event is published."""
+        """The topic to which an event is published."""
         return f"{self._person(event) if event.subject is not None else self._room_topic}/{_level(_kind(event))}"
 
     def _person(self, event: Event) -> str:
@@ -205,12 +204,12 @@ class Mqtt:
             tls_context=ssl.create_default_context() if broker.tls else None,
             timeout=ANSWER_SECONDS,
         )
-        client.pending_calls_threshold = 2 * LANES  # from there on aiomqtt warns of each call that waits for its answer
+        client.pending_calls_threshold = 2 * LANES  # above this, aiomqtt warns of each call that waits for its answer
         try:
             await client.__aenter__()
             await client.publish(self._availability, "online", qos=1, retain=True)
         except _NotTaken as error:
-            self._answered(error)  # the events may be taken all the same
+            self._answered(error)  # events may be accepted even so
         except aiomqtt.MqttCodeError as error:
             await _drop(client)
             if getattr(error.rc, "value", error.rc) in _REFUSALS:
@@ -223,7 +222,7 @@ class Mqtt:
 
     async def _lose(self, client: _Client) -> None:
         async with self._one_at_a_time:
-            if self._client is not client:  # another lane was quicker
+            if self._client is not client:  # another lane has dropped it already
                 return
             self._client = None
         await _drop(client)
@@ -239,5 +238,5 @@ def _kind(event: Event) -> str:
 
 
 def _level(text: str) -> str:
-    """Any text as one level of a topic: without slash, wildcards and control characters."""
+    """Any text as one level of a topic, percent-encoded: without slashes, wildcards or control characters."""
     return quote(text, safe=" ")

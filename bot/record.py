@@ -1,4 +1,4 @@
-"""A room's events, written down as they come."""
+"""Records a room's events as they come."""
 
 import asyncio
 import logging
@@ -22,23 +22,23 @@ EVERY_SECONDS = 0.2
 MOST_WARNINGS = 10
 
 LAST_PAGE_SECONDS = 1.0
-"""How long a reader may take for the rest of a page when a recording ends."""
+"""How long a reader of our output may take for the rest of a page when a recording ends."""
 
 KEPT_THOUGH_UNKNOWN = {Wrong.FUTURE_VERSION, Wrong.UNKNOWN_TYPE}
-"""What a newer program may understand."""
+"""Problems of an event that is recorded all the same, because a newer program may understand it."""
 
 
 @dataclass
 class Recorder:
-    """Writes down what is an event, as it stands in the stream, and counts what is none."""
+    """Writes stream entries that are events, unchanged, and counts those that are not as `left_out`."""
 
     lines: Lines
     events: int = 0
     left_out: int = 0
     begins_ms: float | None = None
-    """When the first event was published, milliseconds since the epoch."""
+    """When the first event was published, in milliseconds since the epoch."""
     marks: int = 0
-    """How many of the teacher's were kept beside the recording."""
+    """How many of the teacher's marks were written beside the recording."""
     sequences: Sequences = field(default_factory=Sequences)
 
     def add(self, page: list[Entry]) -> None:
@@ -57,7 +57,7 @@ class Recorder:
         self._count(judged)
         if self.begins_ms is None and judged.event is not None:
             self.begins_ms = published_ms(judged.event)
-        # somebody else may have written an event over several lines
+        # another program may have written an event over several lines
         return to_json(from_json(entry.text)).decode() if "\n" in entry.text or "\r" in entry.text else entry.text
 
     def _leave_out(self, stream_id: str, why: str) -> None:
@@ -76,7 +76,7 @@ class Recorder:
 async def record(
     redis: Redis, keys: Keys, recorder: Recorder, *, from_start: bool, seconds: float | None, wait_seconds: float
 ) -> None:
-    """Record for that long, or until cancelled, through outages of Redis; raises RedisRefused and RecordingUnusable."""
+    """Record for `seconds`, or until cancelled, and through outages of Redis; raises RedisRefused and RecordingUnusable."""
     after = BEGINNING if from_start else None
     try:
         async with asyncio.timeout(seconds):

@@ -1,6 +1,6 @@
-"""The teacher's marks of a recorded class: a file beside the recording.
+"""The teacher's marks of a recorded class, in a file beside the recording.
 
-A line in the recording itself would be no event to the programs that read it: marks have no place in the sequence.
+They are not in the recording itself, where programs expect only events: marks have no place in the events' sequence.
 """
 
 import logging
@@ -21,13 +21,16 @@ logger = logging.getLogger(__name__)
 
 
 def marks_file(recording: str | Path) -> Path:
-    """The file beside a recording that holds its marks: class.markers.jsonl beside class.jsonl.gz."""
+    """The file that holds the marks of a recording: class.markers.jsonl beside class.jsonl.gz."""
     path = Path(recording)
     return path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.jsonl')}.markers.jsonl")
 
 
 def read_marks(path: Path, *, must_be_there: bool = False) -> list[Marker]:
-    """The marks in a file, those that are none left out; raises RecordingUnusable if it cannot be read."""
+    """The marks in a file, without lines that are not marks; raises RecordingUnusable if it cannot be read.
+
+    A file that does not exist holds none, unless it `must_be_there`.
+    """
     if not must_be_there and not path.is_file():
         return []
     texts = [(line.text or b"").decode(errors="replace") for line in recorded(str(path))]
@@ -35,9 +38,9 @@ def read_marks(path: Path, *, must_be_there: bool = False) -> list[Marker]:
 
 
 async def keep_marks(redis: Redis, keys: Keys, recording: Path, since_ms: float) -> int:
-    """Write a room's marks from a moment on beside its recording, if there are any, and give how many.
+    """Write a room's marks since `since_ms` beside its recording, if there are any, and return how many.
 
-    Raises CannotWrite. A Redis that is away by then is logged: the recording itself is whole.
+    Raises CannotWrite. If Redis is away by then, that is only logged, as the recording itself is complete.
     """
     try:
         kept = [marker for marker in await cancellable(markers(redis, keys)) if marker.at_ms >= since_ms]
@@ -47,20 +50,23 @@ async def keep_marks(redis: Redis, keys: Keys, recording: Path, since_ms: float)
     if kept:
         text = "".join(f"{marker.model_dump_json()}\n" for marker in kept)
         write_whole(marks_file(recording), text.encode(), force=True)
-    else:  # those of a recording that was there before are not of this one
+    else:  # marks of an overwritten recording do not belong to this one
         marks_file(recording).unlink(missing_ok=True)
     return len(kept)
 
 
 class MarksToPlay:
-    """The marks of a recording, made again in Redis when their time comes."""
+    """The marks of a recording, which are made again in Redis when their time comes."""
 
     def __init__(self, recording: str, begins_ms: float, redis: Redis, keys: Keys, retention_ms: int) -> None:
         self._waiting = deque((marker.at_ms - begins_ms, marker) for marker in read_marks(marks_file(recording)))
         self._redis, self._keys, self._retention_ms = redis, keys, retention_ms
 
     async def play(self, offset_ms: float, started_ms: int, now_ms: int | None) -> None:
-        """Make those that are due so long after the first event: now, or where that is None, as long after the start."""
+        """Make the marks that are due `offset_ms` after the first event.
+
+        Each gets the time `now_ms` or, if that is None, its own offset added to `started_ms`. One that fails is only logged.
+        """
         while self._waiting and self._waiting[0][0] <= offset_ms:
             marked_ms, marker = self._waiting.popleft()
             at_ms = started_ms + round(marked_ms) if now_ms is None else now_ms

@@ -1,4 +1,4 @@
-"""Recorded events: files of JSON lines, gzipped or not, or one JSON value; read a line at a time, whatever they hold."""
+"""Reading recorded events: files of JSON lines or of one JSON value, gzipped or not, whose content is not trusted."""
 
 import gzip
 import io
@@ -18,10 +18,10 @@ from bot.errors import Trouble
 STANDARD_INPUT = "-"
 
 LONGEST_LINE = 1 << 20
-"""Bytes. A longer line is no event, and must not fill the memory."""
+"""In bytes. A longer line is not an event, and must not fill the memory."""
 
 LONGEST_VALUE = 64 << 20
-"""Bytes of a file that is one JSON value over several lines, which is read as a whole."""
+"""Largest size, in bytes, of a file that is one JSON value over several lines, which is read as a whole."""
 
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -35,22 +35,19 @@ class RecordingUnusable(Trouble):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One recorded event as it stands in the file; `text` is None where it is longer than `LONGEST_LINE`."""
+    """One recorded event as it is in the file; `text` is None if it is longer than `LONGEST_LINE`."""
 
     place: str
     text: bytes | None
 
 
 def named(path: str) -> str:
-    """What to call a file, also where it is `-`."""
+    """What to call a file in messages; `-` is standard input."""
     return "standard input" if path == STANDARD_INPUT else path
 
 
 def recorded(path: str) -> Iterator[Line]:
-    """The events of a file, or of standard input for `-`; raises RecordingUnusable, also midway.
-
-    Blank lines are passed over.
-    """
+    """The events of a file, or of standard input for `-`, without blank lines; raises RecordingUnusable, perhaps midway."""
     name = named(path)
     try:
         with _opened(path) as file:
@@ -73,7 +70,7 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 
 def _unzipped(file: BinaryIO) -> BinaryIO:
-    """The bytes that are meant, told by the first of them: a name says nothing, and standard input has none."""
+    """The file, decompressed if its first bytes are those of gzip: its name proves nothing, and standard input has none."""
     assert isinstance(file, io.BufferedReader)
     return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if file.peek(2)[:2] == _GZIP else file
 
@@ -103,11 +100,11 @@ def _skip_the_rest(file: BinaryIO, line: bytes) -> None:
 
 
 def _opens_a_value(line: bytes) -> bool:
-    """Whether a JSON value begins here that is not one event on one line."""
+    """Whether this first line begins an array, or an object that spans several lines."""
     start = line.strip()
     if start.startswith(b"["):
         return True
-    # an object over several lines breaks off behind a brace or a comma; a broken line of its own does not
+    # the first line of such an object ends with a brace or a comma, unlike a single broken line
     return start.startswith(b"{") and start.endswith((b"{", b",")) and not _is_json(start)
 
 

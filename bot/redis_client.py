@@ -18,7 +18,7 @@ REPLY_SECONDS = 5.0
 def connect(settings: Settings) -> Redis:
     """A client of the Redis in the settings, to be used as `async with`; it connects with the first command.
 
-    It never tries again by itself: the publisher alone decides when to, and redis-py's own tries take seconds.
+    It never retries by itself: its callers decide when to try again, and redis-py's own retries take seconds.
     Raises SettingsWrong if a certificate or a key cannot be used.
     """
     client: Redis = Redis.from_url(
@@ -31,7 +31,7 @@ def connect(settings: Settings) -> Redis:
         socket_timeout=REPLY_SECONDS,
         health_check_interval=0,
         retry=Retry(NoBackoff(), 0),
-        # two commands of redis-py's own at every connection, which an ACL refuses and its log then is full of
+        # these keep redis-py from sending two commands of its own on every connection, which an ACL would refuse and log
         driver_info=None,
         maint_notifications_config=MaintNotificationsConfig(enabled=False),
         **_tls(settings),
@@ -40,8 +40,8 @@ def connect(settings: Settings) -> Redis:
 
 
 def _tls(settings: Settings) -> dict[str, Any]:
-    """What redis-py is told about certificates; it verifies the server and its name by itself."""
-    _check_certificates(settings)  # redis-py reads them when it connects, and takes a wrong path for a Redis that is away
+    """redis-py's arguments about certificates; by default it verifies the server and its name."""
+    _check_certificates(settings)  # redis-py reads them when it connects, and reports a wrong path as if Redis were away
     files = {
         "ssl_ca_certs": settings.redis_ca_file,
         "ssl_certfile": settings.redis_certificate,
@@ -57,7 +57,7 @@ def _check_certificates(settings: Settings) -> None:
             context.load_verify_locations(settings.redis_ca_file)
         asked = "CLASSMOOD_REDIS_CERTIFICATE or CLASSMOOD_REDIS_KEY"
         if settings.redis_certificate:
-            # a key with a passphrase would have it asked for on the terminal
+            # with no password given, a key with a passphrase would ask for it on the terminal
             context.load_cert_chain(settings.redis_certificate, settings.redis_key, password="")  # nosec B106
-    except OSError as error:  # also of ssl: a file that is no certificate, or a key of another one
+    except OSError as error:  # includes ssl's errors: not a certificate, or another one's key
         raise SettingsWrong(f"{asked} cannot be used: {error.strerror or error}") from None

@@ -1,4 +1,4 @@
-"""A recorded class, played into Redis as if it happened now."""
+"""Plays a recorded class into Redis as if it were happening now."""
 
 import asyncio
 import math
@@ -21,12 +21,12 @@ from pipeline.keys import Keys
 from pipeline.publish import BATCH, Publisher, reason
 
 FLUSH_SECONDS = 3.0
-"""How long the last events of a round that is cut short may take on their way out."""
+"""How long to wait for the last events of an interrupted round to reach Redis."""
 
 A_DAY_SECONDS = 86_400.0
 
 OUTBOX_LIMIT = 1_000_000
-"""Never reached: a round lets a batch wait and no more, since a recording loses nothing by being late."""
+"""Never reached: a round lets at most a batch of events wait, because a recording loses nothing by being late."""
 
 AS_FAST_AS_POSSIBLE = math.inf
 """A speed; the command line writes it `max`."""
@@ -36,7 +36,7 @@ AS_FAST_AS_POSSIBLE = math.inf
 class Pace:
     """How fast a recording is played.
 
-    With `history` all of it comes at once, with the times it would have if it had just ended.
+    With `history`, all of it is played at once, with the times that it would have if the class had just ended.
     """
 
     speed: float = 1.0
@@ -45,7 +45,7 @@ class Pace:
 
 @dataclass
 class Played:
-    """What was played so far."""
+    """What has been played so far."""
 
     events: int = 0
     rounds: int = 0
@@ -53,7 +53,7 @@ class Played:
 
 
 def moved(data: Data, was_ms: float, is_ms: int, speed: float) -> Data:
-    """Data as of `is_ms` and no longer of `was_ms`: each time in it keeps its distance, shortened by the speed."""
+    """Data moved from `was_ms` to `is_ms`: each time in it keeps its distance from that moment, divided by the speed."""
     times = {
         name: value for name in type(data).model_fields if name.endswith("_ms") and isinstance(value := getattr(data, name), int)
     }
@@ -63,9 +63,9 @@ def moved(data: Data, was_ms: float, is_ms: int, speed: float) -> Data:
 async def replay(
     redis: Redis, keys: Keys, recording: Survey, settings: Settings, pace: Pace, played: Played, *, loop: bool = False
 ) -> None:
-    """Play a recording once, or round after round until cancelled, each as a run of its own.
+    """Play a recording once or, with `loop`, round after round until cancelled, each as a run of its own.
 
-    Raises RedisUnusable, and RecordingUnusable if the file changed since it was surveyed. Redis away is waited out.
+    Waits while Redis is away. Raises RedisUnusable, and RecordingUnusable if the file has changed since it was surveyed.
     """
     epoch = 0
     while True:
@@ -77,7 +77,7 @@ async def replay(
 
 
 async def check_that_nobody_is_live(redis: Redis, keys: Keys) -> None:
-    """Raise SettingsWrong if a bot publishes in the room, and RedisRefused if Redis does not answer."""
+    """Raise SettingsWrong if a bot is live in the room, and RedisRefused if Redis does not answer."""
     try:
         live = await cancellable(redis.get(keys.bot))
     except RedisError as error:
@@ -87,7 +87,7 @@ async def check_that_nobody_is_live(redis: Redis, keys: Keys) -> None:
 
 
 class _Round:
-    """One run of a recording, through a publisher of its own."""
+    """One run through a recording, with a publisher of its own."""
 
     def __init__(self, redis: Redis, keys: Keys, recording: Survey, settings: Settings, pace: Pace, epoch: str) -> None:
         self._redis = redis
@@ -113,7 +113,7 @@ class _Round:
         )
 
     async def play(self, played: Played, *, in_order: bool) -> None:
-        """Play it to its end; `in_order`, or if it is cut short, it ends with everybody's leaving and the bot's stop."""
+        """Play the recording to its end; `in_order`, or if interrupted, end it by everybody's leaving and the bot's stopping."""
         await self._publisher.wait_until_reachable()
         as_recorded = False
         try:
@@ -121,7 +121,7 @@ class _Round:
                 await self._wait_for(offset_ms)
                 await self._marks.play(offset_ms, self._started_ms, None if self._pace.history else self._clock())
                 if isinstance(event.data, ConsentWithdrawn):
-                    await self._flush()  # a publisher takes back what still waits of who withdraws; a recording keeps it
+                    await self._flush()  # else the publisher would drop their waiting events
                 self._tell(event)
                 played.events += 1
                 played.types[event.type] += 1
@@ -131,14 +131,14 @@ class _Round:
             if not as_recorded:
                 await self._end_in_order()
         if as_recorded and self._last_status is not None:
-            with suppress(RedisError):  # it expires by itself, too
-                await cancellable(self._redis.delete(self._keys.bot))  # nobody sends the next heartbeat
+            with suppress(RedisError):  # the status also expires by itself
+                await cancellable(self._redis.delete(self._keys.bot))  # there will be no next heartbeat
 
     def _clock(self) -> int:
         return self._told_ms if self._pace.history else now_ms()
 
     async def _wait_for(self, offset_ms: float) -> None:
-        """Wait until it is time for what came so long after the first event; what was told before is in Redis then."""
+        """Wait until the event `offset_ms` after the first is due; if it is not due yet, all earlier ones are flushed first."""
         if self._pace.history:
             self._told_ms = self._started_ms + round(offset_ms)
         early_ms = 0.0 if self._pace.history else self._started_ms + offset_ms / self._pace.speed - now_ms()
@@ -148,7 +148,7 @@ class _Round:
             await asyncio.sleep(early_ms / 1000)
 
     async def _flush(self) -> None:
-        while await self._publisher.flush(A_DAY_SECONDS):  # Redis away is waited out: nobody else is kept waiting
+        while await self._publisher.flush(A_DAY_SECONDS):  # wait while Redis is away: nobody else is kept waiting
             pass
 
     def _tell(self, event: TypedEvent) -> None:

@@ -1,4 +1,4 @@
-"""The command that tells what happened in a class: report."""
+"""The command `report`, which reports what happened in a class."""
 
 import argparse
 import time
@@ -14,7 +14,7 @@ FORMATS = {"html": ".html", "json": ".json", "csv": ".csv", "md": ".md"}
 
 
 def add_report_command(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command to the parser's."""
+    """Add `report` to the parser's commands."""
     parser = command(commands, "report", _report, "what happened in a class: a page to read, or figures to go on with")
     parser.add_argument("room", nargs="?", metavar="ROOM", help="not needed with --recording or --compare")
     parser.add_argument("--format", choices=FORMATS, help="html, or what the name of --out says, if not given")
@@ -90,7 +90,7 @@ def _wanted(arguments: argparse.Namespace) -> Any:
 
 
 def _read(arguments: argparse.Namespace, settings: Settings, reading: Any) -> tuple[str, list[Any]]:
-    """Take in the events that are meant; the room's name, and its marks."""
+    """Feed the chosen events to `reading`; returns the room's name and its marks."""
     from bot.cli import run_in_loop
     from bot.report_files import read_recording, read_redis
 

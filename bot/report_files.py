@@ -1,4 +1,4 @@
-"""Where a report is made from: a room in Redis, a recording with its marks, or other reports."""
+"""The sources of a report: a room in Redis, a recording with its marks, or other reports."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,11 +34,11 @@ CardFigures = dict[str, dict[str, float]]
 
 MOST_COMPARED = 12
 LARGEST_REPORT = 64 << 20
-"""Bytes."""
+"""In bytes."""
 
 
 async def read_redis(settings: Settings, room: str, reading: Reading) -> list[Marker]:
-    """Take in the events that Redis holds of a room, and give its marks; raises RedisRefused."""
+    """Feed the events that Redis holds of a room to `reading`, and return the room's marks; raises RedisRefused."""
     keys = Keys(settings.key_prefix, room)
     async with connect(settings) as redis:
         try:
@@ -49,9 +49,9 @@ async def read_redis(settings: Settings, room: str, reading: Reading) -> list[Ma
 
 
 def read_recording(path: str, marks: Path | None, reading: Reading) -> tuple[str, list[Marker]]:
-    """Take in the events of a recording, and give its room and its marks; raises RecordingUnusable.
+    """Feed the events of a recording to `reading`, and return its room and its marks; raises RecordingUnusable.
 
-    A file that is cut off, as where the recorder was killed, counts up to there.
+    A file that is cut off, for instance because the recorder was killed, counts up to that place.
     """
     try:
         reading.add_lines(line.text for line in recorded(path))
@@ -65,7 +65,7 @@ def read_recording(path: str, marks: Path | None, reading: Reading) -> tuple[str
 
 
 def known_cards(weights: Path | None) -> CardFigures:
-    """The figures of the classifiers whose cards are at hand, by the name that events call them."""
+    """The figures in the cards of the shipped and of the configured classifier, by the name that events have for each."""
     cards: CardFigures = {}
     for folder in (SHIPPED_WEIGHTS / "emotion", weights):
         try:
@@ -78,7 +78,7 @@ def known_cards(weights: Path | None) -> CardFigures:
 
 
 def compare(paths: Sequence[Path], form: str) -> str:
-    """Reports side by side; raises RecordingUnusable for a file that is no report, or for too many."""
+    """Reports side by side, as text; raises RecordingUnusable for a file that is not a report, or for too few or too many."""
     if not 2 <= len(paths) <= MOST_COMPARED:
         raise RecordingUnusable(f"--compare takes 2 to {MOST_COMPARED} reports, and these are {len(paths)}")
     reports = [_read_report(path) for path in paths]

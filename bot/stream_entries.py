@@ -1,4 +1,4 @@
-"""A room's stream as it stands in Redis, entry by entry and unread: what is no event is there too."""
+"""The raw entries of a room's stream in Redis, including those that are not events."""
 
 import asyncio
 import logging
@@ -20,19 +20,19 @@ from pipeline.publish import REDIS_TROUBLES, heals, reason
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 1000
-"""Ids of entries that were read last, among which a stream that lost its newest is found again."""
+"""How many ids of the last entries read are kept, to find the place again if the stream loses its newest entries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A stream entry; `text` is None where it has no field `event`."""
+    """A stream entry; `text` is its field `event`, or None if it has none."""
 
     stream_id: str
     text: str | None
 
 
 async def present_entries(redis: Redis, keys: Keys) -> AsyncIterator[Entry]:
-    """What the stream holds, from its oldest entry to its newest; raises RedisRefused, also if Redis is away."""
+    """The entries in the stream, from the oldest to the newest; raises RedisRefused, also if Redis is away."""
     after = BEGINNING
     while True:
         try:
@@ -47,7 +47,7 @@ async def present_entries(redis: Redis, keys: Keys) -> AsyncIterator[Entry]:
 
 
 async def erased_until(redis: Redis, keys: Keys) -> str:
-    """The newest id that was erased from the stream, `BEGINNING` if none; raises RedisRefused, also if Redis is away."""
+    """The newest id that was erased from the stream, or `BEGINNING` if none; raises RedisRefused, also if Redis is away."""
     try:
         return await cancellable(newest_erased_id(redis, keys))
     except REDIS_TROUBLES as error:
@@ -57,11 +57,10 @@ async def erased_until(redis: Redis, keys: Keys) -> str:
 async def entries_to_come(
     redis: Redis, keys: Keys, after: str | None, *, every_seconds: float, wait_seconds: float
 ) -> AsyncIterator[list[Entry]]:
-    """The stream's entries from behind the id `after`, or from now on, for ever: a page at a time, also an empty one.
+    """The stream's entries after the id `after`, or from now on if that is None, forever: in pages, which may be empty.
 
-    They are asked for `every_seconds`. While Redis is away it waits up to `wait_seconds` between two tries, and goes on
-    where it was, or behind the last entry it had read that Redis has not lost. Raises RedisRefused where waiting would
-    not help.
+    It polls every `every_seconds`. While Redis is away it tries again every `wait_seconds`, and then goes on where it was, or
+    after the last entry it had read that Redis has not lost. Raises RedisRefused if waiting would not help.
     """
     tail = _Tail(redis, keys, after)
     away = False
@@ -85,7 +84,7 @@ async def entries_to_come(
 
 
 class _Tail:
-    """A position in a stream that moves on with what is read, and back where the stream does."""
+    """A position in a stream, which moves forward with what is read, and back if the stream has lost entries."""
 
     def __init__(self, redis: Redis, keys: Keys, after: str | None) -> None:
         self._redis = redis
@@ -94,7 +93,7 @@ class _Tail:
         self._read = deque[str]([after] if after is not None else [], REMEMBERED)
 
     async def read(self) -> list[Entry]:
-        """The next page, empty where there is nothing new."""
+        """The next page of entries; empty if there is nothing new."""
         if self._after is None:
             self._after = await self._newest()
             self._read.append(self._after)
@@ -103,13 +102,13 @@ class _Tail:
         if page:
             self._after = page[-1].stream_id
             self._read.extend(entry.stream_id for entry in page)
-        # redis-py reconnects by itself where it can, so that a restart of Redis may pass without an error
+        # checked without an error too: redis-py reconnects by itself, so a restart of Redis may go unnoticed
         elif await self._has_gone_back(self._after):
             await self._go_back()
         return page
 
     async def _go_back(self) -> None:
-        """Go to the newest entry that was read and is still there, or to the beginning."""
+        """Move to the newest entry that was read and is still there, or else to the beginning."""
         read = {stream_id for stream_id in self._read if stream_id != BEGINNING}
         there: Any = await self._redis.xrevrange(self._keys.events, min=min(read, key=position)) if read else []
         found = next((stream_id for stream_id, _ in there if stream_id in read), BEGINNING)
@@ -122,18 +121,18 @@ class _Tail:
         self._after = found
 
     async def _has_gone_back(self, read: str) -> bool:
-        """Whether the stream is another, or an older state of itself, so that its new ids may lie before the last one read."""
+        """Whether the stream was replaced or restored to an older state, so that new ids may come before the last one read."""
         if position(await self._newest()) >= position(read):
             return False
         try:
             told: Any = await self._redis.xinfo_stream(self._keys.events)
-        except NoPermissionError:  # then what was erased cannot be told from what was lost
+        except NoPermissionError:  # without it, erased entries cannot be told from lost ones
             return False
         except ResponseError as error:
             if "no such key" not in str(error):
                 raise
             return True
-        # an entry that was deleted still counts here
+        # this id also counts entries that were deleted since
         return position(told["last-generated-id"]) < position(read)
 
     async def _newest(self) -> str:

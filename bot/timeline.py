@@ -1,4 +1,4 @@
-"""What a recording holds, checked to its last line before anything is made of it."""
+"""The events of a recording and when each is due; the whole recording is checked before it is used."""
 
 import math
 import stat
@@ -16,20 +16,20 @@ from pipeline.events import BotStatus
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is known of a recording once all of it was checked."""
+    """What is known about a recording after all of it was checked."""
 
     path: str
     events: int
     seconds: float
     rooms: frozenset[str]
     begins_ms: float
-    """When the first event was published, milliseconds since the epoch."""
+    """When the first event was published, in milliseconds since the epoch."""
     heartbeat_ms: float
-    """The longest time between two statuses of a run."""
+    """The longest time between two consecutive `bot.status` events of a run."""
 
     @property
     def room(self) -> str:
-        """The one room it was recorded in; raises SettingsWrong if there are more."""
+        """The room that was recorded; raises SettingsWrong if there is more than one."""
         if len(self.rooms) > 1:
             named = ", ".join(sorted(map(shown, self.rooms)))
             raise SettingsWrong(f"{self.path} holds the rooms {named}: --room says into which one all of it goes")
@@ -37,7 +37,11 @@ class Survey:
 
 
 def survey(path: str) -> Survey:
-    """Check a whole recording; raises RecordingUnusable with the first place that cannot be played, NothingHappened if empty."""
+    """Check a whole recording.
+
+    Raises RecordingUnusable with the first place that cannot be played, NothingHappened if it holds no event, and SettingsWrong
+    for standard input or a pipe, which cannot be read twice.
+    """
     if path == STANDARD_INPUT or _is_read_once(path):
         raise SettingsWrong("a recording is read twice, which standard input or a pipe cannot be: name a file")
     events, at_ms, begins_ms, rooms = 0, 0.0, 0.0, set()
@@ -55,16 +59,19 @@ def survey(path: str) -> Survey:
 
 
 def _is_read_once(path: str) -> bool:
-    """Whether what it holds is gone once it was read."""
+    """Whether the path is a pipe or a device, whose content is gone once read."""
     try:
         kind = Path(path).stat().st_mode
-    except OSError:  # where it is opened, that is told
+    except OSError:  # opening it will report the error
         return False
     return stat.S_ISFIFO(kind) or stat.S_ISCHR(kind)
 
 
 def timeline(path: str) -> Iterator[tuple[float, TypedEvent]]:
-    """A recording's events, each with the milliseconds since the first; a clock that was set back counts as standing still."""
+    """A recording's events, each with the milliseconds since the first; while a clock was set back, no time passes.
+
+    Raises RecordingUnusable for a line that is not a valid event.
+    """
     sequences, offset_ms, before_ms = Sequences(), 0.0, math.inf
     for line in recorded(path):
         event = _event(line.place, line.text, sequences)
@@ -81,7 +88,7 @@ def _event(place: str, text: bytes | None, sequences: Sequences) -> TypedEvent:
     problems = list(judged.problems)
     if judged.epoch is not None and judged.sequence is not None:
         problem = sequences.check(judged.epoch, judged.sequence)
-        # what was erased or trimmed leaves a gap, which the new numbers close
+        # erased or trimmed events leave a gap, which is closed when replayed events are numbered again
         problems += [problem] if problem is not None and problem.kind is not Wrong.GAP else []
     if judged.event is None or problems:
         raise RecordingUnusable(f"{place}: {problems[0].path}: {problems[0].reason}")
@@ -89,5 +96,5 @@ def _event(place: str, text: bytes | None, sequences: Sequences) -> TypedEvent:
 
 
 def published_ms(event: TypedEvent) -> float:
-    """When an event was published, milliseconds since the epoch."""
+    """When an event was published, in milliseconds since the epoch."""
     return datetime.fromisoformat(event.time).timestamp() * 1000

@@ -1,4 +1,4 @@
-"""Events against their contract, from a file, from standard input, or from a room's stream in Redis."""
+"""Checks events against their contract: from a file, from standard input, or from a room's stream in Redis."""
 
 import asyncio
 from collections import Counter
@@ -22,15 +22,15 @@ from pipeline.keys import Keys
 from pipeline.publish import REDIS_TROUBLES, reason
 
 MOST_PROBLEMS = 1000
-"""Problems, and fields that are not known, that machine output lists; problems beyond are counted."""
+"""How many problems, and about how many unknown fields, are listed in machine output; further problems are only counted."""
 
 
 @dataclass
 class Findings:
-    """What was found so far; tells of each problem as it comes.
+    """What has been found so far; `tell` gets a line for each problem as it is found.
 
-    `erased_until` is the newest stream id that was ever erased from the room's stream: what is missing before it is taken
-    for erased, as after a withdrawal of consent, and counted in `erased`.
+    `erased_until` is the newest stream id that was ever erased from the room's stream: events missing before it are assumed to
+    have been erased, for instance after a withdrawal of consent, and are counted in `erased`.
     """
 
     tell: Callable[[str], None]
@@ -50,11 +50,11 @@ class Findings:
 
     @property
     def ok(self) -> bool:
-        """Whether all of it was read, and nothing found that is wrong."""
+        """Whether everything was read, and nothing wrong was found except gaps that are allowed."""
         return self.complete and all(kind is Wrong.GAP and self.allow_gaps for kind in self.kinds)
 
     def add(self, place: str, text: bytes | str | None, missing: Problem) -> Judged | None:
-        """Take in what stands at a place; without a text, what is wrong there is `missing`."""
+        """Check the text at a place; if there is none, report the problem `missing` and return None."""
         self.events += 1
         if text is None:
             self.report(place, missing)
@@ -73,7 +73,7 @@ class Findings:
         return judged
 
     def report(self, place: str, problem: Problem) -> None:
-        """Take in a problem."""
+        """Count a problem, and tell of it."""
         self.kinds[problem.kind] += 1
         self.tell(f"{place}: {problem.path}: {problem.reason}")
         if len(self.problems) < MOST_PROBLEMS:
@@ -92,18 +92,18 @@ class Findings:
         self.courses.missed(epoch)
 
     def _may_be_erased(self) -> bool:
-        """Whether something was erased from behind the entry before this one."""
+        """Whether an entry after the previous one was erased."""
         return self.erased_until != BEGINNING and position(self.last_place) < position(self.erased_until)
 
     def _fits(self, place: str, judged: Judged) -> None:
-        """Take in what was judged on its own beside what came before it."""
+        """Check an event against those before it."""
         if judged.event is None:
-            self.courses.missed(judged.epoch or "")  # whatever it was meant to say
+            self.courses.missed(judged.epoch or "")  # it might have changed anything
         elif problem := self.courses.check(judged.event):
             self.report(place, problem)
 
     def summary(self) -> dict[str, Any]:
-        """All of it as one JSON object."""
+        """The findings, ready for JSON."""
         return {
             "ok": self.ok,
             "complete": self.complete,
@@ -120,7 +120,7 @@ class Findings:
         }
 
     def in_words(self) -> str:
-        """All of it as one line."""
+        """The findings in one line."""
         runs = len(self.sequences.runs)
         wrong = [f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(self.kinds.items())]
         unknown = [f"{len(self.unknown_fields)} fields that are not known here"] if self.unknown_fields else []
@@ -130,7 +130,7 @@ class Findings:
 
 
 def check_lines(lines: Iterable[Line], findings: Findings) -> None:
-    """Check a recording."""
+    """Check the lines of a recording."""
     missing = Problem(Wrong.NOT_JSON, "$", f"longer than {LONGEST_LINE} bytes")
     for line in lines:
         findings.add(line.place, line.text, missing)
@@ -138,7 +138,7 @@ def check_lines(lines: Iterable[Line], findings: Findings) -> None:
 
 
 async def check_room(redis: Redis, keys: Keys, findings: Findings) -> None:
-    """Check what a room's stream and state hold at present; raises RedisRefused."""
+    """Check a room's stream and state as they are now; raises RedisRefused."""
     findings.erased_until = await erased_until(redis, keys)
     async for entry in present_entries(redis, keys):
         _check_entry(entry, findings)
@@ -147,12 +147,15 @@ async def check_room(redis: Redis, keys: Keys, findings: Findings) -> None:
 
 
 async def check_room_as_it_goes(redis: Redis, keys: Keys, findings: Findings, seconds: float | None, wait_seconds: float) -> None:
-    """Check what a room's stream holds and what comes, for that long or for ever; raises RedisRefused."""
+    """Check what a room's stream holds and then what comes, for `seconds` or forever; raises RedisRefused.
+
+    The state is checked at the end.
+    """
     try:
         async with asyncio.timeout(seconds):
             async for page in entries_to_come(redis, keys, BEGINNING, every_seconds=0.5, wait_seconds=wait_seconds):
                 if page:
-                    with suppress(*REDIS_TROUBLES):  # the next page tells of them, and whether they pass
+                    with suppress(*REDIS_TROUBLES):  # reading the next page will report them
                         findings.erased_until = await cancellable(newest_erased_id(redis, keys))
                 for entry in page:
                     _check_entry(entry, findings)

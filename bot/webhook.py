@@ -1,4 +1,4 @@
-"""Events as webhooks: CloudEvents in the structured mode of its HTTP binding, signed as the Standard Webhooks have it.
+"""Events as webhooks: CloudEvents in the structured mode of their HTTP binding, signed as Standard Webhooks specifies.
 
 Sources: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md and
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
@@ -24,13 +24,14 @@ ANSWER_SECONDS = 20.0
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 
 _LATER = {408, 425, 429}
-"""Client errors that say `not now`, beside every server error."""
+"""Client errors that, like every server error, mean that the event may be taken later."""
 
 
 class Webhook:
-    """Posts each event to a URL; the session that is handed in stays the caller's.
+    """Posts each event to a URL, in a session that the caller closes.
 
-    `webhook-id` is the same for every try of an event, and differs between rooms: a receiver drops by it what it has.
+    `webhook-id` is the same for every try of an event, and no two events share one, even across rooms: receivers use it to drop
+    duplicates.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Webhook:
         self._clock = clock
 
     async def send(self, event: Event) -> None:
-        """Return on a 2xx; raises bot.forward.NotNow on 5xx, 408, 425, 429 and no answer, Refused on everything else."""
+        """Return on a 2xx status; raises bot.forward.NotNow on 5xx, 408, 425, 429 or no answer, and Refused on any other."""
         body = event.to_json().encode()
         try:
             async with self._session.post(
@@ -57,7 +58,7 @@ class Webhook:
                 data=body,
                 headers=self._headers(event, body),
                 timeout=self._timeout,
-                allow_redirects=False,  # a signed event is for the one who was named
+                allow_redirects=False,  # a signed event is only for the URL that was given
             ) as response:
                 self._judge(response)
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -85,18 +86,18 @@ class Webhook:
 
 
 def message_id(event: Event) -> str:
-    """A name for an event that no other room's event has."""
+    """A name for an event that is unique across rooms."""
     return "msg_" + hashlib.sha256(f"{event.source} {event.id}".encode()).hexdigest()[:32]
 
 
 def signature(key: bytes, message: str, timestamp: str, body: bytes) -> str:
-    """The header `webhook-signature`: HMAC-SHA256 over `ID.TIMESTAMP.BODY`."""
+    """The value of the header `webhook-signature`: HMAC-SHA256 over `ID.TIMESTAMP.BODY`, in base64."""
     signed = hmac.new(key, f"{message}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return "v1," + base64.b64encode(signed).decode()
 
 
 def signing_key(secret: SecretStr) -> bytes | None:
-    """The key in a secret of the form whsec_BASE64, None if there is none; raises SettingsWrong."""
+    """The key in a secret of the form whsec_BASE64, or None for an empty secret; raises SettingsWrong for any other form."""
     text = secret.get_secret_value()
     if not text:
         return None
@@ -111,11 +112,11 @@ def signing_key(secret: SecretStr) -> bytes | None:
 
 
 def _seconds(retry_after: str, now: float) -> float:
-    """The header Retry-After as seconds from now, 0 if it says nothing; RFC 9110, section 10.2.3."""
+    """The header Retry-After as seconds from now, or 0 if it is missing or unreadable (RFC 9110, section 10.2.3)."""
     if retry_after.isascii() and retry_after.isdigit():
         return min(float(retry_after[:9]), LONGEST_RETRY_AFTER_SECONDS)
     try:
         seconds = parsedate_to_datetime(retry_after).timestamp() - now
-    except (ValueError, OverflowError):  # the latter of an offset that no number holds
+    except (ValueError, OverflowError):  # OverflowError: an offset that is too large
         return 0.0
     return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)

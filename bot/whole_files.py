@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Writing files so that they exist completely or not at all."""
 
 import os
 from pathlib import Path
@@ -8,13 +8,13 @@ from bot.errors import SettingsWrong, Trouble
 
 
 class CannotWrite(Trouble):
-    """A place that takes no file."""
+    """A file that cannot be written."""
 
     exit_code = 3
 
 
 def check_place(path: Path, *, force: bool = False) -> None:
-    """Raise SettingsWrong where a folder is, or a file and `force` is not given."""
+    """Raise SettingsWrong if the path is a folder, or if it exists and `force` is not given."""
     if path.is_dir():
         raise SettingsWrong(f"{path} is a folder: name a file in it")
     if not force and path.exists():
@@ -22,9 +22,9 @@ def check_place(path: Path, *, force: bool = False) -> None:
 
 
 def write_whole(path: Path, content: bytes, *, force: bool = False) -> None:
-    """Write a file beside its place and move it there; only its owner may read it, since it tells of people.
+    """Write a file under a temporary name and move it into place; only its owner may read it, because it is about people.
 
-    Raises SettingsWrong as `check_place` does, CannotWrite where it cannot be written.
+    Raises SettingsWrong as `check_place` does, and CannotWrite if it cannot be written.
     """
     check_place(path, force=force)
     try:
@@ -34,7 +34,7 @@ def write_whole(path: Path, content: bytes, *, force: bool = False) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    if path.exists() and not path.is_file():  # /dev/stdout and pipes have no place beside them
+    if path.exists() and not path.is_file():  # such as /dev/stdout or a pipe, which must not be replaced
         path.write_bytes(content)
         return
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:100]}-", delete=False) as beside:
@@ -43,6 +43,6 @@ def _replace(path: Path, content: bytes) -> None:
             beside.flush()
             os.fsync(beside.fileno())
             Path(beside.name).replace(path)
-        except BaseException:  # Ctrl-C, too
+        except BaseException:  # including Ctrl-C
             Path(beside.name).unlink(missing_ok=True)
             raise
