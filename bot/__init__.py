@@ -1,2 +1,2 @@
 VERSION = "0.1.0"
-"""Of the whole project; pyproject.toml takes it from here."""
+"""The version of the whole project; pyproject.toml reads it from here."""

@@ -1,32 +1,32 @@
-"""Where `classmood` and `python -m bot` begin."""
+"""The entry point of `classmood` and `python -m bot`."""
 
 import errno
 import os
 import sys
 
 INTERRUPTED = 130
-"""The exit code of a shell's Ctrl-C: 128 and SIGINT."""
+"""The exit code that a shell reports for Ctrl-C: 128 + SIGINT."""
 
 READER_GONE = 141
-"""That of a program whose reader is gone: 128 and SIGPIPE."""
+"""The exit code when whatever read our output has closed the pipe: 128 + SIGPIPE."""
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a write comes to where results go to a file on a disk that takes no more."""
+"""Errors of a write to a file on a disk that has no room for it."""
 
 
 def main() -> int:
     """Run one command and return its exit code."""
     try:
-        # here, because it takes a while, in which Ctrl-C is no reason for a traceback
+        # imported inside the try: it takes a while, and Ctrl-C meanwhile must not print a traceback
         from bot import cli
 
         code = cli.main()
-        sys.stdout.flush()  # here, where a reader who is gone is no traceback either
+        sys.stdout.flush()  # inside the try, so that a closed pipe prints no traceback either
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _leave_the_rest()  # whoever read the output has seen enough (`| head`)
+        _leave_the_rest()  # the reader has seen enough (`| head`)
         return READER_GONE
     except OSError as error:
         if error.errno not in DISK_FULL:
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def _leave_the_rest() -> None:
-    """What is left of the output must not fail once more at the end."""
+    """Discard output that is still buffered, so that the flush at exit does not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

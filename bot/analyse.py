@@ -1,4 +1,4 @@
-"""The same pipeline on recorded files."""
+"""Runs the pipeline on recorded files."""
 
 import os
 from collections import Counter
@@ -17,17 +17,17 @@ from pipeline.frames import Frame
 from pipeline.mood import MoodRules, Moods
 
 EVERY_READING = 1e-9
-"""Seconds between samples that leave none out."""
+"""A time between samples, in seconds, so short that none is left out."""
 
 PERSON = "person"
-"""Whoever is read in a recording: there is one."""
+"""The id of the one participant in a recording."""
 
 FRAMES_TOGETHER = 4
-"""Frames that are read at a time: those of a recording may be large, and more are hardly quicker."""
+"""Frames that are read at a time: recorded frames may be large, and reading more together is hardly faster."""
 
 
 class Timeline:
-    """What the readings of a recording come to, one entry per look."""
+    """The result of reading a recording, one entry per look."""
 
     def __init__(self, model: str, rules: MoodRules) -> None:
         every = MoodRules(rules.smoothing_seconds, rules.unknown_below, rules.lead_to_change, rules.dwell_seconds, EVERY_READING)
@@ -61,7 +61,8 @@ class Timeline:
 def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_second: float) -> dict[str, Any]:
     """What the largest face of a recording shows; raises SettingsWrong for a file that is not video.
 
-    `at_ms` counts from the first picture; `seconds` end with the last one; `shares` are of the looks whose coverage is `ok`.
+    `at_ms` counts from the first picture; `seconds` is the time until the last picture ends; `shares` are over the looks whose
+    coverage is `ok`.
     """
     timeline = Timeline(analyst.model, rules)
     looking = Looking(decoded(path), looks_per_second)
@@ -70,7 +71,7 @@ def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_secon
         for reading in analyst.read(frames):
             timeline.add(reading)
     return {
-        "file": os.fsencode(path).decode(errors="replace"),  # on Linux a name need not be text
+        "file": os.fsencode(path).decode(errors="replace"),  # on Linux a file name need not be valid text
         "seconds": round(looking.seconds, 3),
         "looks": len(timeline.entries),
         "coverage": fractions(entry["coverage"] for entry in timeline.entries),
@@ -80,7 +81,7 @@ def analyse_file(path: Path, analyst: Analyst, rules: MoodRules, looks_per_secon
 
 
 class Looking:
-    """The frames of a recording that a look falls on; `seconds` is how long all its pictures last that have gone by."""
+    """Yields those frames of a recording that are due for a look; `seconds` is how much of the recording has gone by."""
 
     def __init__(self, pictures: Iterable[Picture], looks_per_second: float) -> None:
         self.seconds = 0.0
@@ -96,12 +97,12 @@ class Looking:
 
 
 def fractions(states: Iterable[str]) -> dict[str, float]:
-    """The share of each value among all; empty of none."""
+    """The share of each value among all values; empty if there are none."""
     counts = Counter(states)
     return {state: round(count / counts.total(), 4) for state, count in counts.most_common()}
 
 
 def shares(labels: Iterable[str]) -> dict[str, float]:
-    """The share of each of the seven emotions and `unknown` among the labels; empty of none."""
+    """The share of each of the seven emotions and `unknown` among the labels; empty if there are none."""
     found = fractions(labels)
     return {label: found.get(label, 0.0) for label in (*map(str, EMOTIONS), UNKNOWN)} if found else {}

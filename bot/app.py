@@ -1,4 +1,4 @@
-"""The wiring: the only file that knows every part, in the order data meets them."""
+"""The wiring: the only file that knows every part, in the order in which data passes through them."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ from pipeline.summary import NOBODY, ClassFigures
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 3.0
-"""How long the last events may take on their way out."""
+"""How long to wait, when the bot stops, for the last events to reach Redis."""
 
 ATTENTION_SECONDS = 1.0
 """Time between two judgements of who may need help."""
@@ -52,13 +52,13 @@ class Bot:
 
 
 def load_analyst(settings: Settings) -> Analyst:
-    """Detector and classifier, ready to look; raises ModelUnusable if weights are not what their card says."""
+    """Detector and classifier, ready to use; raises ModelUnusable if the weights do not match their card."""
     cv2.setNumThreads(1)  # there is one model thread; more would take the event loop's core
     return Analyst(BlazeFace(), LiteRtClassifier(settings.weights), limits(settings))
 
 
 def limits(settings: Settings) -> Limits:
-    """What a face needs so that it can be read, from the settings."""
+    """The limits within which a face can be read, from the settings."""
     return Limits(
         smallest_face_pixels=settings.smallest_face_pixels,
         darkest_face=settings.darkest_face,
@@ -67,7 +67,7 @@ def limits(settings: Settings) -> Limits:
 
 
 def mood_rules(settings: Settings) -> MoodRules:
-    """The rules of change, from the settings."""
+    """The rules by which an emotion changes, from the settings."""
     return MoodRules(
         smoothing_seconds=settings.smoothing_seconds,
         unknown_below=settings.unknown_below,
@@ -78,7 +78,7 @@ def mood_rules(settings: Settings) -> MoodRules:
 
 
 def attention_rules(settings: Settings) -> AttentionRules:
-    """When attention is raised, from the settings."""
+    """The rules by which somebody is reported as perhaps needing help, from the settings."""
     return AttentionRules(
         settings.attention_changed_seconds,
         settings.attention_not_visible_seconds,
@@ -98,7 +98,7 @@ def assemble(
     clock: Clock = now_ms,
     figures: ClassFigures | None = None,
 ) -> Bot:
-    """Connect the parts; nothing runs yet. `figures` of the class go on from an earlier stay in the room."""
+    """Connect the parts, without starting them. Pass `figures` to continue those of an earlier stay in the room."""
     room = room if settings.names else pseudonymous(room, clock)
     frames = LatestFrames(clock, max(MOST_LATE_MS, 1000 / settings.looks_per_second))
     publisher = Publisher(
@@ -131,7 +131,7 @@ def assemble(
 
 @asynccontextmanager
 async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterator[None]:
-    """Look, judge and publish while the block runs; afterwards tell that the bot is gone."""
+    """Look, judge and publish while the block runs; afterwards publish that the bot is stopping."""
     with ThreadPoolExecutor(1, "model", initializer=give_way) as thread:
         try:
             bot.publisher.publish(declaration(settings, bot.model))
@@ -160,7 +160,8 @@ async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterat
 
 async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings) -> None:
     """Publish what the faces in the room show, until the room is over; each stay in it is an epoch of its own."""
-    # both once: the pseudonyms outlast a stay, and nobody's going meanwhile can be read off the figures before and after
+    # created once for all stays: pseudonyms must outlast a stay, and comparing the class figures from before and after an
+    # interruption must not reveal who left meanwhile
     room = room if settings.names else pseudonymous(room)
     figures = None
     while not room.over:
@@ -170,20 +171,20 @@ async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings)
         async with running(bot, analyst, settings):
             await bot.attendance.run()
         if not room.over:
-            await bot.publisher.flush(None)  # a withdrawal among it must not be lost, and the next stay needs Redis as well
+            await bot.publisher.flush(None)  # a withdrawal among them must not be lost; the next stay needs Redis anyway
 
 
 async def summaries(bot: Bot, settings: Settings) -> None:
     """Publish the class as a whole at a fixed rate, forever."""
     while True:
         await asyncio.sleep(settings.summary_seconds)
-        # outside, nobody is seen, but nobody has left either
+        # while the bot is outside the room it sees nobody, but nobody has left either
         inside = bot.attendance.room.inside
         bot.publisher.publish(bot.figures.summary(bot.moods.present(), bot.attendance.clock()) if inside else NOBODY)
 
 
 async def watch_over(bot: Bot, settings: Settings) -> None:
-    """Judge who may need help, forever; not at all unless that is switched on and may be published."""
+    """Judge who may need help, forever; return at once unless that is switched on and may be published."""
     while settings.attention and settings.publication == "individual":
         await asyncio.sleep(ATTENTION_SECONDS)
         bot.attention.look(bot.moods.present(), bot.attendance.clock())
@@ -197,7 +198,7 @@ async def heartbeat(bot: Bot, settings: Settings) -> None:
     while True:
         await asyncio.sleep(settings.heartbeat_seconds)
         before, looks = looks, bot.attendance.totals.looks
-        # a loop that has too much to do comes late
+        # measured, because an overloaded event loop wakes up late
         before_seconds, at_seconds = at_seconds, clock()
         state: BotState = "running" if bot.attendance.room.inside else "starting"
         bot.publisher.publish(status(bot, state, (looks - before) / (at_seconds - before_seconds)))

@@ -1,4 +1,4 @@
-"""Where the class is and on what basis its faces are read: stated by the operator, or nothing is read."""
+"""Where the class is and on what legal basis its faces are read: unless the operator states both, nothing is read."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from bot.errors import BasisMissing
 from bot.settings import PREFIX, Settings
 
 LEAST_LETTERS = 8
-"""Letters of a purpose that says something, in any script."""
+"""The fewest letters, in any script, that a stated purpose must have."""
 
 LONGEST_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What the operator states: a place (its code, or `other:NAME`), a basis of the table, and the purpose in words."""
+    """What the operator states: a place (its code, or `other:NAME`), a basis from the table, and the purpose in words."""
 
     jurisdiction: str
     basis: str
@@ -22,7 +22,7 @@ class Basis:
 
 
 def stated_basis(settings: Settings, table: RuleTable | None = None) -> Basis:
-    """What the settings state; raises BasisMissing, with the choices, if it is too little or forbidden where the class is."""
+    """The basis that the settings state; raises BasisMissing, with the choices, if it is incomplete or forbidden there."""
     table = table or read_rules()
     _refuse_silence(settings, table)
     jurisdiction = jurisdiction_of(settings.jurisdiction, table)
@@ -32,7 +32,7 @@ def stated_basis(settings: Settings, table: RuleTable | None = None) -> Basis:
 
 
 def basis_if_stated(settings: Settings) -> Basis | None:
-    """What the settings state, or None if they state nothing at all; half a statement is BasisMissing as ever."""
+    """The basis that the settings state, or None if they state nothing at all; raises BasisMissing as `stated_basis` does."""
     if not (settings.jurisdiction or settings.basis or settings.purpose):
         return None
     return stated_basis(settings)
@@ -55,7 +55,7 @@ def _choice_of_bases(table: RuleTable) -> str:
 
 
 def jurisdiction_of(text: str, table: RuleTable) -> str:
-    """The place's code, or `other:NAME`; raises BasisMissing, with the choices, if it is no place known here."""
+    """The place's code, or `other:NAME`; raises BasisMissing, with the choices, for a place that the table does not know."""
     if text.strip().lower().startswith(OTHER):
         return _unlisted(text.strip()[len(OTHER) :].strip(), table)
     code = _code(text, table)

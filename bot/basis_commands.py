@@ -1,4 +1,4 @@
-"""The command that prints what can be stated as the basis of reading faces: basis."""
+"""The command `basis`, which prints what can be stated as the basis for reading faces."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from bot.settings import PREFIX, Settings
 
 
 def add_basis_command(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command to the parser's."""
+    """Add `basis` to the parser's commands."""
     summary = "what may be stated as the basis of reading faces, and what the law of a place (--jurisdiction) permits"
     parser = command(commands, "basis", _basis, summary)
     parser.add_argument("--json", action="store_true", help="one JSON object")
@@ -27,7 +27,7 @@ def _basis(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def as_json(table: RuleTable, place: str | None) -> dict[str, Any]:
-    """The table, or what of it holds in one place, ready for JSON."""
+    """The table, or the part of it that applies in one place, ready for JSON."""
     permitted = list(table.bases) if place is None else table.permitted_in(place)
     rules = table.rules if place is None else table.rules_in(place)
     return {
@@ -47,7 +47,7 @@ def as_json(table: RuleTable, place: str | None) -> dict[str, Any]:
 
 
 def as_markdown(table: RuleTable) -> str:
-    """The rules as a table of Markdown, a line for each."""
+    """The rules as a Markdown table, one line each."""
     lines = ["| where | law | since | what it says | may be stated | what you must do |", "|---|---|---|---|---|---|"]
     for rule in table.rules:
         permits = "anything" if rule.permits is None else ", ".join(f"`{basis}`" for basis in rule.permits)
@@ -57,7 +57,7 @@ def as_markdown(table: RuleTable) -> str:
 
 
 def in_words(choices: dict[str, Any]) -> str:
-    """The same for a person, a line for each basis and each rule."""
+    """The result of `as_json` as text for people, with every basis and every rule."""
     place = choices["jurisdiction"]
     lines = [f"{PREFIX}BASIS{f' in {place}' if place else ''}, as of {choices['checked']}; none of this is legal advice:"]
     lines += [_basis_line(name, basis) for name, basis in choices["bases"].items()]

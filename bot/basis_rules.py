@@ -1,4 +1,4 @@
-"""The table of rules in basis_rules.toml: which bases there are, and which of them the law of a place permits."""
+"""The table of rules in basis_rules.toml: the bases, and which of them the law of each place permits."""
 
 import tomllib
 import unicodedata
@@ -13,7 +13,7 @@ from bot.errors import BasisMissing
 RULES = Path(__file__).with_name("basis_rules.toml")
 EVERYWHERE = "*"
 OTHER = "other:"
-"""Begins the name of a place that has no code."""
+"""The prefix of a place that is named because it has no code."""
 
 Codes = Annotated[tuple[str, ...], BeforeValidator(lambda text: text.split() if isinstance(text, str) else text)]
 Sentence = Annotated[str, Field(min_length=8)]
@@ -31,7 +31,7 @@ class Reason(_Entry):
 
 
 class Rule(_Entry):
-    """What one law says in some places; `permits` are the only bases it leaves, None where it forbids none."""
+    """What one law says in some places; `permits` lists the only bases that it allows, or is None if it forbids none."""
 
     places: tuple[str, ...] = Field(min_length=1)
     law: Sentence
@@ -67,24 +67,24 @@ class Places(_Entry):
         return {*self.countries, *self.regions, *self.groups}
 
     def around(self, code: str) -> set[str]:
-        """The places whose rules hold in this one: itself, its country, and the groups that it is in or that are in it."""
+        """The places whose rules apply in this one: itself, its country, and every group that contains it or lies within it."""
         here = {code, code.partition("-")[0]}
         around = {name for name in self.groups if here & self._within(name) or name in self._within(code)}
         return here | around | {EVERYWHERE}
 
     def called(self, text: str) -> str | None:
-        """The code of a place that the text calls by one of its `names`, or None."""
+        """The code of a place that the text mentions by one of its `names`, or None."""
         words = f" {_in_plain_words(text)} "
         return next(
             (code for code, names in self.names.items() if any(f" {_in_plain_words(each)} " in words for each in names)), None
         )
 
     def with_members(self, place: str) -> set[str]:
-        """The place, and whatever is in it."""
+        """The place and everything within it."""
         return {place, *self._within(place)}
 
     def _within(self, name: str) -> set[str]:
-        """The members of a group, and theirs; of no group nothing."""
+        """The members of a group and, in turn, their members; empty for a place that is not a group."""
         members = self.groups.get(name, ())
         return {*members}.union(*map(self._within, members))
 
@@ -113,7 +113,7 @@ class RuleTable(_Entry):
         return self
 
     def rules_in(self, jurisdiction: str) -> list[Rule]:
-        """The rules that hold in a place."""
+        """The rules that apply in a place."""
         around = self.places.around(jurisdiction)
         return [rule for rule in self.rules if around & set(rule.places)]
 
@@ -128,14 +128,14 @@ class RuleTable(_Entry):
 
 
 def _in_plain_words(text: str) -> str:
-    """The words of a text without accents, case and punctuation, a space between each two."""
+    """A text in lower case, without accents and punctuation, with single spaces between its words."""
     plain = unicodedata.normalize("NFKD", text).casefold()
     letters = (each if unicodedata.category(each)[0] in "LN" else " " for each in plain if not unicodedata.combining(each))
     return " ".join("".join(letters).split())
 
 
 def read_rules(path: Path = RULES) -> RuleTable:
-    """The table; raises BasisMissing if it cannot be read or does not fit together, so that nothing is permitted by accident."""
+    """The table; raises BasisMissing if it cannot be read or contradicts itself, so that nothing is permitted by accident."""
     try:
         return RuleTable.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -1,6 +1,6 @@
-"""The commands: arguments and settings read once, logging, signals, exit codes.
+"""The command line: arguments, settings, logging, signals and exit codes.
 
-What a command needs is imported when it runs, so that the small ones start at once.
+Each command imports what it needs when it runs, so that small commands start at once.
 """
 
 import argparse
@@ -27,13 +27,13 @@ from pipeline.keys import RoomNameUnusable
 from pipeline.publish import RedisUnusable
 
 SETTING = "setting_"
-"""Begins the name of what a flag for a setting is parsed into, so that it is not taken for a command's own."""
+"""The prefix under which argparse stores a setting's flag, so that it cannot clash with a command's own arguments."""
 
 TERMINATE = (signal.SIGTERM, signal.SIGHUP)
 
 Result = TypeVar("Result")
 Command = Callable[[argparse.Namespace, Settings], Coroutine[Any, Any, None] | None]
-"""What waits for files, pipes or a processor is done without an event loop, which would keep signals from it."""
+"""Runs a command; one that blocks on files, pipes or computation runs without an event loop, which would hold back signals."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,8 +54,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_in_loop(work: Coroutine[Any, Any, Result]) -> Result:
-    """What the work comes to, in an event loop of its own; raises CancelledError on SIGTERM, KeyboardInterrupt on Ctrl-C."""
-    # uvloop receives at four fifths of the standard loop's cost
+    """Run the work in an event loop of its own and return its result.
+
+    Raises CancelledError on SIGTERM and SIGHUP, and KeyboardInterrupt on Ctrl-C.
+    """
+    # receiving costs four fifths of what it does in the standard loop
     import uvloop
 
     before = {number: signal.getsignal(number) for number in TERMINATE}
@@ -63,17 +66,17 @@ def run_in_loop(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return runner.run(_until_terminated(work))
     finally:
-        # the runner's own way to close waits without end for a task of a library that loses its cancellation
+        # Runner.close would wait forever for a library's task that ignores its cancellation
         if runner.get_loop().run_until_complete(no_task_is_left()):
             runner.close()
-        for number, handler in before.items():  # uvloop leaves its own, and nothing after it could be ended
+        for number, handler in before.items():  # uvloop leaves its own handlers, with which later work could not be ended
             signal.signal(number, handler)
 
 
 async def _until_terminated(work: Coroutine[Any, Any, Result]) -> Result:
-    """Do the work; SIGTERM cancels it, as the runner does on SIGINT, and its blocks close what they opened.
+    """Do the work until it is done or cancelled by SIGTERM or SIGHUP, as the runner does for SIGINT; its blocks then clean up.
 
-    So does a terminal that is closed, unless that is to be outlived (`nohup`).
+    A signal that is ignored stays so, such as SIGHUP under `nohup`.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -84,7 +87,10 @@ async def _until_terminated(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _told(error: BaseException) -> int:
-    """Tell the first trouble that the operator can mend in one line, and give its exit code; raise what is none."""
+    """Print the first error that the operator can do something about, in one line, and return its exit code.
+
+    Raises the error itself if it is or contains no such error.
+    """
     trouble = _first_trouble(error)
     if trouble is None:
         raise error
@@ -110,19 +116,19 @@ def _log(settings: Settings) -> None:
     )
     for chatty in ("aioice", "aiortc", "aiohttp.access", "libav"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
-    # each frame before a stream's first keyframe is a warning to it; none of them is news
+    # it warns of every frame before a stream's first keyframe, which is normal
     logging.getLogger("aiortc.rtcrtpreceiver").setLevel(logging.ERROR)
     for line in unknown_names():
         logging.getLogger(__name__).warning(line)
 
 
 def say(line: str) -> None:
-    """Tell a person something; standard output is for results alone."""
+    """Print a line for people, on standard error: standard output is for results alone."""
     print(line, file=sys.stderr, flush=True)
 
 
 def show_json(result: object) -> None:
-    """A result for a machine: one JSON value on standard output."""
+    """Print a result for machines: one JSON value on standard output."""
     print(json.dumps(result), flush=True)
 
 
@@ -130,7 +136,7 @@ async def _demo(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.demo import check, demo
 
     if "log_level" not in settings.model_fields_set:
-        logging.getLogger().setLevel(logging.WARNING)  # a newcomer reads what `say` tells
+        logging.getLogger().setLevel(logging.WARNING)  # so that a newcomer sees only what `say` prints
     from bot.scripts import LESSON, read_script
 
     script = read_script(arguments.script or LESSON)
@@ -158,7 +164,7 @@ def _show_demo(result: dict[str, Any]) -> None:
 
 
 async def _join(arguments: argparse.Namespace, settings: Settings) -> None:
-    stated_basis(settings)  # before anything heavy is loaded, let alone a room joined
+    stated_basis(settings)  # before anything heavy is loaded or a room is joined
     from bot.app import attend, load_analyst
     from bot.redis_client import connect
     from bot.rooms.local import LocalRoom
@@ -187,7 +193,7 @@ def _analyse(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.video_files import check_readable
 
     for path in arguments.video:
-        check_readable(path)  # the last of them too, before hours go into the first
+        check_readable(path)  # every file, before hours are spent on the first
     analyst, console, results = load_analyst(settings), _console(), []
     for path in track(arguments.video, "analysing", console=console, transient=True, disable=not console.is_terminal):
         results.append(analyse_file(path, analyst, mood_rules(settings), settings.looks_per_second))
@@ -239,7 +245,7 @@ def _settings(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 class _Help(argparse.HelpFormatter):
-    """Names no setting in the usage line, which stands before every error, too: there are some seventy, listed below it."""
+    """Leaves the settings out of the usage line, which also precedes every error: there are some seventy, listed below it."""
 
     def add_usage(self, usage: str | None, actions: Iterable[argparse.Action], groups: Any, prefix: str | None = None) -> None:
         super().add_usage(usage, [action for action in actions if not action.dest.startswith(SETTING)], groups, prefix)
@@ -314,7 +320,7 @@ def _command(commands: Any, name: str, run: Command, summary: str) -> argparse.A
     )
     taken = {"students", "seconds", "json", "video", "script"}
     for field, info in Settings.model_fields.items():
-        # a secret on a command line stands in every process list
+        # a secret on the command line would be visible in every process list
         if info.annotation is not SecretStr and field not in taken:
             flag = "--" + field.replace("_", "-")
             group.add_argument(flag, dest=f"{SETTING}{field}", metavar="VALUE", help=(info.description or "").replace("%", "%%"))

@@ -1,4 +1,4 @@
-"""Who may be read: by what the room's settings say, and what each person says of themselves. Without a yes, nobody."""
+"""Who may be read, by the settings and by what each person says. Without a yes, nobody is read."""
 
 import hmac
 import secrets
@@ -18,10 +18,10 @@ def _new_ticket() -> SecretStr:
 
 @dataclass(frozen=True, slots=True)
 class ConsentPolicy:
-    """How a yes comes about.
+    """What counts as consent.
 
-    `asked` needs one for each person: their own, or their room id among `ids`; with `everyone` silence is one. Whoever says no
-    is not read in either. Where `reads_visitors` is false, only those are who bring the `ticket`, whatever anybody says.
+    In mode `asked`, each person needs a yes: their own, or their room id among `ids`. In mode `everyone`, silence is a yes. A
+    person's own no always prevails. If `reads_visitors` is false, only people who bring the `ticket` may be read at all.
     """
 
     mode: Literal["asked", "everyone"] = "asked"
@@ -38,7 +38,7 @@ class ConsentPolicy:
         return "everyone" if self.mode == "everyone" else None
 
     def admits(self, ticket: str) -> bool:
-        """Whether somebody who brings this ticket, or an empty one, may be read at all."""
+        """Whether somebody who brings this ticket may be read at all; an empty text stands for none."""
         return self.reads_visitors or hmac.compare_digest(ticket.encode(errors="surrogateescape"), _plain(self.ticket))
 
 
@@ -57,7 +57,7 @@ def said_in_words(text: str) -> bool:
 
 
 def said_in_metadata(metadata: object) -> bool | None:
-    """What the metadata of a participant say by their field `consent`: true, or nothing; any other value is a no."""
+    """What a participant's metadata say in the field `consent`: None without it, and any value but true is a no."""
     if not isinstance(metadata, dict) or "consent" not in metadata:
         return None
     return metadata["consent"] is True

@@ -1,4 +1,4 @@
-"""The teacher's web page, from Redis."""
+"""The command that serves the teacher's web page, fed by Redis."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def dashboard_options(settings: Settings) -> DashboardOptions:
-    """What the settings say of the dashboard; it shares its certificate with the local room."""
+    """The dashboard's options, from the settings; it uses the same certificate as the local room."""
     return DashboardOptions(
         host=settings.dashboard_host,
         port=settings.dashboard_port,
@@ -32,13 +32,13 @@ def dashboard_options(settings: Settings) -> DashboardOptions:
 
 
 async def dashboard(settings: Settings, say: Callable[[str], None]) -> None:
-    """Serve the dashboard until cancelled, also while Redis is away; `say` is told where.
+    """Serve the dashboard until cancelled, even while Redis is away; `say` gets its address.
 
     Raises SettingsWrong for settings that are unsafe or cannot be used, and RedisRefused if Redis refuses us.
     """
     async with connect(settings) as redis:
         try:
-            await redis.time()  # no key: which rooms we may read, each room's page finds out
+            await redis.time()  # touches no key: whether we may read a room, its own page finds out
         except RedisError as error:
             if not heals(error):
                 raise RedisRefused(f"redis refuses: {reason(error)}") from None

@@ -1,4 +1,4 @@
-"""What a run of the bot declares before anything else: the stated basis, and how it is set up."""
+"""What a run of the bot declares before anything else: the stated basis, and its settings."""
 
 import logging
 
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def declaration(settings: Settings, model: str) -> BasisStated:
-    """The first event of a run, told in the log as well; raises BasisMissing for a statement that does not hold."""
+    """The first event of a run, which is also logged; raises BasisMissing for an incomplete or forbidden basis."""
     basis = basis_if_stated(settings)
     declared = BasisStated(
         jurisdiction=basis.jurisdiction if basis else "",
@@ -30,7 +30,7 @@ def declaration(settings: Settings, model: str) -> BasisStated:
 
 
 def _log(declared: BasisStated) -> None:
-    # the purpose is free text: it is published, where it can be erased, and not logged
+    # the purpose is free text, so it is not logged; it is only published to Redis, from where it can be erased
     logger.info(
         "jurisdiction %s, basis %s, consent %s, publication %s, %s, kept for %g h, model %s, version %s",
         declared.jurisdiction or "none stated",

@@ -1,32 +1,32 @@
-"""The troubles that end the bot: one readable line each, and an exit code that tells them apart."""
+"""The errors that end a command: each has one readable line as its text, and an exit code."""
 
 
 class Trouble(Exception):
-    """Something the operator must mend; its text is the one line they read."""
+    """Something that the operator must fix; its text is the one line that they read."""
 
     exit_code = 1
 
 
 class SettingsWrong(Trouble):
-    """A setting or a command-line argument out of its range."""
+    """A setting or command-line argument that cannot be used."""
 
     exit_code = 2
 
 
 class BasisMissing(Trouble):
-    """No jurisdiction and basis are stated, or ones that do not go together: nothing may be read."""
+    """The stated jurisdiction or basis is missing or unknown, or the one forbids the other: nobody may be read."""
 
     exit_code = 2
 
 
 class WeightsWrong(Trouble):
-    """Weights or data of the model that cannot be used."""
+    """Weights or data that the model cannot use."""
 
     exit_code = 3
 
 
 class RedisRefused(Trouble):
-    """A Redis that answers, but refuses what the bot must do there."""
+    """Redis refuses what a command must do there, or cannot be reached by a command that does not wait for it."""
 
     exit_code = 4
 
@@ -38,12 +38,12 @@ class RoomRefused(Trouble):
 
 
 class NothingHappened(Trouble):
-    """A demonstration or a check that did not show what it should have."""
+    """Something that a command should have shown or done did not happen."""
 
     exit_code = 6
 
 
 class RemovedFromRoom(Trouble):
-    """The bot was put out of a room, or the room is no more: it does not come back by itself."""
+    """The bot was removed from the room, or the room was closed: it does not come back by itself."""
 
     exit_code = 7

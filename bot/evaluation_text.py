@@ -1,4 +1,4 @@
-"""What an evaluation found, for people to read in a terminal."""
+"""The result of an evaluation as text, for people to read in a terminal."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from model.faces import EMOTIONS
 
 
 def readable(result: dict[str, Any]) -> str:
-    """Everything that was measured, a line each."""
+    """The result of `judge` as text, one line for each figure or row."""
     told = {name: value for name, value in result.items() if not isinstance(value, dict | list) and name != "by_group"}
     lines = [f"{name}: {_number(value)}" for name, value in told.items()]
     lines += _classes(result["per_class"], result["crowd_recall"])
@@ -32,7 +32,7 @@ def _share(value: float | None) -> str:
 
 
 def _confusion(table: list[list[int]]) -> Iterator[str]:
-    """Rows are the labels, columns what they were taken for."""
+    """The confusion matrix: rows are labels, columns what faces with that label were taken for."""
     yield f"{'taken for':>9}  " + "".join(f"{emotion:>9}" for emotion in EMOTIONS)
     for emotion, row in zip(EMOTIONS, table, strict=True):
         yield f"{emotion:>9}: " + "".join(f"{count:9d}" for count in row)
@@ -45,7 +45,7 @@ def _coverage(curve: list[dict[str, float]]) -> Iterator[str]:
 
 
 def _robustness(found: dict[str, Any]) -> Iterator[str]:
-    """A line for each place, crop and path."""
+    """A line for each place, crop, tilt and path."""
     yield f"on {found['faces']} faces:"
     squares, video = found["squares"], found["video"]
     for name, place in squares.get("places", {}).items():

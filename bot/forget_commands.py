@@ -1,4 +1,4 @@
-"""The command that erases a person: forget."""
+"""The command `forget`, which erases what Redis holds about a participant."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ from pipeline.publish import reason
 
 
 def add_forget_command(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command to the parser's."""
+    """Add `forget` to the parser's commands."""
     parser = command(commands, "forget", _forget, "erase everything that Redis holds about one participant")
     parser.add_argument("room", metavar="ROOM")
     parser.add_argument("participant", metavar="PARTICIPANT", help="their id, as events name it in `subject`")
@@ -36,7 +36,7 @@ async def _forget(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 async def forget_participant(settings: Settings, room: str, participant_id: str, **which: bool) -> Forgotten:
-    """Erase a participant from a room, as `forget` does; raises RedisRefused if Redis refuses, or is away."""
+    """Erase a participant from a room, as pipeline's `forget` does; raises RedisRefused if Redis refuses or is away."""
     keys = Keys(settings.key_prefix, room)
     async with connect(settings) as redis:
         try:

@@ -1,4 +1,4 @@
-"""Whether a bot is live, asked of Redis; light enough for a container's health check."""
+"""Asks Redis whether a bot is live; light enough for a container's health check."""
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -10,7 +10,7 @@ from pipeline.keys import Keys, any_room
 
 
 async def health(settings: Settings, room: str | None = None) -> None:
-    """Return if the status of a bot in `room`, or in any room, stands in Redis.
+    """Return if Redis holds the status of a bot in `room`, or in any room if `room` is None.
 
     Raises NothingHappened if it does not, and RedisRefused if Redis cannot be asked.
     """
@@ -25,7 +25,7 @@ async def health(settings: Settings, room: str | None = None) -> None:
 
 async def _is_live(redis: Redis, prefix: str, room: str | None) -> bool:
     if room:
-        # with a command that the bot needs too: a container's check asks as the bot
+        # GET, a right that the bot has anyway: a container's health check logs in as the bot
         return await redis.get(Keys(prefix, room).bot) is not None
     async for _ in redis.scan_iter(any_room(prefix, "bot"), count=1000):
         return True

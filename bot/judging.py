@@ -1,4 +1,4 @@
-"""Judging a classifier: on labelled faces, on crops that are not quite theirs, and on the bot's whole path."""
+"""Judging a classifier: on labelled faces, on shifted, scaled and tilted crops, and through the bot's whole video path."""
 
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from model.splits import read_judged
 
 
 def to_judge_on(data: Path | None, usage: str, pixels: Path, labels: Path, training: Path | None) -> tuple[Split, Image | None]:
-    """A split of the data, or else a mosaic and its labels; and the faces (n, 48, 48) that were trained on, if they are told.
+    """The faces to judge on: the split `usage` of `data` if that is given, or else the mosaic `pixels` with its `labels`.
 
-    Raises DataUnusable for files that are not what they should be.
+    Also returns the faces (n, 48, 48) that were trained on, or None if they are not known. Raises DataUnusable for files that
+    cannot be used.
     """
     if data is not None:
         learnt, test = read_judged(data, usage)
@@ -29,10 +30,11 @@ def to_judge_on(data: Path | None, usage: str, pixels: Path, labels: Path, train
 def judge(
     weights: Path | None, split: Split, training: Image | None = None, people: Groups | None = None, robust_on: int = 0
 ) -> dict[str, Any]:
-    """What weights, as `load_candidate` takes them, are worth on a split, ready for JSON.
+    """Measure weights, as `load_candidate` takes them, on a split; the result is ready for JSON.
 
-    `training` are the faces (n, 48, 48) they were trained on, `people` the group of people that each face of the split is
-    of. With `robust_on`, `robustness` tells of at most so many of the faces. Raises ModelUnusable for files that are no weights.
+    `training` are the faces (n, 48, 48) that they were trained on, and `people` the group of people to which each face of the
+    split belongs. With `robust_on`, `robustness` is measured on at most that many faces. Raises ModelUnusable for files that are
+    not weights.
     """
     candidate = load_candidate(weights)
     result = evaluate(candidate, split, training, people)
@@ -42,13 +44,13 @@ def judge(
 
 
 def evenly(split: Split, most: int) -> Split:
-    """At most so many faces, from all over the split."""
+    """At most `most` faces, spread evenly over the split."""
     rows = np.linspace(0, len(split) - 1, min(most, len(split)))
     return split.only(rows.round().astype(np.int64))
 
 
 def robustness(candidate: Candidate, split: Split, detector: FaceDetector) -> dict[str, Any]:
-    """Where the detector's boxes lie in the split's squares, and what other crops, tilted heads and a poor connection cost."""
+    """Where the detector's boxes lie in the split's squares, and what other crops, tilted heads and poor video cost."""
     return {
         "faces": len(split),
         "squares": detected(candidate, split, detector),

@@ -1,4 +1,4 @@
-"""The page that describes a classifier: a template with the figures of a measurement, and pictures beside it."""
+"""The page that describes a classifier: a template filled with measured figures, and pictures beside it."""
 
 import json
 from pathlib import Path
@@ -36,18 +36,17 @@ PLACES = {
 
 
 def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict[str, Any] | None = None) -> None:
-    """Write the page about weights with a card, and its pictures into the folder `model` beside it.
+    """Write the page about weights that have a card, and its pictures into the folder `model` beside it.
 
     `figures` are those of an earlier `judge` with `robust_on`; without them everything is measured on `data`, a folder of
-    mosaics or fer2013.csv.
-    Raises ModelUnusable and DataUnusable for weights, data and figures that are not what they should be, and where
-    nothing can be written.
+    mosaics or fer2013.csv. Raises ModelUnusable or DataUnusable for weights, data or figures that cannot be used, and if nothing
+    can be written.
     """
     card = LiteRtClassifier(weights).card
     training, test = read_both(data)
     with disk_told(page):
         page.parent.mkdir(parents=True, exist_ok=True)
-    check_writable(page)  # minutes later, what was measured would be lost
+    check_writable(page)  # now, because after minutes of measuring the figures would be lost
     result = figures or judge(weights, test, training.pixels, robust_on=ALL_FACES)
     try:
         if figures:
@@ -63,7 +62,7 @@ def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict
 
 
 def read_figures(path: Path) -> dict[str, Any]:
-    """What `evaluate --robustness --json` printed; raises DataUnusable for anything else."""
+    """Read what `evaluate --robustness --json` printed; raises DataUnusable for anything else."""
     try:
         figures = json.loads(path.read_bytes())
     except OSError as error:
@@ -76,7 +75,7 @@ def read_figures(path: Path) -> dict[str, Any]:
 
 
 def _check_origin(figures: dict[str, Any], training: Split, test: Split) -> None:
-    """Raise DataUnusable for figures that were not measured on these data."""
+    """Raise DataUnusable if the figures were not measured on these data."""
     if figures["split"] != test.fingerprint():
         raise DataUnusable("the figures were measured on other faces than those of the data")
     if figures["repeats"] not in (None, int(repeats(test.pixels, training.pixels).sum())):
@@ -96,7 +95,7 @@ def _check(result: dict[str, Any], card: Card) -> None:
 
 
 def _sizes(training: Split, test: Split) -> dict[str, int]:
-    """How many faces there are to train on, and how many of them the test split repeats."""
+    """How many faces the training split has, and how many of them are repeated in the test split."""
     return {"training": len(training), "training_repeats": int(repeats(training.pixels, test.pixels).sum())}
 
 
@@ -124,7 +123,7 @@ def render(card: Card, result: dict[str, Any], data: dict[str, int]) -> str:
 
 
 def _worst(per_class: dict[str, dict[str, Any]]) -> list[str]:
-    """The two emotions of which the least faces are found."""
+    """The two emotions with the lowest recall."""
     recalls = {label: figures["recall"] for label, figures in per_class.items() if figures["recall"] is not None}
     return sorted(recalls, key=lambda label: float(recalls[label]))[:2]
 
@@ -134,11 +133,11 @@ def _percent(share: float | None) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{round(value, 2) + 0.0:.2f}"  # no minus before nothing
+    return f"{round(value, 2) + 0.0:.2f}"  # adding 0.0 turns -0.0 into 0.0
 
 
 def _answered(curve: list[dict[str, float]], confidence: float) -> dict[str, float]:
-    """The point of the curve that covers most with at least such a confidence."""
+    """The point of the curve with the largest coverage whose confidence is at least this high."""
     return next((point for point in curve if point["confidence"] >= confidence), curve[-1])
 
 
@@ -153,7 +152,7 @@ _DIRECTIONS = {"right": ("right", "left"), "down": ("down", "up")}
 
 
 def _confused(table: list[list[int]], most: int = 4) -> list[dict[str, Any]]:
-    """What is most often taken for what, as a share of the faces with that label."""
+    """The most frequent confusions, each as a share of the faces with that label."""
     counts = np.array(table)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     np.fill_diagonal(shares, 0)

@@ -19,7 +19,7 @@ FER_2013 = "FER-2013 (Goodfellow et al. 2013), Training split"
 VOTED = ", labels softened by the FER+ votes (Barsoum et al. 2016)"
 LICENCE = "For research and education, as FER-2013 itself."
 SPLITS = ("PublicTest", "PrivateTest")
-"""What can be judged on; a copy of the names in `model.splits`, which takes long to import."""
+"""The splits to judge on; copied from `model.splits`, which takes long to import."""
 
 CHOICES: dict[str, Callable[[str], Any]] = {
     "epochs": at_least_one,
@@ -40,7 +40,7 @@ CHOICES: dict[str, Callable[[str], Any]] = {
     "patience": at_least_one,
     "seed": seed,
 }
-"""What of a training can be set on the command line."""
+"""The options of a training that can be set on the command line, and the type of each."""
 
 NETWORK_NAMES = "custom_cnn, residual_cnn, mobile_cnn, face_resnet, vgg_cnn, resnet18, vgg16 or resnet50"
 
@@ -49,14 +49,14 @@ REPLACED = "folder for the file and its card; if not given, that of the shipped 
 PARTED = "; several checkpoints, trained --without-part 1/2 and 2/2 or so, are each asked about what they were trained without"
 
 PRECISIONS = ("float32", "mixed_bfloat16")
-"""Policies of Keras: the second is for GPUs, which reckon faster in half the bits."""
+"""Keras dtype policies: the second is for GPUs, which calculate faster with half the bits."""
 
 BACKENDS = ("tensorflow", "torch", "jax")
-"""What Keras runs on here; the extra `train` brings the first, a machine of one's own may have the others."""
+"""The backends that Keras may run on here; the extra `train` installs the first, the others must be installed separately."""
 
 
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the six commands to the parser's."""
+    """Add the six commands to the parser."""
     train = command(commands, "train", _train, "train a network on FER-2013, or go on after a kill")
     train.add_argument(
         "network", metavar="NETWORK", help=f"{NETWORK_NAMES}; the last two begin from Keras' with --weights imagenet"
@@ -159,7 +159,7 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
     if arguments.network not in NETWORKS:
         raise SettingsWrong(f"{arguments.network} is none of the networks: {', '.join(NETWORKS)}")
     given = {name: getattr(arguments, name) for name in ("network", "start_from", "precision", *CHOICES)}
-    # every command has the flag of the setting; here it names what a backbone starts from, such as `imagenet`
+    # every command has the flag --weights of that setting; here it names what a backbone starts from, such as `imagenet`
     given["weights"] = arguments.setting_weights
     if arguments.taught_by and arguments.distilled_from:
         raise SettingsWrong("--taught-by and --distilled-from: one or the other, as --trust is the share of one kind of teachers")
@@ -177,7 +177,7 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
     from model.teachers import seen_by, seen_without, write_scores
 
     faces = read_training(arguments.data).pixels
-    check_writable(arguments.out)  # minutes later, the answers would be lost
+    check_writable(arguments.out)  # now, because after minutes of work the scores would be lost
     with needing_keras():
         teachers = arguments.teachers
         scores = seen_by(teachers[0], faces) if len(teachers) == 1 else seen_without(teachers, faces)
@@ -196,7 +196,7 @@ def _average(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> None:
-    on_tensorflow()  # which alone writes such files, whatever the network was trained on
+    on_tensorflow()  # only it can write .tflite files, whatever the network was trained on
     with needing_keras():
         from model.export import Notes, export
     from model.provenance import BEGUN_FROM, TAUGHT_BY, began_from_others, had_teachers, heard_the_crowd
@@ -228,7 +228,7 @@ def _evaluate(arguments: argparse.Namespace, settings: Settings) -> None:
     groups = arguments.groups_file or arguments.labels
     people = read_groups(groups, arguments.groups, len(split)) if arguments.groups else None
     robust_on = (arguments.faces or sys.maxsize) if arguments.robustness else 0
-    with needing_keras():  # for a checkpoint
+    with needing_keras():  # which a checkpoint needs
         result = judge(arguments.model or settings.weights, split, known, people, robust_on)
     print(json.dumps(result) if arguments.json else readable(result), flush=True)
     if arguments.plots:
@@ -239,7 +239,7 @@ def _evaluate(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def _check_what_is_judged(arguments: argparse.Namespace) -> None:
-    """Raises SettingsWrong for flags of `evaluate` that do not go together."""
+    """Raise SettingsWrong for flags of `evaluate` that do not go together."""
     mosaics = [name for name in ("pixels", "labels", "training") if getattr(arguments, name)]
     if arguments.data and mosaics:
         raise SettingsWrong(f"--data and --{mosaics[0]}: one or the other, as the data have faces and labels of their own")
@@ -264,19 +264,22 @@ def _model_card(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def quiet_tensorflow() -> None:
-    """Keep tensorflow's start-up notes off the terminal, unless somebody wants them."""
+    """Keep tensorflow's start-up messages off the terminal, unless TF_CPP_MIN_LOG_LEVEL is set already."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def on_tensorflow() -> None:
-    """Have Keras run on tensorflow, whatever other networks are trained on."""
+    """Make Keras run on tensorflow, whatever backend the environment names."""
     quiet_tensorflow()
     os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 @contextmanager
 def needing_keras() -> Iterator[None]:
-    """Turn an import of keras that fails into one line that says how to get it."""
+    """Turn a failed import of keras or its backend into a Trouble that says how to install it.
+
+    Raises SettingsWrong if KERAS_BACKEND names none of `BACKENDS`.
+    """
     backend = os.environ.get("KERAS_BACKEND")
     if backend and backend not in BACKENDS:
         raise SettingsWrong(f"KERAS_BACKEND={backend} is none of {', '.join(BACKENDS)}")

@@ -1,4 +1,4 @@
-"""Judging a classifier on the bot's whole path: faces in a video as a poor connection sends it, found and cut like any other."""
+"""Judging a classifier through the bot's whole path: faces are sent as poor video, then found and cropped as usual."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ FRAMES_PER_SECOND = Fraction(15, 2)
 BITS_PER_SECOND = 40_000
 
 FRAMES_PER_FACE = 8
-"""Each face is shown for so long, and looked at in the last of its frames: about a second after a new one."""
+"""How long each face is shown; it is read in the last of these frames, about a second after it appeared."""
 
 SWAY_PIXELS = 3.0
-"""How far a face moves to either side meanwhile, as nobody sits still."""
+"""How far a face moves to either side while it is shown, because nobody sits still."""
 
 
 class _Classifier:
-    """A candidate in the place of the bot's classifier."""
+    """Puts a candidate in the place of the bot's classifier."""
 
     def __init__(self, candidate: Candidate) -> None:
         self.name = "candidate"
@@ -43,8 +43,8 @@ class _Classifier:
 def on_video(candidate: Candidate, split: Split, detector: FaceDetector) -> dict[str, Any]:
     """Accuracy on the split's faces as they come out of a VP8 video of 320x180 at 40 kbit/s, each 60 pixels wide.
 
-    `found` is the share of them that could be read, `accuracy` and `accuracy_of_squares` are over those: what the bot
-    makes of them, and what the candidate says of the squares themselves.
+    `found` is the share of faces that could be read. Over those, `accuracy` is what the bot achieves from the video,
+    `accuracy_of_squares` what the candidate achieves on the original squares, and `lost` the difference.
     """
     analyst = Analyst(detector, _Classifier(candidate))
     sent = _Sent()
@@ -74,7 +74,7 @@ def _last_of_each(pictures: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
 
 
 def _pictures(faces: Image) -> Iterator[Image]:
-    """A room, RGB, in which one face after the other sways."""
+    """RGB pictures of a room in which one face after another sways, each for FRAMES_PER_FACE pictures."""
     width, height = PICTURE
     room, side = _room(), _side()
     for face in faces:
@@ -84,19 +84,19 @@ def _pictures(faces: Image) -> Iterator[Image]:
             left = (width - side) / 2 + SWAY_PIXELS * np.sin(turn)
             top = (height - side) / 2 + SWAY_PIXELS / 2 * np.cos(turn)
             place = np.array([[1.0, 0.0, left], [0.0, 1.0, top]])
-            # a face that lies between pixels is drawn between them; the room shows where the square does not reach
+            # positions between pixels are interpolated; outside the square, the room stays visible
             yield cv2.warpAffine(large, place, PICTURE, dst=room.copy(), borderMode=cv2.BORDER_TRANSPARENT).astype(np.uint8)
 
 
 def _side() -> int:
-    """Width of the square that holds a face of `FACE_PIXELS`, as the live crop has it."""
+    """Width in pixels of the square that the live crop takes for a face of `FACE_PIXELS`."""
     width, height = PICTURE
     face = Face(0.4, 0.4, FACE_PIXELS / width, FACE_PIXELS / height, 1.0, ())
     return round(square(face, width, height).side)
 
 
 def _room() -> Image:
-    """A wall in uneven light with a shelf and a door: something to encode, and nothing to take for a face."""
+    """A wall in uneven light with a shelf and a door, RGB: something to encode that is not mistaken for a face."""
     width, height = PICTURE
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     wall = np.stack([150 + 50 * x - 30 * y, 145 + 40 * x - 35 * y, 135 + 30 * x - 30 * y], axis=-1).astype(np.uint8)
@@ -108,17 +108,17 @@ def _room() -> Image:
 
 
 class _Sent:
-    """Video on its way, and how much of it there was."""
+    """Sends video through VP8, and counts its frames and bytes."""
 
     def __init__(self) -> None:
         self.bytes = 0
         self.frames = 0
 
     def through_vp8(self, pictures: Iterator[Image]) -> Iterator[av.VideoFrame]:
-        """The RGB pictures as they arrive, one for one."""
+        """The RGB pictures after encoding and decoding, one for each."""
         encoder, decoder = _encoder(), av.CodecContext.create("vp8", "r")
         assert isinstance(decoder, VideoCodecContext)
-        decoder.thread_count = 1  # several would hold back as many frames
+        decoder.thread_count = 1  # more threads would each hold back a frame
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = number
@@ -129,7 +129,7 @@ class _Sent:
 
 
 def _encoder() -> VideoCodecContext:
-    """One of a constant rate, with a keyframe only at the beginning."""
+    """A VP8 encoder with a constant bit rate and a keyframe only at the beginning."""
     encoder = vp8_encoder(PICTURE, FRAMES_PER_SECOND, BITS_PER_SECOND, keyframe_every=1_000_000)
     encoder.options |= dict.fromkeys(("minrate", "maxrate", "bufsize"), str(BITS_PER_SECOND))
     return encoder

@@ -1,4 +1,4 @@
-"""Names of two words for people whose own are not to be told: a colour and an animal, none of which says anything of them."""
+"""Two-word names for people whose own must not be published: a colour and an animal, none of which describes a person."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ ANIMALS = _words(
 
 
 def names(seed: int) -> Iterator[str]:
-    """Every name, once, from the one that the seed points at."""
+    """Every name once, starting with the one that the seed selects."""
     count = len(COLOURS) * len(ANIMALS)
     for index in range(seed, seed + count):
         colour, animal = divmod(index % count, len(ANIMALS))

@@ -1,4 +1,4 @@
-"""Another id and another name for everybody in a room, which nobody can trace back once the class is over."""
+"""Pseudonymous ids and names for everybody in a room, which cannot be traced back once the class is over."""
 
 import hmac
 import secrets
@@ -12,28 +12,28 @@ from pipeline.clock import Clock, now_ms
 from pipeline.mood import Mood
 
 EMPTY_MS = 10 * 60 * 1000
-"""Time without anybody in the room after which whoever comes belongs to another class."""
+"""How long, in ms, a room must be empty for the next people to count as another class."""
 
 KEY_BYTES = 32
 ID_HEX_DIGITS = 16
 
 MOST_REMEMBERED = 3_000
-"""People of one class whose names are kept, of 4,096; who was named first gives way, and may get another name on return."""
+"""How many people of one class keep their names, out of 4,096 names; beyond that the earliest may get another name on return."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """What stands for a person outside the room."""
+    """The id and name by which a person is known outside the room."""
 
     id: str
     name: str
 
 
 class Pseudonyms:
-    """The aliases of one class: of the same person always the same, of another class another.
+    """The aliases of one class: a person always has the same one there, and a different one in another class.
 
-    An id is a keyed hash (HMAC-SHA256, RFC 2104) of the room's id. The key is random, stands in memory alone, and ends
-    with the class: after that an id cannot be computed from a person, nor a person found by trying everybody's.
+    An alias's id is a keyed hash (HMAC-SHA256, RFC 2104) of the room's id for the person. The key is random, is held in memory
+    only, and is gone after the class: from then on nobody can compute a person's alias, or find a person by trying all ids.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Pseudonyms:
 
 
 class PseudonymousRoom:
-    """A room whose participants bear aliases; what the bot says to the room of an alias reaches the person."""
+    """A room whose participants appear under aliases; calls that name an alias are passed on for the person behind it."""
 
     def __init__(self, room: Room, clock: Clock = now_ms) -> None:
         self._room = room
@@ -78,27 +78,27 @@ class PseudonymousRoom:
 
     @property
     def over(self) -> bool:
-        """Whether the room will tell nothing more."""
+        """Whether no more happenings will come from the room."""
         return self._room.over
 
     async def happenings(self) -> AsyncIterator[Happening]:
-        """Who comes and goes, by their aliases."""
+        """The room's happenings, with aliases in the place of ids and names."""
         async for happening in self._room.happenings():
             yield self._translated(happening)
         self._empty()
 
     def stalled(self, participant_id: str) -> None:
-        """Try to mend the connection to whom this alias stands for."""
+        """Try to mend the connection to the person behind this alias."""
         if participant_id in self._room_ids:
             self._room.stalled(self._room_ids[participant_id])
 
     def drop(self, participant_id: str, reason: str) -> None:
-        """Let go of whom this alias stands for."""
+        """Drop the connection to the person behind this alias."""
         if participant_id in self._room_ids:
             self._room.drop(self._room_ids[participant_id], reason)
 
     def show(self, mood: Mood) -> None:
-        """Show whom this alias stands for how they are read at present."""
+        """Show the person behind this alias how they are read at present."""
         if mood.participant_id in self._room_ids:
             self._room.show(replace(mood, participant_id=self._room_ids[mood.participant_id]))
 
@@ -119,11 +119,11 @@ class PseudonymousRoom:
         return replace(participant, id=alias.id, name=alias.name)
 
     def _empty(self) -> None:
-        """Nobody is in sight of a bot that is out of the room."""
+        """Forget who is present: a bot that is out of the room sees nobody."""
         self._room_ids.clear()
         self._emptied_ms = self._clock()
 
 
 def pseudonymous(room: Room, clock: Clock = now_ms) -> Room:
-    """The room with aliases; as it is where it has them already, so that they outlast a lost connection to it."""
+    """The room with aliases; unchanged if it has them already, so that they outlast a lost connection to the room."""
     return room if isinstance(room, PseudonymousRoom) else PseudonymousRoom(room, clock)

@@ -1,4 +1,4 @@
-"""Everything that can be configured, read once: environment `CLASSMOOD_*`, then `.env`; command-line flags stand over both."""
+"""All settings, read once from command-line flags, the environment (`CLASSMOOD_*`) and `.env`; the earlier source wins."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ from bot.readable import readable
 
 PREFIX = "CLASSMOOD_"
 COMPOSE_STUDENTS = "students"
-"""No setting of the bot's: docker-compose.yml makes a flag of it."""
+"""Not a setting of the bot, but known: docker-compose.yml turns it into a flag."""
 
 
 class Settings(BaseSettings):
@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_file=".env",
-        env_file_encoding="utf-8-sig",  # editors of Windows begin a file with a mark that would be part of the first name
+        env_file_encoding="utf-8-sig",  # a byte order mark, as Windows editors write it, would become part of the first name
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -188,7 +188,7 @@ class Settings(BaseSettings):
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
-    def _networks(cls, value: object) -> object:  # what stands further down comes first, here the splitting at commas
+    def _networks(cls, value: object) -> object:  # validators further down run first: it is split already
         if not isinstance(value, tuple):
             return value
         try:
@@ -250,9 +250,9 @@ class Settings(BaseSettings):
 
 
 def _with_credentials(values: dict[str, object]) -> dict[str, object]:
-    """The values with the user and the password of the Redis URL on their own.
+    """Move the user and the password in the Redis URL to settings of their own, unless those are given already.
 
-    A URL prints whole in logs and errors; a secret setting does not. What is named apart stands over what a URL holds.
+    A URL is printed whole in logs and errors; a secret setting is not.
     """
     try:
         parts = urlsplit(str(values.get("redis_url", "")))
@@ -266,7 +266,7 @@ def _with_credentials(values: dict[str, object]) -> dict[str, object]:
 
 
 def read_settings(**flags: object) -> Settings:
-    """The settings with command-line flags over them; raises SettingsWrong with one line that names what is wrong."""
+    """The settings, with command-line flags taking precedence; raises SettingsWrong with one line that says what is wrong."""
     try:
         return Settings(**_with_credentials(flags))  # type: ignore[arg-type]  # pydantic checks them
     except UnicodeDecodeError:
@@ -287,7 +287,7 @@ def _one_line(problem: object) -> str:
 
 
 def unknown_names() -> Iterator[str]:
-    """A line for each `CLASSMOOD_*` in the environment or in `.env` that is no setting, and so changes nothing."""
+    """A line for each `CLASSMOOD_*` in the environment or in `.env` that is not a setting, and so changes nothing."""
     given = {**EnvSettingsSource(Settings).env_vars, **DotEnvSettingsSource(Settings).env_vars}
     ours = {name.removeprefix(PREFIX.lower()) for name in given if name.startswith(PREFIX.lower())}
     for name in sorted(ours - {*Settings.model_fields, COMPOSE_STUDENTS}):

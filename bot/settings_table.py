@@ -1,4 +1,4 @@
-"""The README's table of settings, made from the settings themselves."""
+"""The README's table of settings, generated from the settings themselves."""
 
 from enum import Enum
 from typing import Any
@@ -10,7 +10,7 @@ from bot.settings import PREFIX, Settings
 
 
 def settings_table() -> str:
-    """A Markdown table with a line per setting: variable, default, range, meaning."""
+    """A Markdown table with a line per setting: variable, default, allowed values, meaning."""
     lines = ["| variable | default | allowed | what it does |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         lines.append(f"| `{PREFIX}{name.upper()}` | {_default(field.default)} | {_allowed(field)} | {field.description} |")

@@ -1,4 +1,4 @@
-"""Whom a client believes behind `https`, `wss` and the like."""
+"""Which certificates a client trusts for `https`, `wss` and the like."""
 
 import ssl
 from pathlib import Path
@@ -8,9 +8,9 @@ from bot.settings import PREFIX
 
 
 def trusting(file: Path | None, setting: str) -> ssl.SSLContext:
-    """The usual authorities, and the certificates in the file of that setting, whoever signed them.
+    """A TLS context with the usual authorities and the certificates in `file`, whoever signed those.
 
-    Raises SettingsWrong for a file that cannot be used.
+    `setting` names the setting that the file comes from. Raises SettingsWrong for a file that cannot be used.
     """
     context = ssl.create_default_context()
     if file is None:
@@ -19,6 +19,6 @@ def trusting(file: Path | None, setting: str) -> ssl.SSLContext:
         context.load_verify_locations(file)
     except OSError as error:
         raise SettingsWrong(f"{PREFIX}{setting}: {file} cannot be used: {error.strerror}") from None
-    # a server's own chain, as it stands in its settings, need not lead to a root that is in it
+    # the file may be a server's own certificate chain, which need not include the root
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context

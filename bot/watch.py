@@ -46,9 +46,9 @@ STYLES = {
 async def watch(
     settings: Settings, room: str | None = None, *, console: Console | None = None, every_seconds: float = 0.5
 ) -> None:
-    """Show a room until cancelled, through outages of Redis too; without `room`, the only one there is.
+    """Show a room until cancelled, even through outages of Redis; without `room`, the only room in Redis.
 
-    Raises NothingHappened or SettingsWrong if there is not exactly one, and RedisRefused if Redis refuses the bot.
+    Raises NothingHappened or SettingsWrong if there is not exactly one, and RedisRefused if Redis refuses us.
     """
     async with connect(settings) as redis:
         shown, class_alone = RoomState(room or ""), False
@@ -65,14 +65,14 @@ async def watch(
 
 
 async def _read(redis: Redis, prefix: str, room: str) -> tuple[RoomState, bool]:
-    """The room, and whether its bot publishes the class alone."""
+    """The room's state, and whether its bot publishes only figures of the class as a whole."""
     keys = Keys(prefix, room or await _only_room(redis, prefix))
     state, [audited] = await state_with(redis, keys, ("XREVRANGE", keys.audit, "+", "-", "COUNT", 1))
     return state, _is_class_alone(audited)
 
 
 def _is_class_alone(audited: Any) -> bool:
-    """Whether the newest audit entry says so; at that level nothing is audited after the run's own."""
+    """Whether the newest audit entry says that only the class is published; at that level, a run audits nothing after it."""
     if isinstance(audited, RedisError) or not audited:
         return False
     event = event_in(audited[0][1])
@@ -97,23 +97,23 @@ def _away(error: RedisError) -> str:
 def table(
     state: RoomState, at_ms: int, trouble: str = "", *, class_alone: bool = False, console: Console | None = None
 ) -> RenderableType:
-    """A room as it stands at `at_ms`, or as it last stood where `trouble` says why no more is known.
+    """A room as it is at `at_ms`, or as it last was if `trouble` says why nothing newer is known.
 
-    Where it is for a terminal, it has as many people as there are lines for, and says how many more there are.
+    For a terminal, it lists as many people as fit, and says how many more there are.
     """
     if class_alone:
         return Group(_title(state, trouble), Text("the class alone is published, nobody on their own"), _figures(state.summary))
     if console is None or not console.is_terminal:
         return _people(state, at_ms, trouble, len(state.present))
     most = min(len(state.present), console.height)
-    # a row may take several lines, where the terminal is narrow
+    # in a narrow terminal, a row may take several lines
     while most and len(console.render_lines(seen := _people(state, at_ms, trouble, most))) > console.height:
         most -= 1
     return seen if most else _people(state, at_ms, trouble, 0)
 
 
 def _people(state: RoomState, at_ms: int, trouble: str, most: int) -> Group:
-    """The counts, and below them the participants: at most so many, and first those who may need help."""
+    """The counts, and below them at most `most` participants, beginning with those who may need help."""
     live = state.bot is not None and not trouble
     people = Table(row_styles=[] if live else ["dim"])
     people.add_column("participant", no_wrap=True)
@@ -151,7 +151,7 @@ def _row(participant: ParticipantState, at_ms: int) -> tuple[Text, ...]:
 
 
 def _attention(participant: ParticipantState, at_ms: int) -> str:
-    """Such as "changed for 90 s"."""
+    """Why somebody may need help and for how long, such as "changed for 90 s"; empty if they do not."""
     if not participant.attention:
         return ""
     since_ms = at_ms if participant.attention_since_ms is None else participant.attention_since_ms
