@@ -164,7 +164,7 @@ def is_vp8_keyframe(frame: bytes) -> bool:
 
 
 def is_h264_keyframe(frame: bytes) -> bool:
-    """Whether an H.264 access unit with start codes can be decoded without any other: it starts with an IDR's first slice.
+    """Whether an H.264 access unit with start codes can be decoded alone: it begins with the first slice of an IDR picture.
 
     H.264, table 7-1 and section 7.3.3: a slice begins with `first_mb_in_slice`, coded as a single 1 bit if it is 0. Without this
     check, a picture whose first slices were lost would pass as complete, because every slice can be decoded by itself.

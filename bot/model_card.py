@@ -137,7 +137,7 @@ def _number(value: float) -> str:
 
 
 def _answered(curve: list[dict[str, float]], confidence: float) -> dict[str, float]:
-    """The point of the curve with the largest coverage whose confidence is at least this high."""
+    """The point of the curve with the largest coverage whose confidence is at least this high; the last if there is none."""
     return next((point for point in curve if point["confidence"] >= confidence), curve[-1])
 
 

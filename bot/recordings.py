@@ -18,7 +18,7 @@ from bot.errors import Trouble
 STANDARD_INPUT = "-"
 
 LONGEST_LINE = 1 << 20
-"""In bytes. A longer line is not an event, and must not fill the memory."""
+"""Most bytes of a line: a longer one is not an event, and must not fill the memory."""
 
 LONGEST_VALUE = 64 << 20
 """Largest size, in bytes, of a file that is one JSON value over several lines, which is read as a whole."""

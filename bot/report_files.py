@@ -34,7 +34,7 @@ CardFigures = dict[str, dict[str, float]]
 
 MOST_COMPARED = 12
 LARGEST_REPORT = 64 << 20
-"""In bytes."""
+"""Most bytes of a report that is compared."""
 
 
 async def read_redis(settings: Settings, room: str, reading: Reading) -> list[Marker]:

@@ -73,7 +73,7 @@ class Findings:
         return judged
 
     def report(self, place: str, problem: Problem) -> None:
-        """Count a problem, and tell of it."""
+        """Count a problem and report it."""
         self.kinds[problem.kind] += 1
         self.tell(f"{place}: {problem.path}: {problem.reason}")
         if len(self.problems) < MOST_PROBLEMS:
@@ -92,7 +92,7 @@ class Findings:
         self.courses.missed(epoch)
 
     def _may_be_erased(self) -> bool:
-        """Whether an entry after the previous one was erased."""
+        """Whether any entry after the previous one has been erased from the stream."""
         return self.erased_until != BEGINNING and position(self.last_place) < position(self.erased_until)
 
     def _fits(self, place: str, judged: Judged) -> None:

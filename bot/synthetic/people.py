@@ -35,8 +35,8 @@ WALLS: tuple[Colour, ...] = (
 class Person:
     """Somebody in front of a camera.
 
-    `face_height` and `down` are fractions of the picture's height, `across` of its width, the latter two from the middle; `light`
-    is the brightness on the left and on the right.
+    `face_height` is a fraction of the picture's height; `across` and `down` are how far the face is from the picture's middle, as
+    fractions of its width and height; `light` is the brightness on the left and on the right.
     """
 
     number: int

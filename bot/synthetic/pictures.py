@@ -16,7 +16,7 @@ SIZE = (480, 270)
 """Width and height of the pictures: the size that the student page sends."""
 
 SPREAD = 0.7
-"""How far people are from the average face, in standard deviations; larger is worse, because rare faces are drawn badly."""
+"""How far people are from the average face, in standard deviations; faces far from it are drawn badly."""
 
 CANDIDATES = 4
 """How many identities are tried for a person, who gets the one that is drawn most smoothly."""
