@@ -70,10 +70,14 @@ class JanusClient:
             raise JanusSaidNo(data["error_code"], data["error"])
         return answer
 
+    async def everybody(self) -> list[dict[str, Any]]:
+        """Who is in the room: `id`, `display`, `publisher` and the rest of what Janus lists."""
+        listed: list[dict[str, Any]] = (await self._owner("listparticipants"))["participants"]
+        return listed
+
     async def participants(self) -> dict[str, dict[str, Any]]:
-        """Who is in the room by display name: `id`, `publisher` and the rest of what Janus lists."""
-        listed = (await self._owner("listparticipants"))["participants"]
-        return {each.get("display", ""): each for each in listed}
+        """The same by display name."""
+        return {each.get("display", ""): each for each in await self.everybody()}
 
     async def publishers(self) -> dict[str, int | str]:
         """The feeds that publish now, by display name."""

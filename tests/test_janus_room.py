@@ -228,13 +228,49 @@ def changes(seen: Attended) -> list[CoverageChanged]:
 async def test_who_is_removed_leaves_for_good(server: JanusServer, end: str) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         async with janus_client(server) as client, attended(server.room_url, removed_exit_code=42):
-            await (client.kick("classmood (reads emotions)") if end == "kick" else client.destroy())
+            await remove(client, end)
             await asyncio.sleep(5)
-    assert caught.group_contains(RemovedFromRoom)
-    removed = caught.value.split(RemovedFromRoom)[0]
-    while isinstance(removed, ExceptionGroup):
-        removed = removed.exceptions[0]
-    assert isinstance(removed, RemovedFromRoom) and removed.exit_code == 42
+    assert exit_code_of_removal(caught.value) == 42
+
+
+@pytest.mark.parametrize("end", ["kick", "destroy"])
+async def test_who_is_removed_while_the_connection_is_cut_does_not_come_back(server: JanusServer, end: str) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        async with (
+            Cuttable(server.port) as cuttable,
+            janus_client(server) as client,
+            attended(f"janus://127.0.0.1:{cuttable.port}/{server.room}", removed_exit_code=42),
+        ):
+            cuttable.is_away = True
+            cuttable.cut(heard_by_server=False)
+            await remove(client, end)
+            cuttable.is_away = False
+            await asyncio.sleep(10)
+    assert exit_code_of_removal(caught.value) == 42
+
+
+async def remove(client: JanusClient, end: str) -> None:
+    await (client.kick("classmood (reads emotions)") if end == "kick" else client.destroy())
+
+
+def exit_code_of_removal(caught: BaseException) -> int:
+    while isinstance(caught, ExceptionGroup):
+        (caught,) = caught.exceptions
+    assert isinstance(caught, RemovedFromRoom)
+    return caught.exit_code
+
+
+async def test_a_cut_that_the_server_has_not_noticed_leaves_no_second_bot_in_the_room(server: JanusServer) -> None:
+    async with (
+        Cuttable(server.port) as cuttable,
+        janus_client(server) as client,
+        attended(f"janus://127.0.0.1:{cuttable.port}/{server.room}") as seen,
+    ):
+        (before,) = await client.everybody()
+        cuttable.cut(heard_by_server=False)
+        await until(lambda: seen.room.rejoined == 1)
+        (after,) = await client.everybody()
+        assert before["display"] == after["display"] and before["id"] != after["id"]
 
 
 async def test_a_bot_that_leaves_says_goodbye(server: JanusServer) -> None:
@@ -252,12 +288,14 @@ async def until_names(client: JanusClient, names: list[str]) -> None:
 
 
 class Cuttable:
-    """A way to a server that can be cut."""
+    """A way to a server that can be cut, and that lets nobody through while it `is_away`."""
 
     def __init__(self, port: int) -> None:
         self.port = 0
+        self.is_away = False
         self._to = port
-        self._writers: list[asyncio.StreamWriter] = []
+        self._down: list[asyncio.StreamWriter] = []
+        self._up: list[asyncio.StreamWriter] = []
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Cuttable":
@@ -272,18 +310,24 @@ class Cuttable:
             await asyncio.wait(self._connections, timeout=0.05)
         self.cut()  # what has ended by itself is open on our side
 
-    def cut(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
+    def cut(self, heard_by_server: bool = True) -> None:
+        """End every connection; a server that does not hear of it waits on, as if the network were gone."""
+        for ends in [self._down, self._up] if heard_by_server else [self._down]:
+            for writer in ends:
+                writer.transport.abort()
+            ends.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_away:
+            writer.transport.abort()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._to)
-        self._writers += [writer, up_writer]
+        self._down.append(writer)
+        self._up.append(up_writer)
         await asyncio.gather(_carry(reader, up_writer), _carry(up_reader, writer))
 
 

@@ -6,8 +6,8 @@ Source: https://janus.conf.meetecho.com/docs/videoroom.html
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,6 +16,7 @@ from bot.errors import RemovedFromRoom, RoomRefused, SettingsWrong
 from bot.rooms import Happening
 from bot.rooms.ice import peer_configuration
 from bot.rooms.janus_api import Access, JanusHandle, JanusRefused, Unreachable, janus_session
+from bot.rooms.janus_claim import FormerStay, check_not_removed
 from bot.rooms.janus_messages import INVALID_ELEMENT, VIDEO_ROOM, RoomEvent, read_room_event
 from bot.rooms.janus_roster import Answers
 from bot.rooms.janus_stay import RECONCILE_SECONDS, Stay
@@ -61,6 +62,7 @@ class JanusRoom:
         self._reconcile_seconds = reconcile_seconds
         self._stay: Stay | None = None
         self._ourselves: list[str] = []
+        self._former: FormerStay | None = None
         self._answers = Answers()
         self._heard = asyncio.Event()
         self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue()
@@ -99,6 +101,8 @@ class JanusRoom:
             if event.id is not None:
                 # the bot's earlier self, whose connection broke, may linger in the room and must not count as a participant
                 self._ourselves.append(event.id)
+                if session.id is not None:
+                    self._former = FormerStay(session.id, handle.id, room, event.id)
 
             def tell(happening: Happening) -> None:
                 if self._happenings.qsize() > MAX_HAPPENINGS:
@@ -132,22 +136,26 @@ class JanusRoom:
         """Stay in the room, and join it again whenever the connection is lost; raises RemovedFromRoom or RoomRefused."""
         while True:
             async with stack:
-                why = await self._until_lost(stay)
+                with self._removed():
+                    why = await stay.run()
             self._happenings.put_nowait(None)
             logger.warning("the connection to the room is lost: %s", why)
-            stack, stay = await self._again()
+            with self._removed():
+                stack, stay = await self._again()
             self.rejoined += 1
             logger.info("joined the room again, %d times so far", self.rejoined)
 
-    async def _until_lost(self, stay: Stay) -> str:
+    @contextmanager
+    def _removed(self) -> Iterator[None]:
+        """Let a removal end the bot with the exit code of the settings."""
         try:
-            return await stay.run()
+            yield
         except RemovedFromRoom as removed:
             removed.exit_code = self._settings.removed_exit_code
             raise
 
     async def _again(self) -> tuple[AsyncExitStack, Stay]:
-        """Join again, however often it takes; raises RoomRefused if the room keeps refusing."""
+        """Join again, however often it takes; raises RemovedFromRoom, or RoomRefused if the room keeps refusing."""
         loop, wait_seconds = asyncio.get_running_loop(), FIRST_RETRY_SECONDS
         refused_since: float | None = None
         while True:
@@ -155,6 +163,8 @@ class JanusRoom:
             wait_seconds = min(2 * wait_seconds, LAST_RETRY_SECONDS)
             async with AsyncExitStack() as stack:
                 try:
+                    if self._former is not None:
+                        await check_not_removed(self._access, self._former)
                     stay = await stack.enter_async_context(self.joined())
                     return stack.pop_all(), stay
                 except Unreachable:

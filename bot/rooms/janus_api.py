@@ -55,6 +55,10 @@ class Unreachable(RoomRefused):
     """The server does not answer, or no longer; it may do so later."""
 
 
+class SessionOver(Unreachable):
+    """A server that no longer has the session."""
+
+
 class JanusRefused(RoomRefused):
     """Janus answered a request with an error; `code` is its number for it."""
 
@@ -134,21 +138,34 @@ class JanusSession:
         self.lost = asyncio.Event()
         self.why = ""
         self.skipped: Counter[str] = Counter()
+        self._error: type[Unreachable] = Unreachable
         self._socket = socket
         self._access = access
         self._id: int | None = None
         self._handles: dict[int, JanusHandle] = {}
         self._waiting: dict[str, _Question] = {}
 
-    async def start(self) -> Self:
-        """Check that Janus 1.0 or later answers, and open the session; raises RoomRefused otherwise."""
+    async def start(self, claimed: int | None = None) -> Self:
+        """Check that Janus 1.0 or later answers, and open the session, or take over the one with the id `claimed`.
+
+        Raises RoomRefused otherwise, and SessionOver if there is no session to take over.
+        """
         info = await self._first_answer()
         if info.janus != "server_info" or info.version is None:
             raise RoomRefused(f"{self._access.place} is not a Janus gateway")
         if info.version < FIRST_MULTISTREAM_VERSION:
             raise RoomRefused(f"{self._access.place} is Janus {info.version_string}: 1.0 or later is needed")
-        self._id = (await self.request("create")).id_of_new
+        if claimed is None:
+            self._id = (await self.request("create")).id_of_new
+        else:
+            self._id = claimed
+            await self.request("claim")
         return self
+
+    @property
+    def id(self) -> int | None:
+        """The number that Janus knows the session by; None before it is open."""
+        return self._id
 
     async def _first_answer(self) -> Envelope:
         try:
@@ -163,6 +180,10 @@ class JanusSession:
         handle_id = (await self.request("attach", plugin=plugin)).id_of_new
         if handle_id is None:
             raise RoomRefused(f"{self._access.place} attached no handle")
+        return self.handle(handle_id, notify)
+
+    def handle(self, handle_id: int, notify: Callable[[], None] = lambda: None) -> JanusHandle:
+        """A handle that the session has in Janus already."""
         handle = self._handles[handle_id] = JanusHandle(self, handle_id, notify)
         return handle
 
@@ -177,19 +198,19 @@ class JanusSession:
                 return await answer
         except TimeoutError:
             self.lose(f"no answer in {seconds:.0f} s")
-            raise Unreachable(self._gone()) from None
+            raise self._gone() from None
         finally:
             del self._waiting[transaction]
 
-    def lose(self, why: str) -> None:
-        """Give the session up, and tell everybody who waits for it; does nothing if it is lost already."""
+    def lose(self, why: str, error: type[Unreachable] = Unreachable) -> None:
+        """Give the session up, and raise `error` for everybody who waits for it; does nothing if it is lost already."""
         if self.lost.is_set():
             return
-        self.why = why
+        self.why, self._error = why, error
         self.lost.set()
         for question in self._waiting.values():
             if not question.answer.done():
-                question.answer.set_exception(Unreachable(self._gone()))
+                question.answer.set_exception(self._gone())
         for handle in self._handles.values():
             handle.wake()
 
@@ -213,7 +234,7 @@ class JanusSession:
             if self._id is None:
                 self.lose("it cannot be understood")
         elif envelope.janus == "timeout" or (envelope.error and envelope.error.code == NO_SUCH_SESSION):
-            self.lose("the session timed out")
+            self.lose("the session timed out", SessionOver)
         elif not self._answered(envelope):
             self._deliver(envelope)
 
@@ -249,7 +270,7 @@ class JanusSession:
 
     async def _send(self, message: dict[str, Any]) -> None:
         if self.lost.is_set():
-            raise Unreachable(self._gone())
+            raise self._gone()
         if self._id is not None:
             message["session_id"] = self._id
         message |= {"token": self._access.token} if self._access.token else {}
@@ -258,27 +279,31 @@ class JanusSession:
             await self._socket.send_str(json.dumps(message))
         except (ConnectionError, aiohttp.ClientError) as error:
             self.lose(f"the connection was cut: {type(error).__name__}")
-            raise Unreachable(self._gone()) from None
+            raise self._gone() from None
 
-    def _gone(self) -> str:
-        return f"{self._access.place} is gone: {self.why}"
+    def _gone(self) -> Unreachable:
+        return self._error(f"{self._access.place} is gone: {self.why}")
 
 
 @asynccontextmanager
-async def janus_session(access: Access) -> AsyncIterator[JanusSession]:
-    """A session with the gateway while the block runs; raises Unreachable if none answers, RoomRefused if it is not Janus."""
+async def janus_session(access: Access, claimed: int | None = None) -> AsyncIterator[JanusSession]:
+    """A session with the gateway while the block runs: a new one, or the one with the id `claimed`, taken over.
+
+    Raises Unreachable if no server answers, SessionOver if Janus does not have the claimed session, RoomRefused if the server is
+    not Janus.
+    """
     with alone(RoomRefused):
         async with AsyncExitStack() as stack:
-            yield await _opened(stack, access)
+            yield await _opened(stack, access, claimed)
 
 
-async def _opened(stack: AsyncExitStack, access: Access) -> JanusSession:
+async def _opened(stack: AsyncExitStack, access: Access, claimed: int | None) -> JanusSession:
     client = await stack.enter_async_context(aiohttp.ClientSession())
     socket = await stack.enter_async_context(await _connected(client, access))
     session = JanusSession(socket, access)
     await stack.enter_async_context(background(session.read(), session.keepalive()))
     stack.push_async_callback(session.destroy)
-    return await session.start()
+    return await session.start(claimed)
 
 
 async def _connected(client: aiohttp.ClientSession, access: Access) -> aiohttp.ClientWebSocketResponse:

@@ -1,0 +1,40 @@
+"""What happened to the bot in a Janus room while its connection was cut: the old session is claimed and asked.
+
+Source: https://janus.conf.meetecho.com/docs/rest.html ("claim")
+"""
+
+from dataclasses import dataclass
+
+from bot.errors import RemovedFromRoom
+from bot.rooms.janus_api import Access, JanusRefused, SessionOver, janus_session
+from bot.rooms.janus_messages import NO_SUCH_ROOM, read_room_event
+
+
+@dataclass(frozen=True, slots=True)
+class FormerStay:
+    """Where the bot was in the server: its session, its handle in the room, the room, and its own id there."""
+
+    session_id: int
+    handle_id: int
+    room: int | str
+    own_id: str
+
+
+async def check_not_removed(access: Access, former: FormerStay) -> None:
+    """Make sure that nobody removed the bot while it could not hear; raises RemovedFromRoom, or Unreachable.
+
+    A session that Janus still has is ended, so that the room does not show the bot twice. One that it no longer has, 60 s
+    after the last message or after a restart, cannot tell, and neither can a server that refuses the question.
+    """
+    try:
+        async with janus_session(access, claimed=former.session_id) as session:
+            handle = session.handle(former.handle_id)
+            answer = await handle.request({"request": "listparticipants", "room": former.room})
+    except SessionOver:
+        return
+    except JanusRefused as refused:
+        if refused.code == NO_SUCH_ROOM:
+            raise RemovedFromRoom("the room was closed at the server") from None
+        return
+    if former.own_id not in {each.id for each in read_room_event(answer.plugin_data).participants}:
+        raise RemovedFromRoom("the bot was removed from the room")
