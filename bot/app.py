@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from shlex import quote
 
 import cv2
 from redis.asyncio import Redis
@@ -156,6 +157,9 @@ async def running(bot: Bot, analyst: Analyst, settings: Settings) -> AsyncIterat
             bot.publisher.publish(status(bot, "stopping", 0.0))
             if behind := await bot.publisher.flush(FLUSH_SECONDS):
                 logger.warning("%d events are not in redis after %g seconds", behind, FLUSH_SECONDS)
+                for each in bot.publisher.withdrawals_waiting:
+                    forget = f"classmood forget ROOM {quote(each)}"
+                    logger.warning("a withdrawal is not in redis: if the bot ends now, `%s` erases what was read", forget)
 
 
 async def attend(room: Room, redis: Redis, analyst: Analyst, settings: Settings) -> None:

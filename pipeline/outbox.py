@@ -86,6 +86,10 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __iter__(self) -> Iterator[Waiting]:
+        """What waits, in order."""
+        return iter(self._waiting.values())
+
     def put(self, waiting: Waiting) -> None:
         """Add data behind what waits."""
         subject, number = subject_of(waiting.data), self._next

@@ -184,6 +184,12 @@ class Publisher:
         """Events that are not known to be in Redis."""
         return len(self._unanswered) + len(self._outbox)
 
+    @property
+    def withdrawals_waiting(self) -> list[str]:
+        """The participants whose withdrawal of consent is not known to be in Redis."""
+        waiting = (each.data for each in (*self._unanswered, *self._outbox))
+        return sorted({data.participant for data in waiting if isinstance(data, ConsentWithdrawn)})
+
     def publish(self, data: Data) -> None:
         """Leave data to be sent as an event of now, if the level of publication allows it; returns at once."""
         if (allowed := self._at_level(data)) is None:

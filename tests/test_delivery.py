@@ -202,6 +202,27 @@ async def test_a_withdrawal_outlives_the_loss_of_the_room_while_redis_is_away(tm
     assert told[-3:] == ["consent.withdrawn", "coverage.changed", "participant.left"]  # what came before is erased
 
 
+@needs_redis
+@pytest.mark.slow
+async def test_a_bot_that_ends_while_redis_is_away_says_whose_withdrawals_are_lost(caplog: pytest.LogCaptureFixture) -> None:
+    room, settings = LostOnce(KEYS.room), read_settings(names=True, redis_retry_seconds=0.1)
+    with running_redis(SERVER, *AT_ONCE) as server:
+        async with server.client() as redis:
+            reader = Analyst(FaceEverywhere(), AlwaysOf(Emotion.HAPPY))
+            async with background(attend(room, redis, reader, settings)):
+                for who in ("ada", "ben"):
+                    room.happen(Unseen(Participant(who, who, consent=True), Coverage.CAMERA_OFF))
+                    async with asyncio.timeout(10):
+                        while not await redis.exists(KEYS.participant(who)):
+                            await asyncio.sleep(0.01)
+                server.kill()
+                room.happen(ConsentChanged("ada", False, "room"))
+                await asyncio.sleep(0.1)
+    assert [line for line in caplog.messages if "withdrawal" in line] == [
+        "a withdrawal is not in redis: if the bot ends now, `classmood forget ROOM ada` erases what was read"
+    ]
+
+
 class Outage:
     """A class of 50 at its usual rates, of which Redis misses a minute."""
 
