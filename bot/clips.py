@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice, takewhile
+from itertools import islice, repeat, takewhile
 from pathlib import Path
 from typing import Protocol
 
@@ -111,14 +111,16 @@ def _file_pictures(path: Path) -> Iterator[Image]:
     for picture in decoded(path):
         if before is None:
             size = _fitting(*picture.size)
-        elif due := math.ceil(picture.at_seconds * FRAMES_PER_SECOND - HUNDREDTH) - shown:
-            pixels = before.drawn(*size)  # it is shown until the next one is due
-            for _ in range(due):
-                shown += 1
-                yield pixels
+        elif due := _pictures_until(picture.at_seconds) - shown:
+            shown += due
+            yield from repeat(before.drawn(*size), due)  # it is shown until the next one is due
         before = picture
     if before is not None:
-        yield before.drawn(*size)
+        yield from repeat(before.drawn(*size), max(_pictures_until(before.until_seconds) - shown, 1))
+
+
+def _pictures_until(seconds: float) -> int:
+    return math.ceil(seconds * FRAMES_PER_SECOND - HUNDREDTH)
 
 
 def _fitting(width: int, height: int) -> tuple[int, int]:

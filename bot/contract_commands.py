@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bot.arguments import positive
+from bot.arguments import not_negative, positive
 from bot.errors import NothingHappened, SettingsWrong
 from bot.settings import Settings
 from pipeline.keys import Keys
@@ -176,7 +176,4 @@ def _say(line: str) -> None:
 
 
 def _speed(text: str) -> float:
-    number = 0.0 if text == "max" else float(text)
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no speed")
-    return number or math.inf
+    return (0.0 if text == "max" else not_negative(text)) or math.inf

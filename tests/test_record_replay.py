@@ -135,6 +135,14 @@ def at(event: Event | TypedEvent) -> float:
     return published_ms(event)  # type: ignore[arg-type]  # both have a time
 
 
+@pytest.mark.parametrize("speed", ["fast", "-1", "nan", "inf"])
+def test_a_speed_that_is_none_is_refused_in_one_line(speed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", "x.jsonl", f"--speed={speed}"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"argument --speed: {speed} is not a number from 0 on")
+
+
 @pytest.mark.parametrize(("speed", "least", "most"), [(10, 600, 1563), (1000, 0, 300)])
 async def test_a_replayed_status_stands_for_three_heartbeats_as_they_come_and_no_shorter_than_the_settings_say(
     redis: Redis, tmp_path: Path, speed: float, least: int, most: int

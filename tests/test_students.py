@@ -134,6 +134,10 @@ def test_a_file_whose_time_does_not_begin_at_nought_is_played_from_its_beginning
     assert len(levels) == pytest.approx(20, abs=2) and levels[-1] > levels[0] + 100
 
 
+def test_the_last_picture_of_a_file_stands_as_long_as_the_others(tmp_path: Path) -> None:
+    assert len(list(_file_pictures(write_video(tmp_path / "slides.mkv", (64, 48), 1, seconds=3)))) == 30
+
+
 def test_a_file_whose_time_begins_anew_is_played_to_its_end(tmp_path: Path) -> None:
     levels = [picture.mean() for picture in _file_pictures(write_joined(tmp_path / "joined.ts", 3, (60, 180)))]
     assert len(levels) == 60
