@@ -30,7 +30,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a face needs so that it can be read."""
+    """What a face needs to be readable."""
 
     smallest_face_pixels: float = 20.0
     darkest_face: float = 25.0
@@ -50,7 +50,7 @@ class Analyst:
     def read(self, frames: list[Frame]) -> list[Reading]:
         """One reading for each frame, in their order; the readable faces are scored in one batch."""
         pictures = [self._converter.pixels(frame.picture) for frame in frames]
-        # in a darker one a face could not be read: many a camera is black for hours
+        # no face could be read in a picture darker than this, and many cameras stay black for hours
         lit = [pixels.brightest >= self._limits.darkest_face for pixels in pictures]
         found = iter(self._detector.detect_each([pixels for pixels, is_lit in zip(pictures, lit, strict=True) if is_lit]))
         readings: list[Reading] = []
@@ -95,9 +95,10 @@ async def analyse(
     batch: int = 32,
     gather_ms: float = 0.0,
 ) -> None:
-    """Read whoever has waited longest, forever; while fewer than `batch` wait, more are waited for until one is `gather_ms` old.
+    """Read frames in batches, those of the participants who have waited longest first, forever.
 
-    Frames that are read together cost less each: code and networks are still in the processor's caches, and one wake-up does.
+    While fewer than `batch` frames wait, it waits for more until the first is `gather_ms` old. Frames read together cost
+    less each: code and networks stay in the processor's caches, and the thread wakes up only once.
     """
     loop = asyncio.get_running_loop()
     while True:

@@ -1,4 +1,4 @@
-"""Who may need the teacher: a short list, compared with each one's own usual and with what the class does."""
+"""Who may need the teacher: a short list, judged by each person's own usual and by what the rest of the class does."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from pipeline.mood import Mood
 from pipeline.usual import Usual
 
 NO_LONGER_KNOWN_SECONDS = 30.0
-"""Time out of sight after which a change that was seen before says nothing of the present."""
+"""Time out of sight after which a change seen earlier says nothing about the present."""
 
 _NOT_TO_BE_WATCHED = (Coverage.NOT_CONSENTED, Coverage.UNSUPPORTED_CODEC)
 
@@ -42,7 +42,7 @@ class AttentionRules:
 
 @dataclass(slots=True)
 class _Spell:
-    """A time for which a reason has held."""
+    """A period during which a reason holds."""
 
     since_ms: int
     is_raised: bool = False
@@ -71,11 +71,12 @@ class _Person:
 
 
 class Attention:
-    """Raises attention for few, and clears it when what it was raised for is over.
+    """Raises attention for a few people, and clears it once the reason is gone.
 
-    Nobody is compared with anybody's face but their own. `changed`: for long they have looked less pleasant than their
-    own usual, and the class has not. `not_visible`: they were seen before, and for long they have not been, while most
-    of the others are. A reason that has ended is not raised again for the same person until the cooldown is over.
+    A face is only ever compared with itself. `changed`: for a long time somebody has looked less pleasant than is usual
+    for them, and the class has not. `not_visible`: somebody was seen before and has long been out of sight, while most
+    of the others are visible. A raised reason that has ended is not raised again for the same person until the cooldown
+    is over.
     """
 
     def __init__(self, rules: AttentionRules, tell: Callable[[Data], None]) -> None:
@@ -86,13 +87,13 @@ class Attention:
         self._at_ms = 0
 
     def tell(self, data: Data) -> None:
-        """Pass data on; before somebody's leaving or their no, what was raised for them is cleared."""
+        """Pass data on; what was raised for somebody is cleared before it tells that they left or withdrew their consent."""
         if isinstance(data, ParticipantLeft | ConsentWithdrawn):
             self._forget(data.participant)
         self._tell(data)
 
     def look(self, moods: list[Mood], at_ms: int) -> None:
-        """Take in how everybody in the room is read at present; to be called about once a second."""
+        """Take in how everybody in the room is read at present; call it about once a second."""
         self._at_ms = at_ms
         watched = [mood for mood in moods if mood.coverage not in _NOT_TO_BE_WATCHED]
         present = {mood.participant_id for mood in watched}
@@ -115,12 +116,12 @@ class Attention:
 
     def _is_changed(self, person: _Person) -> bool:
         holds = Reason.CHANGED in person.spells
-        if not person.is_visible:  # one reason at a time: the other takes over at the latest when it is raised
+        if not person.is_visible:  # it ends before `not_visible` can be raised, so that only one reason holds at a time
             longest_seconds = min(NO_LONGER_KNOWN_SECONDS, self._rules.not_visible_seconds)
             return holds and self._at_ms - person.visible_ms < longest_seconds * 1000
         if not self._is_known(person):
             return False
-        enough = person.usual.enough(self._rules.valence_fall) * (0.5 if holds else 1.0)  # half of it ends what holds
+        enough = person.usual.enough(self._rules.valence_fall) * (0.5 if holds else 1.0)  # hysteresis: half keeps it going
         return person.usual.fall >= enough and person.usual.fall - max(0.0, self._fall_of_others(person)) >= enough
 
     def _is_known(self, person: _Person) -> bool:

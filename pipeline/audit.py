@@ -1,4 +1,4 @@
-"""The audit stream of a room: who consented when, and what the operator declared, longer than anything else is kept."""
+"""A room's audit stream: who consented when, and what the operator declared, kept longer than anything else."""
 
 from collections.abc import AsyncIterator
 
@@ -10,9 +10,9 @@ from pipeline.keys import Keys
 
 
 async def audit_trail(redis: Redis, keys: Keys) -> AsyncIterator[Event]:
-    """The events of a room's audit stream, in order; what is no event is left out.
+    """The events of a room's audit stream, in order; entries that are not events are left out.
 
-    They are copies: each has the id, the run and the sequence of the same event in the stream of events. Raises
+    They are copies: each has the same id, epoch and sequence as the original in the stream of events. Raises
     redis.exceptions.RedisError.
     """
     async for _, event in entries_in(redis, keys.audit):

@@ -10,8 +10,9 @@ Result = TypeVar("Result")
 async def cancellable(step: Awaitable[Result]) -> Result:
     """The result of `step`, or CancelledError if the task was cancelled meanwhile, even where `step` did not pass it on.
 
-    redis-py sends through asyncio.wait_for, which before Python 3.12 loses a cancellation that comes in the same turn
-    of the loop as its result; a loop around it would then run for ever. Source: https://bugs.python.org/issue37658
+    redis-py sends through asyncio.wait_for, which before Python 3.12 loses a cancellation that arrives in the same
+    iteration of the event loop as the result; a loop around it would then run forever.
+    Source: https://bugs.python.org/issue37658
     """
     task = asyncio.current_task()
     assert task is not None

@@ -8,14 +8,14 @@ Clock = Callable[[], int]
 
 _STARTED_MS = time.time_ns() // 1_000_000
 _TICKING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Linux' monotonic clock stands still while the machine sleeps, as a laptop may between two lessons; this one does not."""
+"""CLOCK_BOOTTIME where there is one: Linux's monotonic clock stops while the machine sleeps, as a laptop may between lessons."""
 
 _STARTED_NS = time.clock_gettime_ns(_TICKING)
 
 
 def now_ms() -> int:
-    """Milliseconds since the epoch: the wall clock at start-up, carried on by the monotonic one.
+    """Milliseconds since the epoch: the wall clock at start-up, plus the time that has passed by a monotonic clock.
 
-    A wall clock that is set during a class would mark everybody as stalled, or send time backwards.
+    Setting the wall clock during a class could otherwise mark everybody as stalled, or make time go backwards.
     """
     return _STARTED_MS + (time.clock_gettime_ns(_TICKING) - _STARTED_NS) // 1_000_000

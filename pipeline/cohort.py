@@ -1,4 +1,4 @@
-"""Whose emotions the figures of the class are taken over, so that nobody's coming or going can be read off them."""
+"""The people whose emotions the class figures cover, chosen so that nobody's coming or going shows in them."""
 
 from collections import Counter
 from collections.abc import Set
@@ -10,22 +10,22 @@ from pipeline.events import UNKNOWN
 from pipeline.mood import Mood
 
 RENEWAL_SECONDS = 300.0
-"""After so long, figures say nothing of the people who are there now."""
+"""Age at which published figures say nothing more about the people who are there now."""
 
 Known = dict[Person, Emotion]
 
 
 class Cohort:
-    """A part of the class that changes only by several people at a time, at least `smallest_group` of them.
+    """A part of the class that changes only by at least `smallest_group` people at a time.
 
-    Who leaves or cannot be read keeps adding the emotion of the last summary before; who comes or is read again waits.
-    Three groups are counted, each by itself: those who wait to come in, those who are away, and those who are back. Once
-    one of them has grown to the smallest group, all of it comes in, goes out, or counts as it is, unless the cohort would
-    then be nearly, but not quite, one that figures were taken over in the last five minutes. So of two summaries of
-    that time one always adds or leaves out a group, or nobody.
+    A member who leaves or cannot be read keeps the emotion of their last summary; somebody who arrives or becomes
+    readable again waits. Three groups are counted separately: those waiting to come in, those away, and those back.
+    Once one of them reaches `smallest_group`, all of it comes in, goes out, or counts with its current emotions, unless
+    the cohort would then be nearly, but not exactly, one that figures were published for in the last five minutes. So
+    any two summaries from that time differ by a whole group, or by nobody.
 
-    Who withdrew their consent adds what they added until their group goes out, where `keeps_withdrawn`; if not, they
-    are out of it at once.
+    With `keeps_withdrawn`, people who withdraw their consent keep the emotion they had until their group goes out;
+    without it, they are removed at once.
     """
 
     def __init__(self, smallest_group: int, *, keeps_withdrawn: bool = True) -> None:
@@ -38,7 +38,7 @@ class Cohort:
 
     @property
     def is_large_enough(self) -> bool:
-        """Whether at least the smallest group of the members can really be read at present."""
+        """Whether at least `smallest_group` members can actually be read at present."""
         return sum(not member.away for member in self._members) >= self._smallest_group
 
     @property
@@ -47,11 +47,11 @@ class Cohort:
         return self._known
 
     def counts(self) -> Counter[Emotion]:
-        """How many members add which emotion."""
+        """How many members count towards each emotion."""
         return Counter(member.emotion for member in self._members if member.emotion is not None)
 
     def update(self, moods: list[Mood], at_ms: int) -> None:
-        """Take in how everybody in the room is read at present, at the time of a summary, which is published if it can be."""
+        """Take in how everybody in the room is read at the time of a summary, which counts as published if it is large enough."""
         self._published.drop_older(at_ms)
         consenting = {mood.participant_id: mood for mood in moods if mood.coverage is not Coverage.NOT_CONSENTED}
         self._let_go({mood.participant_id for mood in moods}, consenting.keys(), at_ms)
@@ -73,7 +73,7 @@ class Cohort:
             self._published.add(frozenset(self._members), at_ms)
 
     def _let_go(self, present: Set[str], consenting: Set[str], at_ms: int) -> None:
-        """Those who left, or withdrew their consent, are known by no id any more."""
+        """Forget the ids of those who left or withdrew their consent."""
         for participant_id in self._in_room.keys() - consenting:
             person = self._in_room.pop(participant_id)
             person.away, person.left_ms, person.withdrew = True, at_ms, participant_id in present
@@ -82,7 +82,7 @@ class Cohort:
                 self._published.forget(person)
 
     def _begin(self, known: Known) -> None:
-        """Take everybody whose emotion is known."""
+        """Start with everybody whose emotion is known, if there are enough of them."""
         self._members = set()
         if len(known) >= self._smallest_group:
             self._take_in(known.keys(), known)
@@ -93,16 +93,17 @@ class Cohort:
             person.emotion, person.held = known[person], False
 
     def _go_out(self) -> None:
-        """Leave those out who are away, unless too few would stay to publish anything of them: they may all be back soon."""
+        """Remove those who are away, unless too few would stay for any figures: those away may all be back soon."""
         away = {member for member in self._members if member.away}
         stay = self._members - away
         if min(len(away), len(stay)) >= self._smallest_group and self._published.allow(stay, away):
             self._members = stay
 
     def _come_in(self, known: Known) -> None:
-        """Let those in who wait, all of them if that may be, or else those who are new, or those who went out before.
+        """Let in those who wait: all of them if that is allowed, otherwise only those who went out before, or only new ones.
 
-        Of a group that went out, who is not back counts as before, too, where its figures would tell of them without.
+        Where letting in only a part of a group that went out would reveal something about the others, those who are not
+        back are let in too, with their last emotion.
         """
         waiting = known.keys() - self._members
         went_out = {person for person in self._published.people() - self._members if not person.withdrew}
@@ -116,7 +117,7 @@ class Cohort:
                 return
 
     def _count(self, known: Known) -> None:
-        """Count members as they are read now, but for those who were away, until a group of them is back."""
+        """Give members their current emotion; those who were away keep their old one until a whole group of them is back."""
         back = {member for member in self._members if member.held and member in known}
         if len(back) >= self._smallest_group:
             for member in back:

@@ -1,4 +1,4 @@
-"""Who the figures of the class were lately taken over, and whether they may now be taken over others."""
+"""Which people recent class figures covered, and which they may cover next."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from model.faces import Emotion
 
 @dataclass(slots=True, eq=False)
 class Person:
-    """One who came to the room at `came_ms`, and has left it since `left_ms`: known by no id, so that nothing tells who it was.
+    """Somebody who came to the room at `came_ms` and left it at `left_ms`, without an id, so that nothing tells who it was.
 
-    `emotion` is what they add to the figures; `away` while they cannot be read, `held` until they count as they are again.
-    Who `withdrew` their consent is never counted again once they are out of the figures.
+    `emotion` is what they count as; `away` is set while they cannot be read, and `held` while they keep an earlier emotion.
+    Somebody who `withdrew` their consent is never counted again once they are out of the figures.
     """
 
     came_ms: int
@@ -26,8 +26,10 @@ Composition = frozenset[Person]
 
 
 class Compositions:
-    """Those that figures were published of within the last `seconds`. Another one may follow that is one of them, or differs
-    from each by at least `smallest_group` people, so that what it adds or leaves out is always a sum over a group.
+    """The sets of people for which figures were published within the last `seconds`.
+
+    The next set must equal one of them or differ from each by at least `smallest_group` people, so that what it adds or
+    leaves out is always a sum over a group.
     """
 
     def __init__(self, smallest_group: int, seconds: float) -> None:
@@ -39,37 +41,37 @@ class Compositions:
         return bool(self._published_ms)
 
     def add(self, composition: Composition, at_ms: int) -> None:
-        """Figures over these people are published."""
+        """Note that figures for these people are published."""
         self._published_ms[composition] = at_ms
 
     def drop_older(self, at_ms: int) -> None:
-        """Leave out what was published so long ago that it says nothing of the people who are there now."""
+        """Drop what was published too long ago to say anything about the people who are there now."""
         self._published_ms = {each: then for each, then in self._published_ms.items() if at_ms - then < self._lasting_ms}
 
     def forget(self, person: Person) -> None:
-        """Go on as if they had never been among them."""
+        """Remove somebody from all of them, as if they had never been there."""
         self._published_ms = {each - {person}: then for each, then in self._published_ms.items()}
 
     def people(self) -> Composition:
-        """Everybody who was in one of them."""
+        """Everybody who was in any of them."""
         return frozenset().union(*self._published_ms)
 
     def allow(self, people: Set[Person], group: Set[Person]) -> bool:
-        """Whether figures over these people may be published next, which tell what the group feels that comes in or goes out."""
+        """Whether figures for `people` may be published next; they reveal the sum over the `group` that comes in or goes out."""
         return all(self._tells_of_nobody(published, wanted) for published in self._published_ms for wanted in (people, group))
 
     def _tells_of_nobody(self, published: Composition, wanted: Set[Person]) -> bool:
-        # so many more are in one of them, whoever may be back; in a large class this is what mostly decides, and quick
+        # their sizes alone differ by a group, whoever may be back: a quick test, which usually decides in a large class
         if abs(len(published) - len(wanted)) >= self._smallest_group:
             return True
         return published == wanted or least_difference(published, wanted) >= self._smallest_group
 
 
 def least_difference(one: Set[Person], other: Set[Person]) -> int:
-    """How many people at least are in one of the two alone.
+    """The least number of people who can be in only one of the two sets.
 
-    Somebody who came after another had left may be the same person under another id: a room that has lost everybody takes
-    all of them in anew.
+    Somebody who came after another had left may be the same person under another id: a room that loses everybody gives
+    all of them new ids.
     """
     gone, come = one - other, other - one
     return len(gone) + len(come) - 2 * (_who_may_be_back(gone, come) + _who_may_be_back(come, gone))

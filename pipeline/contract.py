@@ -1,4 +1,4 @@
-"""Whether a text is an event as the contract has it, and if not, what is wrong where."""
+"""Checks whether a text is an event that follows the contract, and if not, what is wrong and where."""
 
 import re
 from collections import deque
@@ -23,7 +23,7 @@ from pipeline.events import (
 )
 
 ROUNDING = 0.01
-"""How far rounded scores may be from adding up."""
+"""How far the sum of rounded scores may be from 1."""
 
 LONGEST_WORD = 80
 REMEMBERED_GAPS = 1000
@@ -32,7 +32,7 @@ _SCHEMA = re.compile(r"urn:classmood:schema:([0-9]{1,9}):.+", re.DOTALL)
 
 
 class Wrong(StrEnum):
-    """The kinds of what can be wrong; machine output names them."""
+    """The kinds of problems, as machine output names them."""
 
     NOT_JSON = "not_json"
     SCHEMA = "schema"
@@ -50,7 +50,7 @@ class Wrong(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: its kind, its JSON path, and why; never the value that stands there."""
+    """One thing that is wrong: its kind, its JSON path, and why; never the value found there."""
 
     kind: Wrong
     path: str
@@ -65,10 +65,10 @@ class TypedEvent(Envelope):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was found of one text.
+    """What was found out about one text.
 
-    `event` is None where there is a problem; `epoch` and `sequence` are known of broken events too, if they can be
-    read. `unknown_fields` are the JSON paths of what this version does not know, which is no problem.
+    `event` is None if there is a problem; `epoch` and `sequence` are given for broken events too, if they can be read.
+    `unknown_fields` are the JSON paths of fields that this version does not know, which are not a problem.
     """
 
     event: TypedEvent | None
@@ -85,7 +85,7 @@ def _event_model(event_type: str, data: type[BaseModel]) -> type[TypedEvent]:
         "type": (Literal[event_type], _field("type")),
         "dataschema": (Literal[schema_url(event_type)], _field("dataschema")),
         "data": (data, _field("data")),
-        # an event of ours says what it is in every attribute, though CloudEvents would not need some
+        # our events always carry these attributes, though CloudEvents makes some of them optional
         "specversion": (Literal["1.0"], Field(description="of CloudEvents")),
         "datacontenttype": (Literal["application/json"], Field(description="of the data")),
         "dataclassification": (Literal[CLASSIFICATION[event_type]], _field("dataclassification")),
@@ -103,7 +103,7 @@ EVENT_MODELS: dict[str, type[TypedEvent]] = {each: _event_model(each, data) for 
 
 
 def judge(text: str | bytes) -> Judged:
-    """Judge one text, of any origin."""
+    """Judge one text of any origin."""
     try:
         value = from_json(text, allow_inf_nan=False)
     except ValueError as error:
@@ -113,7 +113,7 @@ def judge(text: str | bytes) -> Judged:
     named, known = _type(value), _identity(value)
     if problem := _not_of_this_version(value, named):
         return Judged(None, named, (problem,), (), *known)
-    model: type[Envelope] = EVENT_MODELS.get(named, Event)  # without a type it is not valid, whatever its data
+    model: type[Envelope] = EVENT_MODELS.get(named, Event)  # Event only if the type is missing or not a string, which it refuses
     try:
         event = model.model_validate_json(text, strict=True)
     except ValidationError as error:
@@ -146,7 +146,7 @@ def _not_of_this_version(value: dict[str, Any], named: str) -> Problem | None:
 
 
 def _problems(error: ValidationError, value: object) -> Iterator[Problem]:
-    """One problem for each place, with the reasons of all members of a union that stood open there."""
+    """One problem for each place; for a union, it joins the reasons of all members."""
     reasons: dict[str, list[str]] = {}
     for each in error.errors(include_input=False, include_url=False):
         reasons.setdefault(_path(each["loc"], value), []).append(each["msg"])
@@ -156,7 +156,7 @@ def _problems(error: ValidationError, value: object) -> Iterator[Problem]:
 
 
 def _path(loc: Iterable[str | int], value: Any) -> str:
-    """The JSON path of a pydantic location: as far as the value goes, and one step on for a field that is missing."""
+    """The JSON path of a pydantic location: as far as the value goes, and one step further for a missing field."""
     path = "$"
     for step in loc:
         if isinstance(value, dict) and isinstance(step, str):
@@ -175,7 +175,7 @@ def _step(name: str) -> str:
 
 
 def shown(text: str, longest: int = LONGEST_WORD) -> str:
-    """Text of unknown origin without what moves a terminal's cursor or turns its direction, and cut to `longest`."""
+    """Text of unknown origin, cut to `longest` characters, without any that move a terminal's cursor or reverse its text."""
     clean = "".join(character for character in text if character.isprintable())
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
@@ -200,16 +200,16 @@ def _unknown(model: BaseModel, path: str) -> Iterator[str]:
 
 
 class Sequences:
-    """Whether the events of each run follow one another: from the first that is seen, each is one more than the last."""
+    """Checks that the sequence numbers of each run have no gaps and no repeats, from the first that is seen."""
 
     def __init__(self) -> None:
         self.runs: dict[str, tuple[int, int]] = {}
         self.missing = 0
-        # of the newest gaps, so that an event that comes too late is told from one that comes again
+        # the newest gaps, to tell an event that comes late from one that is repeated
         self._gaps: deque[tuple[str, int, int]] = deque(maxlen=REMEMBERED_GAPS)
 
     def check(self, epoch: str, sequence: int) -> Problem | None:
-        """Take in the next event of a run."""
+        """Take in the next event of a run; returns what is wrong with its number, if anything."""
         first, last = self.runs.get(epoch, (sequence, sequence - 1))
         self.runs[epoch] = first, max(last, sequence)
         if sequence == last + 1:

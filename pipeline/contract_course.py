@@ -1,4 +1,4 @@
-"""Whether what a run of the bot tells of a person fits what it told of them before."""
+"""Checks whether what a run of the bot says about a person fits what it said about them before."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ from pipeline.events import (
 )
 
 MOST_PEOPLE = 10_000
-"""People whose course is kept; one who would be too many is judged by nothing that came before."""
+"""People whose course is kept; anybody beyond that is judged without regard to earlier events."""
 
 
 _NOT_LOOKED_AT = (Coverage.CAMERA_OFF, Coverage.STALLED, Coverage.NOT_CONSENTED, Coverage.UNSUPPORTED_CODEC)
@@ -26,7 +26,7 @@ _NOT_LOOKED_AT = (Coverage.CAMERA_OFF, Coverage.STALLED, Coverage.NOT_CONSENTED,
 
 @dataclass(slots=True)
 class _Person:
-    """What was told of a participant; `is_whole` since they joined and no event of the run was missing."""
+    """What was said about a participant; `is_whole` if they joined and no event of the run has been missing since."""
 
     is_whole: bool = False
     consents: bool | None = None
@@ -36,15 +36,15 @@ class _Person:
 class Courses:
     """The courses of everybody, each within one run of the bot.
 
-    What is missing may have been what would make sense of the rest: after a gap nothing counts that came before it.
+    After a gap, nothing that came before it counts: the missing events may explain the later ones.
     """
 
     def __init__(self) -> None:
         self._people: dict[tuple[str, str], _Person] = {}
-        self._asked: str | None = None  # the run that stated last that it asks for consent
+        self._asked: str | None = None  # the run that stated its basis last, if it asks for consent
 
     def check(self, event: TypedEvent) -> Problem | None:
-        """Take in the next event of a run."""
+        """Take in the next event of a run; returns what does not fit, if anything."""
         data = event.data
         if isinstance(data, BasisStated):
             self._asked = event.epoch if data.consent == "asked" else None
@@ -73,7 +73,7 @@ class Courses:
         return None
 
     def missed(self, epoch: str) -> None:
-        """Events of a run are missing here."""
+        """Note that events of a run are missing at this point."""
         for key in [key for key in self._people if key[0] == epoch]:
             del self._people[key]
 

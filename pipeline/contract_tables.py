@@ -1,4 +1,4 @@
-"""The contract as tables for a reader, made from the schemas."""
+"""The contract as Markdown tables, made from the schemas."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -50,7 +50,7 @@ def types_table() -> str:
 
 
 def states_table() -> str:
-    """A heading and a table for each state that Redis holds, but for the bot's, which is the data of its event."""
+    """A heading and a table for each state that Redis holds, except the bot's, which is the data of its event."""
     return "\n".join(_state(name) for name in STATES if name != "bot")
 
 

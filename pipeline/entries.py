@@ -21,9 +21,9 @@ BEGINNING = "0-0"
 async def events_since(
     redis: Redis, keys: Keys, after: str = "0", *, broken: Callable[[str], None] = lambda stream_id: None
 ) -> AsyncIterator[Event]:
-    """A room's events in order, from behind the stream id `after` to the newest there is.
+    """A room's events in order, from just after the stream id `after` to the newest.
 
-    An entry that is no event is left out, and `broken` is told its stream id.
+    An entry that is not an event is left out, and `broken` is called with its stream id.
     """
     async for _, event in entries_since(redis, keys, after, broken=broken):
         yield event
@@ -32,14 +32,14 @@ async def events_since(
 def entries_since(
     redis: Redis, keys: Keys, after: str = "0", *, broken: Callable[[str], None] = lambda stream_id: None
 ) -> AsyncIterator[tuple[str, Event]]:
-    """As `events_since`, each event with the stream id from which to go on later."""
+    """Like `events_since`, with the stream id of each event, from which to continue later."""
     return entries_in(redis, keys.events, after, broken=broken)
 
 
 async def entries_in(
     redis: Redis, key: str, after: str = "0", *, broken: Callable[[str], None] = lambda stream_id: None
 ) -> AsyncIterator[tuple[str, Event]]:
-    """As `entries_since`, of any stream that holds events."""
+    """Like `entries_since`, for any stream that holds events."""
     while True:
         page: Any = await redis.xrange(key, min=f"({after}", count=PAGE)
         for after, fields in page:
@@ -62,7 +62,7 @@ def event_in(fields: dict[str, str]) -> Event | None:
 
 @contextmanager
 def naming(key: str) -> Iterator[None]:
-    """Let the error that is raised where a key is of another type name that key."""
+    """Make the error for a key of the wrong type name that key."""
     try:
         yield
     except ResponseError as error:
@@ -72,15 +72,15 @@ def naming(key: str) -> Iterator[None]:
 
 
 def position(stream_id: str) -> tuple[int, int]:
-    """A stream id as what it is ordered by: milliseconds of the Redis server's clock, and a number within them."""
+    """A stream id as its sort key: milliseconds of the Redis server's clock, and a number within that millisecond."""
     milliseconds, _, number = stream_id.partition("-")
     return int(milliseconds), int(number or 0)
 
 
 def last_id(info: Any) -> str:
-    """The id that a stream gave last, from the reply to XINFO STREAM; where there is no stream, the one before all.
+    """The last id that a stream assigned, from the reply to XINFO STREAM; `BEGINNING` if there is no stream.
 
-    Raises the redis.exceptions.RedisError that the reply is.
+    Raises the reply if it is any other redis.exceptions.RedisError.
     """
     if isinstance(info, ResponseError) and "no such key" in str(info):
         return BEGINNING
@@ -91,7 +91,7 @@ def last_id(info: Any) -> str:
 
 
 async def last_id_of(redis: Redis, keys: Keys) -> str:
-    """The id that a room's stream gave last; raises redis.exceptions.RedisError."""
+    """The last id that a room's stream assigned; raises redis.exceptions.RedisError."""
     try:
         return last_id(await redis.xinfo_stream(keys.events))
     except ResponseError as error:
@@ -99,9 +99,9 @@ async def last_id_of(redis: Redis, keys: Keys) -> str:
 
 
 async def newest_erased_id(redis: Redis, keys: Keys) -> str:
-    """The newest id that was ever erased from a room's stream, `BEGINNING` if none was, or where Redis is older than 7.
+    """The newest id ever erased from a room's stream; `BEGINNING` if none was, or if Redis is older than 7.
 
-    Trimming by age is no erasing. Raises redis.exceptions.RedisError.
+    Trimming by age does not count as erasing. Raises redis.exceptions.RedisError.
     """
     try:
         with naming(keys.events):

@@ -1,7 +1,7 @@
-"""What the bot tells the world: CloudEvents 1.0 whose names subscribers depend on.
+"""What the bot publishes: CloudEvents 1.0, with names that subscribers depend on.
 
-Names are API. They change only with a new `SCHEMA_VERSION`; within one, fields and types may be added, and what is
-read here keeps the fields that it does not know.
+Names are API: they change only with a new `SCHEMA_VERSION`. Within a version, fields and types may be added, and an event
+that is read here keeps fields that are not known.
 Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 """
 
@@ -18,12 +18,12 @@ SCHEMA_VERSION = 1
 UNKNOWN: Literal["unknown"] = "unknown"
 
 Label = Emotion | Literal["unknown"]
-"""One of the seven emotions, or `unknown` where the scores do not allow to choose."""
+"""One of the seven emotions, or `unknown` where the scores do not allow a choice."""
 
 BotState = Literal["starting", "running", "stopping"]
 
 Classification = Literal["sensitive", "personal", "aggregate", "operational"]
-"""What an event says of people: how one of them feels or whether they consent, who they are, what the class is like, none."""
+"""What an event says about people: how one feels or whether they consent, who one is, how the class is, or nothing."""
 
 Publication = Literal["individual", "aggregate"]
 
@@ -38,7 +38,7 @@ Seconds = Annotated[float, Field(ge=0)]
 EachEmotion = Annotated[
     dict[Emotion, Fraction],
     Field(min_length=len(EMOTIONS)),
-    # the seven by their names: pydantic's own schema would leave a generator of code with a dictionary
+    # names all seven keys: from pydantic's own schema, code generators would make a plain dictionary
     WithJsonSchema(
         {
             "type": "object",
@@ -95,7 +95,7 @@ class ParticipantJoined(_Frozen):
 
 
 RESTARTED = "bot restarted"
-"""The reason of leaving that a new run tells of those whom it finds there from the last: they did not go while it was there."""
+"""The reason given for leaving where a new run finds people left over from the last one: nobody saw them go."""
 
 
 class ParticipantLeft(_Frozen):
@@ -241,12 +241,12 @@ OfParticipant = (
     | AttentionRaised
     | AttentionCleared
 )
-"""What is told of one person."""
+"""Data about one person."""
 
 Data = Annotated[OfParticipant | BasisStated | Summary | BotStatus, Field(discriminator="type")]
 
 AUDITED = ConsentGranted | ConsentWithdrawn | BasisStated
-"""What an operator may have to account for later: it stands in the audit stream too."""
+"""What an operator may have to account for later; it goes into the audit stream too."""
 
 _DATA: TypeAdapter[Data] = TypeAdapter(Data)
 
@@ -256,7 +256,7 @@ DATA_BY_TYPE: dict[str, type[BaseModel]] = {kind.model_fields["type"].default: k
 """The model of each event type's data."""
 
 CLASSIFICATION: dict[str, Classification] = {kind.model_fields["type"].default: kind.classification for kind in _MODELS}
-"""What events of each type say of people."""
+"""What events of each type say about people."""
 
 
 class Envelope(_Frozen):
@@ -272,11 +272,11 @@ class Envelope(_Frozen):
     epoch: str = Field(min_length=1, description="the bot run: its start in milliseconds since the epoch")
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: str = Field(description="`urn:classmood:schema:VERSION:TYPE`; a name to compare, not a page to fetch")
-    # absent in what was recorded before it was added
+    # absent from events recorded before it was introduced
     dataclassification: Classification | None = Field(None, description="what the event says of people, by its type")
 
     def to_json(self) -> str:
-        """One line in the CloudEvents JSON format, which leaves out an attribute that is not set; data keeps its nulls."""
+        """One line of CloudEvents JSON, without attributes that are not set; data keeps its nulls."""
         return self.model_dump_json(exclude={name for name in ("subject", "dataclassification") if getattr(self, name) is None})
 
 
@@ -291,7 +291,7 @@ class Event(Envelope):
 
 
 def schema_url(event_type: str) -> str:
-    """Names the schema of an event type; a name to compare, not a page to fetch."""
+    """The name of an event type's schema: to compare, not to fetch."""
     return f"urn:classmood:schema:{SCHEMA_VERSION}:{event_type}"
 
 
