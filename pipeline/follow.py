@@ -9,12 +9,12 @@
             case Missed():
                 print(item.count, "events are lost")
 
-It reads the stream and not the channel: a subscriber that is slow or was cut off falls behind in the stream, takes no
-memory for it, and has no gap to fill afterwards. What the stream itself no longer has is told as `Missed`, and the
-state comes anew once everything that is left was handed on. It comes anew, too, where Redis has lost what it held; a
-state is always a new beginning, and what follows is what happened since.
+It reads the stream, not the channel: a subscriber that is slow or was disconnected falls behind in the stream, which
+costs no memory and leaves no gap to fill. What the stream itself no longer holds is reported as `Missed`, followed by a
+fresh state once everything that is left has been delivered. A fresh state also comes after Redis lost data. A state is
+always a new beginning; what follows it is what happened since.
 
-The reader needs the commands ZRANGE, HGETALL, GET, XINFO STREAM, XRANGE, XREVRANGE, XREAD, MULTI and EXEC, and never writes.
+Reading needs the commands ZRANGE, HGETALL, GET, XINFO STREAM, XRANGE, XREVRANGE, XREAD, MULTI and EXEC, and never writes.
 """
 
 import asyncio
@@ -54,20 +54,20 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 LOOK_BACK = 1000
-"""Newest stream entries among which one that was seen is looked for, after Redis lost some."""
+"""How many of the newest stream entries are searched for one already seen, after Redis lost some."""
 
 NEWEST = 100
-"""Newest stream entries among which the last number of each run is looked for; other writers may have added some."""
+"""How many of the newest stream entries are searched for the last number of each run; some may be from other writers."""
 
 Entries = list[tuple[str, dict[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An event, and where it stands in the stream.
+    """An event and its place in the stream.
 
-    `data` is the event's data as its own model, None for a type or a schema version from the future: what is known of
-    such an event is in `event`, whose names may mean something else by then.
+    `data` is the event's data as its own model; None for a type or schema version that is not known here. Such an event
+    is only in `event`, and its names may mean something else.
     """
 
     stream_id: str
@@ -87,15 +87,15 @@ def follow(
     retry_seconds: float = 1.0,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> "Follower":
-    """A room's state, then each change once and in order, for ever; to be used as `async for item in follow(…)`.
+    """A room's state, then each change once and in order, forever; use it as `async for item in follow(…)`.
 
-    With `after`, the stream id of an item from an earlier time, it goes on behind that and begins with no state; "0"
-    gives everything that the stream holds. Redis may go away and come back: tries go on, at most `retry_seconds`
-    apart. Any client of redis-py does, for only its address and credentials are used; leaving the loop closes what was
-    opened for it, at once inside `contextlib.aclosing(follow(…).items())`.
+    With `after`, the stream id of an earlier item, it continues after that item and begins without a state; "0" gives
+    everything that the stream holds. If Redis goes away, it tries again, at most `retry_seconds` apart, until Redis is
+    back. Any redis-py client will do: it is only used to open a connection of its own to the same server. Leaving the
+    loop closes that connection; inside `contextlib.aclosing(follow(…).items())`, it does so at once.
 
-    Raises ValueError for an `after` that is no stream id, and while iterating RedisUnusable for what waiting does not
-    mend, such as a wrong password.
+    Raises ValueError if `after` is not a stream id, and while iterating RedisUnusable if waiting would not help, such as
+    for a wrong password.
     """
     return Follower(redis, Keys(prefix, room), after=after, retry_seconds=retry_seconds, sleep=sleep)
 
@@ -103,8 +103,8 @@ def follow(
 class Follower:
     """Follows one room, and counts what it left out.
 
-    `skipped` are entries that are no events of ours, `repeated` events that came again after Redis lost data, `outages`
-    the times that Redis was away. It is read by one loop at a time.
+    `skipped` counts entries that are not our events, `repeated` events that came again after Redis lost data, `outages`
+    how often Redis was away. Only one loop may read it at a time.
     """
 
     def __init__(
@@ -121,13 +121,13 @@ class Follower:
         self.repeated = 0
         self._redis = redis
         self._keys = keys
-        self._block_ms = max(1, int(block_seconds * 1000))  # 0 would be for ever
+        self._block_ms = max(1, int(block_seconds * 1000))  # 0 would block forever
         self._patience = Patience("follow", retry_seconds, sleep)
         self._sequences = Sequences()
         self._cursor = None if after is None else _whole_id(after)
         self._begun = False
         self._behind = False  # the last page was full
-        self._at_the_end = False  # just now the stream held nothing that was not read
+        self._at_the_end = False  # the last look at the stream found nothing unread
         self._state_is_due = False
         self._nothing_came = False
         self._outages_looked_into = 0
@@ -148,7 +148,7 @@ class Follower:
                     yield item
 
     async def pages(self) -> AsyncGenerator[list[Item], None]:
-        """As many items at a time as there are, at least one and little more than `PAGE`."""
+        """All items that are available at a time: at least one, and little more than `PAGE`."""
         async with own_client(self._redis) as redis:
             while True:
                 page = await self._patience.take(partial(self._next, redis))
@@ -160,7 +160,7 @@ class Follower:
             return await self._step(redis)
 
     async def _step(self, redis: Redis) -> list[Item]:
-        # a step that fails is taken again, so each changes what is known only after its last reply
+        # a failed step is repeated, so each changes this object's state only after its last reply
         self._at_the_end = False
         if not self._begun:
             return await (self._begin(redis) if self._cursor is None else self._begin_after(redis, self._cursor))
@@ -189,7 +189,7 @@ class Follower:
         return []
 
     async def _look_for_losses(self, redis: Redis) -> None:
-        """Find out whether the stream is still the one that was read so far, and go back to where it is new if not."""
+        """Check whether the stream is still the one read so far; if not, go back to its newest entry that was seen."""
         assert self._cursor is not None
         outages = self.outages
         async with redis.pipeline(transaction=True) as pipe:
@@ -212,7 +212,7 @@ class Follower:
         return next((stream_id for stream_id, event in events if event and self._sequences.has_seen(event)), BEGINNING)
 
     async def _read_with_the_state(self, redis: Redis) -> list[Item]:
-        """The next page and, if that is the last one there is, the state behind it."""
+        """The next page and, if that is the last one, the state after it."""
         rest = ("XRANGE", self._keys.events, f"({self._cursor}", "+", "COUNT", PAGE)
         state, [entries] = await state_with(redis, self._keys, rest)
         await self._look_for_a_lost_end(redis, _checked(entries))
@@ -233,10 +233,10 @@ class Follower:
         return self._items(entries)
 
     async def _look_for_a_lost_end(self, redis: Redis, page: Entries) -> None:
-        """Where a new run follows, find out whether the end of the last one was trimmed before it was read.
+        """When a new run begins, find out whether the end of the previous one was trimmed before it was read.
 
-        Only the stream's oldest entries are trimmed: while one up to the cursor stands there, nothing behind it is
-        gone. Otherwise the publisher's own count tells, for as long as Redis keeps it.
+        Only the oldest entries are trimmed: as long as there is one at or before the cursor, none after it is gone.
+        Otherwise the publisher's own count tells, for as long as Redis keeps it.
         """
         epoch, first = self._sequences.newest_epoch, next(iter(_events(page)), None)
         same_run = first is not None and self._sequences.knows(first)
@@ -268,7 +268,7 @@ class Follower:
 
 
 def change_in(stream_id: str, fields: dict[str, str]) -> Change | None:
-    """What a stream entry tells; None if it holds no event, or one that its own schema does not allow."""
+    """The change that a stream entry holds; None if it holds no event, or one that does not fit its own schema."""
     event = event_in(fields)
     if event is None:
         return None

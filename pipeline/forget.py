@@ -1,4 +1,4 @@
-"""Erase one person from a room: what Redis would have kept of them until the end of the retention."""
+"""Erases one person from a room: what Redis would otherwise keep about them until the retention ends."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,7 @@ from pipeline.events import ConsentWithdrawn, Summary
 from pipeline.keys import Keys
 
 PAGE = 250
-"""Stream entries that are looked at, and at most erased, in one command: less than a millisecond of the server's time."""
+"""Stream entries that one command reads, or at most erases: less than a millisecond of the server's time."""
 
 _WITHDRAWAL = ConsentWithdrawn.model_fields["type"].default
 _SUMMARY = Summary.model_fields["type"].default
@@ -21,9 +21,9 @@ Page = Iterable[tuple[str, dict[str, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was erased of a person; `is_present` if the room's bot still published about them, and so goes on.
+    """What was erased about a person; `is_present` if they are in the room of a live bot, which goes on publishing about them.
 
-    `audit` are entries of the audit stream, the record of their consent, and `summaries` those of the whole class.
+    `audit` counts entries of the audit stream, the record of their consent; `summaries` counts class summaries.
     """
 
     states: int
@@ -45,10 +45,11 @@ async def forget(
 ) -> Forgotten:
     """Erase a participant's hash, their place among the participants, and every entry about them in stream and audit stream.
 
-    The streams are read in pages, so neither side holds more than one of them. Where the bot publishes about the person
-    meanwhile, that is erased too, up to the moment that this returns. `keep_consent` leaves the audit stream alone;
-    `summaries` erases those of the class too, from which the events of all others can be taken away.
-    Raises redis.exceptions.RedisError; what was erased until then stays erased, and asking again erases the rest.
+    The streams are read in pages, so neither side holds more than one of them. What the bot publishes about the person
+    meanwhile is erased too if it arrives before the stream's last page is read; the state is erased once more at the end.
+    `keep_consent` leaves the audit stream alone; `summaries` erases the class summaries too, which would reveal the
+    person to anybody who subtracts everybody else.
+    Raises redis.exceptions.RedisError; what was erased by then stays erased, and calling it again erases the rest.
     """
     is_present = await _is_present(redis, keys, participant_id)
     states, ranks = await _forget_state(redis, keys, participant_id)
@@ -67,10 +68,10 @@ async def forget(
 
 
 class Withdrawal:
-    """The erasure of what the stream holds about a participant from before they last withdrew their consent.
+    """Erases what the stream holds about a participant from before they last withdrew their consent.
 
-    It goes page by page, newest first, so that it can be done beside other work. The events of their withdrawals stay,
-    what came after the last of them does, and so does the audit stream: it shows that whoever was read had agreed.
+    It goes page by page, newest first, so that other work can be done in between. Their withdrawals stay, as does
+    everything after the last one, and the audit stream, which shows that whoever was read had agreed.
     """
 
     def __init__(self, keys: Keys, participant_id: str) -> None:
@@ -82,18 +83,18 @@ class Withdrawal:
         self._is_before = False
 
     async def erase_page(self, redis: Redis) -> None:
-        """Erase what is left in the next page; raises redis.exceptions.RedisError, after which it can be called again."""
+        """Erase what is due in the next page; raises redis.exceptions.RedisError, after which it can be called again."""
         page: Any = await redis.xrevrange(self._key, max=self._newest, count=PAGE)
         outdated, is_before = self._outdated(page)
         if outdated:
             self.erased += await redis.xdel(self._key, *outdated)
-        # only now: a page whose erasure fails is read again, from where its first reading began
+        # only now, so that a page whose erasure fails is read again from its beginning
         self._is_before = is_before
         self._newest = f"({page[-1][0]}" if page else self._newest
         self.is_done = len(page) < PAGE
 
     def _outdated(self, page: Page) -> tuple[list[str], bool]:
-        """The entries of a page, newest first, to be erased, and whether those behind it are from before the withdrawal."""
+        """The entries to erase from a page, newest first, and whether older pages are from before the withdrawal."""
         outdated, is_before = [], self._is_before
         for stream_id, event in _about(self._participant_id, page):
             if event.get("type") == _WITHDRAWAL:
@@ -120,7 +121,7 @@ async def _forget_state(redis: Redis, keys: Keys, participant_id: str) -> tuple[
 
 
 async def _erase(redis: Redis, key: str, outdated: Callable[[Page], list[str]]) -> tuple[int, int]:
-    """Erase some of each page of a stream; returns how many entries were looked at, and how many erased."""
+    """Erase the `outdated` entries of each page of a stream; returns how many entries were read and how many erased."""
     after, scanned, erased = "-", 0, 0
     while True:
         page: Any = await redis.xrange(key, min=after, count=PAGE)
@@ -138,10 +139,10 @@ def _summaries(page: Page) -> list[str]:
 
 
 def _about(participant_id: str, page: Page) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The entries that are about a participant, by the envelope or by the data: also of a schema version from the future."""
+    """The entries about a participant, according to the envelope or the data; even those of a later schema version."""
     for stream_id, fields in page:
         text = fields.get("event", "")
-        if participant_id not in text and "\\" not in text:  # JSON without an escape has every string as it is
+        if participant_id not in text and "\\" not in text:  # without escapes, JSON holds strings as they are
             continue
         event = _read(text)
         data = event.get("data")

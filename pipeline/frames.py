@@ -1,4 +1,4 @@
-"""The newest unread frame of each participant: the first of the two places where pressure is let off."""
+"""The newest unread frame of each participant: the first of the two places where excess load is dropped."""
 
 import asyncio
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import av
 from pipeline.clock import Clock
 
 MOST_LATE_MS = 600
-"""Age from which a frame is not looked at if there is a newer one: a face of a second ago tells less than the next frame will."""
+"""Age above which a frame is dropped if fresher ones wait: a face from a second ago says less than the next frame will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Frame:
 class LatestFrames:
     """A mailbox that holds at most one frame of each participant.
 
-    A newer frame replaces an unread older one, and one that is older than `most_late_ms` is thrown away where others are
-    not; both count as drops. Who has waited longest is served first, and keeps that place when a frame is thrown away.
+    A newer frame replaces an unread older one, and a frame older than `most_late_ms` is dropped if fresher ones wait; both
+    count as dropped. Whoever has waited longest is served first, and keeps that place when their frame is dropped.
     """
 
     def __init__(self, clock: Clock, most_late_ms: float = MOST_LATE_MS) -> None:
@@ -38,20 +38,20 @@ class LatestFrames:
         return sum(frame is not None for frame in self._line.values())
 
     def put(self, frame: Frame) -> None:
-        """Leave a frame for whoever takes next."""
+        """Leave a frame for the next `take`."""
         if self._line.get(frame.participant_id) is not None:
             self.dropped += 1
         self._line[frame.participant_id] = frame  # an old key keeps its place in the line
         self._arrived.set()
 
     def forget(self, participant_id: str) -> None:
-        """Throw away what is unread of a participant who is gone."""
+        """Throw away a participant's unread frame and their place in the line."""
         self._line.pop(participant_id, None)
 
     async def take(self, limit: int, gather_ms: float = 0.0) -> list[Frame]:
         """The frames of up to `limit` participants, longest wait first.
 
-        Waits until there is one, and for more, until the first is `gather_ms` old; of old ones none is kept waiting.
+        Waits until there is one, then for more until the first is `gather_ms` old; older frames are not kept waiting.
         """
         gathered = False
         while not (waiting := len(self)) or (waiting < limit and not gathered):
@@ -65,7 +65,7 @@ class LatestFrames:
         if fresh:
             self._line |= dict.fromkeys([frame.participant_id for frame in late])
             self.dropped += len(late)
-        frames = fresh or late[:limit]  # where all of them are late, a late look is better than none
+        frames = fresh or late[:limit]  # if all are late, a late look is better than none
         for frame in frames:
             del self._line[frame.participant_id]
         return frames
@@ -77,7 +77,7 @@ class LatestFrames:
             await asyncio.sleep(min(wait_ms, gather_ms) / 1000)  # the clock may have been set back
 
     def _first(self, limit: int) -> tuple[list[Frame], list[Frame]]:
-        """The frames up to the `limit`-th one that is not too old: those that are, and those that are not."""
+        """The late and the fresh frames, up to the `limit`-th fresh one."""
         oldest_ms = self._clock() - self._most_late_ms
         late, fresh = list[Frame](), list[Frame]()
         for frame in self._line.values():

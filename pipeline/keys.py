@@ -17,7 +17,7 @@ def check_room_name(name: str) -> None:
     """Raise RoomNameUnusable for a name that no key can be made of."""
     if not name:
         raise RoomNameUnusable("a room without a name has no keys")
-    if any("\ud800" <= character <= "\udfff" for character in name):  # bytes of a command line that are no UTF-8
+    if any("\ud800" <= character <= "\udfff" for character in name):  # bytes of a command line that are not UTF-8
         raise RoomNameUnusable("the room's name is not valid text")
     if (length := len(name.encode())) > LONGEST_ROOM_BYTES:
         raise RoomNameUnusable(f"the room's name has {length} bytes, at most {LONGEST_ROOM_BYTES} are taken")
@@ -27,8 +27,8 @@ def check_room_name(name: str) -> None:
 class Keys:
     """The keys of one room.
 
-    The room stands in braces, so that all its keys share a slot of a Redis cluster. In its name `%`, braces, blanks
-    and control characters are percent-encoded: a brace would end that hash tag early. `room_of` undoes it.
+    The room is in braces, so that all its keys share one slot of a Redis cluster. In its name, `%`, braces, blanks and
+    control characters are percent-encoded, since a brace would end that hash tag early; `room_of` undoes that.
     Source: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
     """
 
@@ -75,7 +75,7 @@ class Keys:
 
     @property
     def nothing(self) -> str:
-        """A key that is never there."""
+        """A key that never exists."""
         return self._key("nothing")
 
     def last(self, epoch: str) -> str:
@@ -87,7 +87,7 @@ class Keys:
         return self._key(f"participant:{participant_id}")
 
     def aside(self, group: str) -> str:
-        """Stream of the ids of entries that a consumer group gave up."""
+        """Stream of the ids of entries that a consumer group gave up on."""
         return self._key(f"aside:{group}")
 
     def forwarded(self, target: str) -> str:

@@ -5,29 +5,29 @@ from collections.abc import Callable
 from pipeline.events import BasisStated, BotStatus, Data, Publication, Summary
 
 _BY_CAMERA = ("frames_received", "looks", "frames_skipped", "frames_dropped")
-"""Counters that grow with each camera: however coarse, their growth over some minutes tells how many are read."""
+"""Counters that grow with every camera: even rounded, their growth over some minutes shows how many people are read."""
 
 Filter = Callable[[Data], Data | None]
-"""Gives data as it may be published, or None where it may not be."""
+"""Returns data as it may be published, or None if it may not be."""
 
 
 def at_level(level: Publication) -> Filter:
-    """The filter of a level; one for each run of the bot, since it remembers what was told before."""
+    """The filter of a level; make a new one for each run of the bot, since it remembers what was published."""
     return ClassAlone() if level == "aggregate" else lambda data: data
 
 
 class ClassAlone:
-    """Lets pass what is about nobody: the summary, the stated basis, and the bot's status without what grows with each camera.
+    """Passes only what is about no one person: the summary, the stated basis, and the bot's status without per-camera counters.
 
-    It names what may pass, so that a type of event which is added later does not. The status counts the participants
-    that the last summary counted.
+    It is an allowlist, so event types added later do not pass by accident. The status gives the number of participants
+    from the last summary.
     """
 
     def __init__(self) -> None:
         self._participants = 0
 
     def __call__(self, data: Data) -> Data | None:
-        """The data, with less in it where it must be; None of what is about one person."""
+        """The data, with counters removed where needed; None for data about one person."""
         match data:
             case Summary():
                 self._participants = data.participants

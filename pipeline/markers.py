@@ -1,7 +1,7 @@
-"""The teacher's marks in a lesson, such as "exercise": a stream beside the events, which no run of a bot owns.
+"""The teacher's marks in a lesson, such as "exercise": a stream beside the events, owned by no run of the bot.
 
-They are no events: an event's sequence is counted by the one bot that writes it, and a mark may come from anywhere.
-Who marks needs the commands XTRIM, XLEN, XADD, PEXPIRE, PTTL, TIME, XRANGE, XREVRANGE, MULTI and EXEC; who reads needs XRANGE.
+They are not events: the one bot that writes events numbers them, whereas a mark may come from anywhere. Marking needs the
+commands XTRIM, XLEN, XADD, PEXPIRE, PTTL, TIME, XRANGE, XREVRANGE, MULTI and EXEC; reading marks needs XRANGE.
 """
 
 import unicodedata
@@ -22,16 +22,16 @@ MOST_MARKERS = 500
 """Marks that a room keeps; one more is refused."""
 
 RETENTION_MS = 24 * 3_600_000
-"""As long as the bot keeps its events if nobody says otherwise."""
+"""How long the bot keeps its events by default."""
 
 SKEW_MS = 5_000
-"""Two clocks that differ by less are taken for one: an event is on its way to Redis for a moment, too."""
+"""Clocks that differ by no more are taken to agree: the difference also includes an event's time on its way to Redis."""
 
 LATEST_MS = 253_402_300_799_999
-"""The last millisecond of the year 9999, behind which no date can be written."""
+"""The last millisecond of the year 9999, after which no date can be written."""
 
 _JOINERS = "\u200c\u200d"
-"""Format characters that some scripts and emoji are written with."""
+"""Format characters that some scripts and emoji need."""
 
 
 class MarkRefused(ValueError):
@@ -48,7 +48,7 @@ def _checked_label(text: str) -> str:
 
 
 def _is_control(character: str) -> bool:
-    """Whether it is no letter, sign or blank: also what turns the direction of the text beside it, or breaks the line."""
+    """Whether it is a control character, or one that changes the direction of text or breaks the line."""
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in _JOINERS
 
 
@@ -82,9 +82,9 @@ async def mark(
     retention_ms: int = RETENTION_MS,
     marker_id: str | None = None,
 ) -> Marker:
-    """Make a mark, now if no time is given; marks older than the retention go, but for those that events still stand beside.
+    """Make a mark, now if no time is given; marks older than the retention go, unless events of their time are still there.
 
-    Raises MarkRefused for what is out of bounds or one too many, and redis.exceptions.RedisError.
+    Raises MarkRefused for what is out of bounds or one mark too many, and redis.exceptions.RedisError.
     """
     marker = new_marker(label, await events_now_ms(redis, keys) if at_ms is None else at_ms, kind, marker_id)
     with naming(keys.events):
@@ -100,23 +100,23 @@ async def mark(
             raise MarkRefused(f"the room has {MOST_MARKERS} marks already, and no more are kept")
         async with redis.pipeline(transaction=True) as pipe:
             pipe.xadd(keys.markers, {"marker": marker.model_dump_json()})
-            # the bot, and whoever marked before, may have a longer retention than whoever marks now
+            # the bot, or whoever made an earlier mark, may use a longer retention
             pipe.pexpire(keys.markers, max(retention_ms, *lifetimes_ms))
             await pipe.execute()
     return marker
 
 
 async def _kept_since_ms(redis: Redis, keys: Keys, retention_ms: int) -> int:
-    """From when on marks are kept, by the clock of Redis: for the retention, or where it is older, from the oldest event on."""
+    """Since when marks are kept, by the clock of Redis: the start of the retention, or the oldest event if that is earlier."""
     since_ms = max(0, await _redis_now_ms(redis) - retention_ms)
     oldest: Any = await redis.xrange(keys.events, count=1)
     return min(since_ms, position(oldest[0][0])[0]) if oldest else since_ms
 
 
 async def events_now_ms(redis: Redis, keys: Keys) -> int:
-    """Now, by the clock of the bot whose events stand in the room, or by that of Redis where they agree or there is none.
+    """Now, by the clock of the bot that writes the room's events, or by that of Redis if they agree or there are no events.
 
-    A mark belongs among the events, whatever the clock of the machine that it is made on says.
+    A mark belongs among the events, whatever the clock says on the machine where it is made.
     """
     now_ms = await _redis_now_ms(redis)
     newest: Any = await redis.xrevrange(keys.events, count=1)
@@ -133,14 +133,14 @@ async def _redis_now_ms(redis: Redis) -> int:
 
 
 async def markers(redis: Redis, keys: Keys) -> list[Marker]:
-    """A room's marks in the order of their times; what is none is left out. Raises redis.exceptions.RedisError."""
+    """A room's marks in order of time; entries that are not marks are left out. Raises redis.exceptions.RedisError."""
     with naming(keys.markers):
         entries: Any = await redis.xrange(keys.markers)
     return in_order([marker for _, fields in entries if (marker := marker_in(fields)) is not None])
 
 
 def in_order(found: list[Marker]) -> list[Marker]:
-    """Marks by their times; those of one moment as they were made."""
+    """Marks in order of time; those of the same moment stay in the order they were made."""
     return sorted(found, key=lambda marker: marker.at_ms)
 
 

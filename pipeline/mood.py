@@ -1,4 +1,4 @@
-"""From readings of single frames to a mood that holds still: smoothing, hysteresis and a minimum dwell."""
+"""From readings of single frames to a steady mood: smoothing, hysteresis and a minimum dwell."""
 
 import math
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class MoodRules:
 
 @dataclass(frozen=True, slots=True)
 class Mood:
-    """How one participant is read at present; emotion and valence (of the smoothed scores) are None while they are not."""
+    """How one participant is read at present; emotion and valence (of the smoothed scores) are None if they are not read."""
 
     participant_id: str
     at_ms: int
@@ -65,7 +65,7 @@ class _Person:
 
 @dataclass
 class Moods:
-    """The moods of everybody in a room; tells of each change as the data of an event."""
+    """The moods of everybody in a room; reports each change as the data of an event."""
 
     tell: Callable[[Data], None]
     model: str
@@ -74,13 +74,13 @@ class Moods:
     _people: dict[str, _Person] = field(default_factory=dict)
 
     def joined(self, participant_id: str, name: str, reason: str) -> None:
-        """Somebody came; telling it twice tells it once."""
+        """Somebody came; a second call for the same participant does nothing."""
         if participant_id not in self._people:
             self._people[participant_id] = _Person()
             self.tell(ParticipantJoined(participant=participant_id, name=name, reason=reason))
 
     def left(self, participant_id: str, reason: str) -> None:
-        """Somebody is gone, and with them what was remembered of them."""
+        """Somebody left; what was remembered about them is forgotten."""
         if self._people.pop(participant_id, None) is not None:
             self.tell(ParticipantLeft(participant=participant_id, reason=reason))
 
@@ -90,7 +90,7 @@ class Moods:
             self.tell(ConsentGranted(participant=participant_id, source=source))
 
     def withdrew(self, participant_id: str, at_ms: int, source: str) -> None:
-        """A participant does not agree any more; what was remembered of their face is forgotten."""
+        """A participant no longer agrees; what was remembered about their face is forgotten."""
         person = self._people.get(participant_id)
         if person is not None:
             self._people[participant_id] = _Person(person.coverage)
@@ -98,7 +98,7 @@ class Moods:
             self.unseen(participant_id, at_ms, Coverage.NOT_CONSENTED)
 
     def unseen(self, participant_id: str, at_ms: int, coverage: Coverage) -> None:
-        """A participant cannot be read at present, and why."""
+        """A participant cannot be read at present, for the reason that `coverage` gives."""
         person = self._people.get(participant_id)
         if person is not None:
             person.at_ms = at_ms
@@ -107,7 +107,7 @@ class Moods:
             self.show(self._mood(participant_id, person))
 
     def add(self, reading: Reading) -> None:
-        """Take in one reading; one of a participant who has left meanwhile is ignored."""
+        """Take in one reading; it is ignored if the participant has left meanwhile."""
         person = self._people.get(reading.participant_id)
         if person is None:
             return
@@ -162,7 +162,7 @@ class Moods:
             person.emotion, person.challenger = leader, None
 
     def _leader(self, person: _Person) -> Label:
-        """The strongest emotion, or `unknown`; the present one stays while nothing leads it by the margin."""
+        """The strongest emotion, or `unknown`; the present one stays unless another leads it by the margin."""
         assert person.scores is not None
         best = EMOTIONS[int(person.scores.argmax())]
         confidence = float(person.scores.max())

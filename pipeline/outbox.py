@@ -1,4 +1,4 @@
-"""What waits for Redis, in order and up to a bound, and what Redis would have to be told again."""
+"""What waits to be sent to Redis, in order and up to a limit, and what to send again if Redis loses its data."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -24,20 +24,20 @@ from pipeline.events import (
 )
 
 READING = EmotionSample | EmotionChanged | CoverageChanged | AttentionRaised | AttentionCleared
-"""What comes of looking at a person."""
+"""Data that comes from looking at a person."""
 
 COMES_AGAIN = EmotionSample | Summary | BotStatus
 """What is published again and again, whether or not anything has changed."""
 
 MOST_ENDED = 10_000
-"""Most people who left, and most who withdrew their consent, that are remembered."""
+"""How many people who left, and how many who withdrew their consent, are remembered at most."""
 
 Subject = tuple[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Data on its way to Redis, and when it was published; `again_ms` is when it was told again, if it was."""
+    """Data on its way to Redis, and when it was published; `again_ms` is when it was queued again, if it was."""
 
     at_ms: int
     data: Data
@@ -50,7 +50,7 @@ class Waiting:
 
 
 def subject_of(data: Data) -> Subject:
-    """What data tells of, and of whom: the state needs only the latest of each."""
+    """What the data is about, and whom: the state needs only the latest of each."""
     return _kind(data), getattr(data, "participant", None)
 
 
@@ -61,18 +61,19 @@ def _kind(data: Data) -> str:
         case ConsentGranted() | ConsentWithdrawn():
             return "consent"
         case AttentionRaised() | AttentionCleared():
-            return f"attention {data.reason}"  # each reason is cleared by itself
+            return f"attention {data.reason}"  # each reason is cleared separately
         case _:
             return data.type
 
 
 class Outbox:
-    """Data in the order it was published, at most `limit`; what falls out is counted in `dropped`.
+    """Data in the order it was published, at most `limit` items; those beyond that are dropped and counted in `dropped`.
 
-    Data that later data makes up for is dropped first, oldest first: after a long outage the history has holes, but who is
-    present and how they are read comes out right. If that is not enough, what comes again by itself is dropped next, then
-    what else was read of people, then answers that the same person has changed since. So who has left and who withdrew
-    their consent is dropped last. What was `discarded` for the sake of a person is counted separately: nothing was lost.
+    The oldest item that later data supersedes is dropped first: after a long outage the history has holes, but who is there
+    and how they are read comes out right. Audited data does not count as superseded there. If nothing is superseded, what
+    comes again by itself is dropped, then what else was read of people, then consent that the same person has changed since,
+    so that who left and who withdrew their consent goes last. What goes because a person withdrew their consent is counted
+    separately, in `discarded`, since it is not a loss.
     """
 
     def __init__(self, limit: int) -> None:
@@ -80,7 +81,7 @@ class Outbox:
         self._limit = limit
         self._waiting: OrderedDict[int, Waiting] = OrderedDict()
         self._latest: dict[Subject, int] = {}
-        self._outdated: list[int] = []  # a heap of the numbers in _waiting that later data makes up for
+        self._outdated: list[int] = []  # a heap of the numbers in _waiting that later data supersedes
         self._first = self._next = 0
 
     def __len__(self) -> int:
@@ -91,7 +92,7 @@ class Outbox:
         return iter(self._waiting.values())
 
     def put(self, waiting: Waiting) -> None:
-        """Add data behind what waits."""
+        """Add data after what waits."""
         subject, number = subject_of(waiting.data), self._next
         if subject in self._latest:
             self._outdate(self._latest[subject])
@@ -113,15 +114,15 @@ class Outbox:
 
     @property
     def oldest_ms(self) -> int | None:
-        """The time of what waits at the head."""
+        """The time of the first item; None if nothing waits."""
         return next(iter(self._waiting.values())).told_ms if self._waiting else None
 
     def take(self, most: int) -> list[Waiting]:
-        """Remove and return the first."""
+        """Remove and return the first items, at most so many."""
         return [self._remove(next(iter(self._waiting))) for _ in range(min(most, len(self._waiting)))]
 
     def discard_withdrawn(self) -> None:
-        """Take out what was read of anybody before a withdrawal of their consent that waits too."""
+        """Remove what was read of anybody before they withdrew their consent, if that withdrawal waits too."""
         kept = list(_without_the_withdrawn(list(self._waiting.values())))
         self.discarded += len(self._waiting) - len(kept)
         self._waiting.clear()
@@ -159,7 +160,7 @@ class Outbox:
 
 
 def _without_the_withdrawn(everything: Sequence[Waiting]) -> Iterator[Waiting]:
-    """Leave out what was read before a withdrawal, but for the end of what was raised before everything else."""
+    """Leave out what was read before a withdrawal, except the end of attention that was raised before all that waits."""
     withdrawn = {
         each.data.participant: number for number, each in enumerate(everything) if isinstance(each.data, ConsentWithdrawn)
     }
@@ -167,7 +168,7 @@ def _without_the_withdrawn(everything: Sequence[Waiting]) -> Iterator[Waiting]:
     for number, waiting in enumerate(everything):
         data = waiting.data
         is_taken_back = isinstance(data, READING) and number < withdrawn.get(data.participant, 0)
-        if isinstance(data, AttentionCleared):  # whoever heard that it was raised must hear of its end
+        if isinstance(data, AttentionCleared):  # if its raising was sent, its end must be too
             is_taken_back = (data.participant, data.reason) in unheard
             unheard.discard((data.participant, data.reason))
         elif isinstance(data, AttentionRaised) and is_taken_back:
@@ -177,10 +178,10 @@ def _without_the_withdrawn(everything: Sequence[Waiting]) -> Iterator[Waiting]:
 
 
 class Told:
-    """What a Redis that lost its data must be told again: the basis, and the latest of each kind about who is present.
+    """What to tell a Redis that lost its data: the basis, and the latest of each kind about everybody who is present.
 
-    Of who left and of who withdrew their consent it knows that for `kept_ms`, and of at most `MOST_ENDED` of each: a Redis
-    that went back to an older state still takes them for present, or for people who may be read.
+    It also remembers who left and who withdrew their consent, for `kept_ms` and at most `MOST_ENDED` of each: a Redis that
+    went back to an older state still has them as present, or as people who may be read.
     """
 
     def __init__(self, kept_ms: int) -> None:
@@ -194,7 +195,7 @@ class Told:
         return len(self._people)
 
     def add(self, waiting: Waiting) -> None:
-        """Remember data that Redis has acknowledged; of who left, and of what was read of who withdrew, only that is kept."""
+        """Remember data that Redis has acknowledged; leaving replaces all about a person, a withdrawal what was read of them."""
         kind, participant_id = subject_of(waiting.data)
         self._forget_before(waiting.at_ms - self._kept_ms)
         if isinstance(waiting.data, BasisStated):
@@ -221,19 +222,19 @@ class Told:
         if isinstance(waiting.data, ConsentWithdrawn):
             for each in [each for each, told in person.items() if isinstance(told.data, READING)]:
                 del person[each]
-        person.pop(kind, None)  # to the end: several may be of the same millisecond
+        person.pop(kind, None)  # so that it moves to the end: several may be of the same millisecond
         if not isinstance(waiting.data, AttentionCleared):  # where nothing is raised there is nothing to clear
             person[kind] = waiting
 
     def in_order(self) -> list[Waiting]:
-        """Everything, in the order it was published."""
+        """The basis and everything about those present, in the order it was published."""
         of_people = (each for person in self._people.values() for each in person.values())
         return sorted([*self._basis, *of_people], key=lambda each: each.at_ms)
 
     def undone(self, participant_id: str, is_present: bool, has_withdrawn: bool, at_ms: int) -> list[Waiting]:
-        """What has ended of a participant whom Redis takes for this, to be told before everything `in_order`.
+        """What ended for a participant whom Redis still has in this state, to be told before everything `in_order`.
 
-        Somebody of whom nothing was told is of a former run, and left with it.
+        Somebody about whom nothing is known here is from an earlier run, and left with it.
         """
         is_gone, withdrawal = participant_id not in self._people, self._withdrew.get(participant_id)
         is_told_anyway = withdrawal is self._people.get(participant_id, {}).get("consent")
@@ -246,7 +247,7 @@ class Told:
 
 def _remember(ended: OrderedDict[str, Waiting], participant_id: str, waiting: Waiting) -> None:
     known = ended.get(participant_id)
-    if known is None or known.data is not waiting.data:  # else it was told again, and is as old as it was
+    if known is None or known.data is not waiting.data:  # otherwise it was told again and keeps its age
         ended.pop(participant_id, None)
     ended[participant_id] = waiting
     if len(ended) > MOST_ENDED:

@@ -1,4 +1,4 @@
-"""A reader's own connection, and its way through the times when Redis is away."""
+"""A reader's own connection, and how it waits while Redis is away."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from pipeline.publish import FIRST_RETRY_SECONDS, REDIS_TROUBLES, RedisUnusable,
 logger = logging.getLogger(__name__)
 
 BLOCK_SECONDS = 2.0
-"""How long a reader waits for the next entry before it looks whether the stream is still the one it knows."""
+"""How long a reader waits for the next entry before it checks whether the stream is still the one it knows."""
 
 REPLY_SECONDS = 5.0
 CANCEL_AGAIN_SECONDS = 0.05
@@ -26,10 +26,10 @@ _OF_THE_OTHER_POOL = ("maint_notifications", "himport", "orig_")
 
 
 def own_client(redis: Redis) -> Redis:
-    """A client of the same server with the manners that a reader needs, whatever those of `redis` are.
+    """A client of the same server with the settings that a reader needs, whatever those of `redis` are.
 
-    It reads text and takes what is none for a broken entry; it does not try again by itself, waits longer than a
-    blocking read takes, and holds no connection of the other's pool meanwhile.
+    It decodes replies, so that invalid text only makes a broken entry; it does not retry by itself, its timeout is longer
+    than a blocking read, and it takes no connection from the other client's pool.
     """
     pool = redis.connection_pool
     same: dict[str, Any] = {
@@ -39,7 +39,7 @@ def own_client(redis: Redis) -> Redis:
         "decode_responses": True,
         "encoding": "utf-8",
         "encoding_errors": "replace",
-        "protocol": 2,  # its replies have one shape through all versions of Redis and redis-py
+        "protocol": 2,  # its replies have the same shape in all versions of Redis and redis-py
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": BLOCK_SECONDS + REPLY_SECONDS,
         "socket_connect_timeout": same.get("socket_connect_timeout") or REPLY_SECONDS,
@@ -49,7 +49,7 @@ def own_client(redis: Redis) -> Redis:
 
 
 class Patience:
-    """Takes a step again and again while Redis is away; says once that it is, and once that it is back."""
+    """Repeats a step while Redis is away; logs once that it is, and once that it is back."""
 
     def __init__(self, who: str, longest_wait_seconds: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self.outages = 0
@@ -58,7 +58,7 @@ class Patience:
         self._sleep = sleep
 
     async def take(self, step: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        """What the step gives once Redis answers; raises RedisUnusable where waiting would not help."""
+        """The result of the step once Redis answers; raises RedisUnusable where waiting would not help."""
         wait_seconds = 0.0
         while True:
             try:
@@ -81,9 +81,9 @@ class Patience:
 
 
 async def _interruptible(step: Coroutine[Any, Any, Result]) -> Result:
-    """The result of `step`; a cancellation ends it at once, also where redis-py loses the first one on the way.
+    """The result of `step`; a cancellation ends it at once, even if redis-py loses the first one.
 
-    What is lost there would otherwise wait as long as a blocking read. Source: https://bugs.python.org/issue37658
+    It would otherwise take effect only after the blocking read. Source: https://bugs.python.org/issue37658
     """
     task = asyncio.create_task(step)
     try:
@@ -93,6 +93,6 @@ async def _interruptible(step: Coroutine[Any, Any, Result]) -> Result:
             task.cancel()
             await asyncio.wait([task], timeout=CANCEL_AGAIN_SECONDS)
         if not task.cancelled():
-            task.exception()  # seen, though nobody wants it any more
+            task.exception()  # retrieved, or asyncio would warn that nobody did
         raise
     return task.result()

@@ -1,4 +1,4 @@
-"""From data to events in Redis: the second of the two places where pressure is let off."""
+"""From data to events in Redis: the second of the two places where excess load is dropped."""
 
 import asyncio
 import logging
@@ -57,15 +57,15 @@ BATCH = 100
 FIRST_RETRY_SECONDS = 0.05
 
 HOUSEKEEPING_MS = 1000
-"""Between two times of ending what has outlived the retention, while all that is sent is readings.
+"""Time between two rounds of removing what has outlived the retention, while only readings are sent.
 
-With every transaction of a single reading it was a third of the commands.
+Done with every transaction of a single reading, it was a third of the commands.
 """
 
 Result = TypeVar("Result")
 
 REDIS_TROUBLES = (ConnectionError, TimeoutError, ResponseError, InvalidResponse, WatchError)
-"""What redis-py raises for something that is wrong outside this process."""
+"""What redis-py raises when something is wrong outside this process."""
 
 _WEATHER = (
     ConnectionError,
@@ -86,7 +86,7 @@ _TUPLE = re.compile(r"""\((['"])(.*)\1,\)""", re.DOTALL)
 
 
 class RedisUnusable(Exception):
-    """A Redis that refuses what waiting does not change, such as a wrong password; its text is one line."""
+    """Redis refuses for a reason that waiting does not change, such as a wrong password; the text is one line."""
 
 
 def heals(error: RedisError) -> bool:
@@ -102,12 +102,12 @@ def is_full(error: RedisError) -> bool:
 
 
 def _is_a_refused_handshake(cause: BaseException | None) -> bool:
-    # a connection that breaks within a handshake is weather as any other
+    # a connection that breaks during the handshake is worth waiting out, like any other
     return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
 
 
 def reason(error: RedisError) -> str:
-    """What Redis said, in one line and without the command it was said to: that may hold a person's name."""
+    """What Redis said, in one line and without the command, which may hold a person's name."""
     text = str(error).rpartition(" caused error: ")[2].removeprefix("Transaction discarded because of: ")
     if wrapped := _TUPLE.fullmatch(text):
         text = wrapped[2]
@@ -116,7 +116,7 @@ def reason(error: RedisError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What Redis holds of somebody."""
+    """What Redis holds about somebody."""
 
     id: str
     is_present: bool
@@ -126,12 +126,12 @@ class _Known:
 class Publisher:
     """Writes a room's events to Redis, each exactly once and in order, with a sequence that has no gaps.
 
-    Stream, channel and state are written in one transaction, so they agree. While Redis is away up to `outbox_limit`
-    events wait, with one batch beside them; then some fall out and are counted in `dropped`. A sequence number is
-    given only on the way to Redis, so what falls out leaves no gap. A Redis that lost what it had acknowledged is told
-    again of everybody who is present, and of whoever left or withdrew their consent, as far as it no longer knows that.
-    What was read of a person who withdraws their consent does not go out any more, and with `withdrawal_erases` leaves
-    the stream, a page at a time between two batches. At the level `aggregate` nothing goes out that is about one person.
+    Stream, channel and state are written in one transaction, so they agree. While Redis is away, up to `outbox_limit`
+    events wait, plus one batch; beyond that, some are dropped and counted in `dropped`. Sequence numbers are assigned
+    only when events are sent, so dropped events leave no gap. A Redis that lost data it had acknowledged is told again
+    about everybody present, and about those who left or withdrew their consent, if it no longer knows that. Once a
+    person withdraws their consent, what was read of them is no longer sent, and with `withdrawal_erases` it is erased
+    from the stream, a page at a time between batches. At the level `aggregate`, nothing about one person is sent.
     """
 
     def __init__(
@@ -176,12 +176,12 @@ class Publisher:
 
     @property
     def dropped(self) -> int:
-        """Events that fell out of the outbox."""
+        """Events that were dropped from the outbox."""
         return self._outbox.dropped
 
     @property
     def waiting(self) -> int:
-        """Events that are not known to be in Redis."""
+        """Events that are not yet known to be in Redis."""
         return len(self._unanswered) + len(self._outbox)
 
     @property
@@ -191,7 +191,7 @@ class Publisher:
         return sorted({data.participant for data in waiting if isinstance(data, ConsentWithdrawn)})
 
     def publish(self, data: Data) -> None:
-        """Leave data to be sent as an event of now, if the level of publication allows it; returns at once."""
+        """Queue data to be sent as an event of this moment, if the level of publication allows it; returns at once."""
         if (allowed := self._at_level(data)) is None:
             return
         self._outbox.put(Waiting(self._clock(), allowed))
@@ -200,10 +200,10 @@ class Publisher:
         self._something_waits.set()
 
     async def wait_until_reachable(self) -> None:
-        """Wait until Redis answers, and tell of everybody whom a former run left behind as present that they are gone.
+        """Wait until Redis answers, then publish that everybody whom an earlier run left behind as present is gone.
 
-        Where that may not be told, their states are erased. To be called before `run` and before the first `publish`;
-        raises RedisUnusable.
+        If the level does not allow that, their states are erased instead. Call it before `run` and before the first
+        `publish`; raises RedisUnusable.
         """
         people = await self._whatever_the_weather(self._left_behind)
         for each in [each for each in people if each.is_present]:
@@ -211,7 +211,7 @@ class Publisher:
             if self._at_level(left) is None:
                 await self._whatever_the_weather(partial(self._erase_state, each.id))
             self.publish(left)
-            await self._send_all()  # one by one: they may be more than the outbox takes
+            await self._send_all()  # one by one: there may be more than the outbox holds
         for each in people:
             if each.has_withdrawn:
                 self._erase_what_was_read_of(each.id)
@@ -223,7 +223,7 @@ class Publisher:
             await self._send_all()
 
     async def flush(self, timeout_seconds: float | None) -> int:
-        """Send what still waits, after `run` has ended; returns how many stayed behind when the time, if any, was up."""
+        """Send what still waits, after `run` has ended; returns how many events are left when the time, if limited, is up."""
         with suppress(asyncio.TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 await self._send_all()
@@ -235,7 +235,7 @@ class Publisher:
             await self._whatever_the_weather(self._send)
 
     async def _whatever_the_weather(self, step: Callable[[], Awaitable[Result]]) -> Result:
-        """Take a step, again and again while Redis is away; says once that it is, and once that it is back."""
+        """Repeat a step while Redis is away; logs once that it is, and once that it is back."""
         dropped, wait_seconds = self.dropped, 0.0
         while True:
             arrived = self.published.total()
@@ -258,7 +258,7 @@ class Publisher:
 
     async def _make_room(self) -> None:
         """Trim and erase what is due, without a transaction: within one, a full Redis refuses even that."""
-        with suppress(*REDIS_TROUBLES):  # the next try tells
+        with suppress(*REDIS_TROUBLES):  # the next try shows whether it helped
             seconds, microseconds = await cancellable(self._redis.time())
             self._redis_ms = seconds * 1000 + microseconds // 1000
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -268,7 +268,7 @@ class Publisher:
             await cancellable(self._erase_a_page())
 
     async def _left_behind(self) -> list[_Known]:
-        """Whom Redis knows by the state that a former run left; raises RedisUnusable if the keys belong to something else."""
+        """Whom an earlier run left in Redis' state; raises RedisUnusable if the keys belong to something else."""
         keys = self._keys
         await self._transaction([("XLEN", keys.events), ("XLEN", keys.audit), ("HLEN", keys.summary), ("GET", keys.bot)])
         return await self._known()
@@ -295,7 +295,7 @@ class Publisher:
 
     def _erase_what_was_read_of(self, participant_id: str) -> None:
         if self._withdrawal_erases:
-            self._withdrawals.pop(participant_id, None)  # from the beginning, and behind those of others
+            self._withdrawals.pop(participant_id, None)  # it starts over, after those of others
             self._withdrawals[participant_id] = Withdrawal(self._keys, participant_id)
 
     async def _erase_a_page(self) -> None:
@@ -328,14 +328,14 @@ class Publisher:
             self._went_back = True
 
     def _is_housekeeping_due(self, now_ms: int) -> bool:
-        # the clock may have been set back, and what is no reading may have made a key
+        # the clock may have been set back, and data other than readings may have created a key
         in_time = 0 <= now_ms - self._kept_house_ms < HOUSEKEEPING_MS
         return not in_time or not all(isinstance(waiting.data, READING) for waiting in self._unanswered)
 
     async def _tell_what_was_undone(self) -> None:
-        """Tell a Redis that went back of whoever it takes for present, or for willing to be read, and is not.
+        """Tell a Redis that went back to an older state who left, or withdrew, though it has them as present or consenting.
 
-        Where that may not be told, their states are erased.
+        If the level does not allow that, their states are erased instead.
         """
         undone: list[Waiting] = []
         for each in await self._known():
@@ -350,19 +350,19 @@ class Publisher:
         self._went_back = False
 
     def _tell_again(self, earlier: list[Waiting]) -> None:
-        """Put what Redis lost before what waits, as of now: in the time of their first telling, time would go backwards."""
+        """Put what Redis lost before what waits, with the current time: with the original times, time would go backwards."""
         now_ms = min(self._clock(), self._outbox.oldest_ms or self._clock())
         self._outbox.put_back([replace(each, again_ms=now_ms) for each in earlier])
 
     def _mark(self) -> list[Command]:
-        """The commands that ask for the last sequence number of the time before and for Redis' time, and leave the new one."""
+        """The commands that read the last sequence number and Redis' time, and then store the new last number."""
         last = self._sequence + len(self._unanswered)
         return [("GET", self._last), ("TIME",), ("SET", self._last, last, "PX", self._lifetimes.retention_ms)]
 
     async def _settle(self) -> None:
-        """Learn what became of a batch whose answer never came; what Redis does not have goes back into the outbox.
+        """Find out what became of a batch whose answer never came; what Redis does not have goes back into the outbox.
 
-        The transaction watches the key that this touches, so one that is still on its way from a broken connection fails.
+        A batch's transaction watches the key that this touches, so one still on its way from a broken connection fails.
         """
         touch: list[Command] = [("INCRBY", self._last, 0), ("PEXPIRE", self._last, self._lifetimes.retention_ms)]
         newest = (await self._transaction(touch))[0]
@@ -372,7 +372,7 @@ class Publisher:
         self._unanswered = []
 
     def _acknowledge(self, count: int) -> None:
-        """Count the first of the unanswered as arrived."""
+        """Count the first `count` of the unanswered as arrived."""
         acknowledged_ms = self._clock()
         for waiting in self._unanswered[:count]:
             self._told.add(waiting)
@@ -410,7 +410,10 @@ class Publisher:
         )
 
     async def _transaction(self, commands: Sequence[Command], watch: str | None = None) -> list[Any]:
-        """The replies to commands that run as one; a change of the key `watch` in between undoes them with WatchError."""
+        """The replies to commands run as one transaction; if the key `watch` changes meanwhile, none runs: raises WatchError.
+
+        Raises the first error among the replies too, as RedisUnusable if waiting would not help.
+        """
         async with self._redis.pipeline(transaction=True) as pipe:
             if watch is not None:
                 await pipe.watch(watch)

@@ -1,7 +1,7 @@
 """What a room looks like at present, read from Redis alone.
 
-The client that is handed in decodes its replies; give it `encoding_errors="replace"`, so that bytes which somebody
-else wrote to these keys are one broken entry and not an exception.
+The client passed in must decode its replies; give it `encoding_errors="replace"`, so that invalid bytes which somebody
+else wrote to these keys make one broken entry instead of an exception.
 """
 
 from collections.abc import Callable
@@ -21,16 +21,16 @@ BOT: TypeAdapter[BotStatus] = TypeAdapter(BotStatus)
 Value = TypeVar("Value")
 
 ALIEN = object()
-"""What stands for the value of a key that is of another type than it should be: it is truthy, and no model takes it."""
+"""Stands for the value of a key of the wrong type: it is truthy, and no model accepts it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomState:
     """A room at one moment.
 
-    Participants stand in the order of their names, those who left among them until the retention ends. `bot` is None
-    where no bot is live; `broken_keys` are those whose type or value does not fit their names, which were left out.
-    `stream_id` is of the last event that this state contains, where it was read together with the stream.
+    Participants are in order of their names, including those who left, until the retention ends. `bot` is None if no bot
+    is live; `broken_keys` were left out because their type or value is not what their name says. `stream_id` is that of
+    the last event that this state includes, if it was read together with the stream.
     """
 
     room: str
@@ -58,7 +58,7 @@ async def room_state(redis: Redis, keys: Keys) -> RoomState:
 
 
 async def state_with(redis: Redis, keys: Keys, *commands: Command) -> tuple[RoomState, list[Any]]:
-    """The state of a room, and the replies to other commands of the same transaction, errors among them.
+    """The state of a room, and the replies, errors included, to other commands in the same transaction.
 
     Raises redis.exceptions.RedisError.
     """
@@ -68,11 +68,11 @@ async def state_with(redis: Redis, keys: Keys, *commands: Command) -> tuple[Room
         ids_now = [] if (listed := replies[keys.participants]) is ALIEN else listed
         if set(ids_now) == set(ids):
             return _room_state(keys, ids, replies), others
-        ids = ids_now  # not known before the first read; later, somebody came or expired between two
+        ids = ids_now  # unknown before the first read; later, somebody came or expired between two reads
 
 
 async def _replies(redis: Redis, keys: Keys, ids: list[str], commands: tuple[Command, ...]) -> tuple[dict[str, Any], list[Any]]:
-    """The replies that make a state, by their keys, and those to `commands`."""
+    """The replies that make up a state, by key, and those to `commands`."""
     hashes = [("HGETALL", key) for key in (keys.summary, *map(keys.participant, ids))]
     of_state: list[Command] = [("ZRANGE", keys.participants, 0, -1), *hashes, ("GET", keys.bot)]
     async with redis.pipeline(transaction=True) as pipe:

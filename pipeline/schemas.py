@@ -1,6 +1,6 @@
-"""The contract as documents: a JSON Schema for each event type and each state, and an AsyncAPI document of it all.
+"""The contract as documents: a JSON Schema for each event type and each state, and an AsyncAPI document of the whole.
 
-All of it is made from the models that write and read the events.
+All of them are generated from the models that write and read the events.
 Sources: https://json-schema.org/draft/2020-12, https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
 
@@ -39,7 +39,7 @@ def documents() -> dict[str, str]:
 
 
 def as_text(value: object) -> str:
-    """A value as it stands in a committed file."""
+    """The text of a committed file that holds the value as JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -132,7 +132,7 @@ EVENT_CHANNELS: dict[str, tuple[str, list[str], Schema]] = {
     "events": ("Every event of the retention", [*EVENT_MODELS], _OF_STREAM),
     "audit": ("Consent and the stated basis, once more, with a retention of their own", _AUDITED, _OF_STREAM),
 }
-"""Where events go: what it is, the types that go there, and how it is read."""
+"""Where events go: its title, the event types that go there, and how it is read."""
 
 STATE_CHANNELS: dict[str, tuple[str, str, Schema]] = {
     "participant": ("participant:{participant}", "The latest state of one participant", {"type": "hash", "read": "HGETALL"}),
@@ -149,7 +149,7 @@ MEMBERS: Schema = {
 
 
 def _channels() -> Schema:
-    """Redis has channels, streams and keys; AsyncAPI has channels alone, so `x-redis` tells which is what."""
+    """Redis has channels, streams and keys; AsyncAPI has only channels, so `x-redis` says what each one is."""
     of_events = {
         name: {
             "address": ADDRESS + name,

@@ -1,4 +1,4 @@
-"""Whether events come in their sequence, and what is missing where they do not."""
+"""Checks whether events arrive in sequence, and what is missing if they do not."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,12 +12,11 @@ REMEMBERED_EPOCHS = 64
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Events of one run of the bot that were published and cannot be had any more.
+    """Events of one run of the bot that were published and are no longer available.
 
-    They are the numbers `first` to `last`; None where nobody can tell. Something trimmed them off the stream before
-    they were read, erased them from it, or Redis lost them. `stream_id` is of the entry behind them. Where a position
-    is gone and a new run of the bot follows, neither run nor numbers are known, nor whether there were any: then
-    `epoch` is "".
+    They have the numbers `first` to `last`, None if unknown. They were trimmed or erased from the stream before they were
+    read, or Redis lost them. `stream_id` is that of the entry after them. If the reader's position is gone and a new run
+    of the bot follows, neither the run nor the numbers are known, nor whether there were any events: then `epoch` is "".
     """
 
     epoch: str
@@ -27,12 +26,12 @@ class Missed:
 
     @property
     def count(self) -> int | None:
-        """How many they are, None where nobody can tell."""
+        """How many there are; None if unknown."""
         return None if self.first is None or self.last is None else self.last - self.first + 1
 
 
 class Sequences:
-    """The last number that was seen of each run of the bot."""
+    """The last sequence number seen of each run of the bot."""
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}
@@ -41,9 +40,9 @@ class Sequences:
         self._lost_end: tuple[int | None] | None = None
 
     def begin(self, seen: Iterable[Event]) -> None:
-        """Begin behind a state, which contains the events that were `seen`, in their order, and whatever came before.
+        """Begin after a state, which includes the events in `seen`, in their order, and everything before them.
 
-        Without any the first event that comes may have any number, and nothing is missed before it.
+        If there are none, the first event that comes may have any number, and nothing before it counts as missing.
         """
         for event in seen:
             self._note(event)
@@ -51,12 +50,12 @@ class Sequences:
             self._beginning = "behind a state"
 
     def begin_behind_something_lost(self) -> None:
-        """Begin behind an event whose number is not known."""
+        """Begin after an event that is gone, so that its number is not known."""
         self._beginning = "behind something lost"
 
     @property
     def newest_epoch(self) -> str | None:
-        """The run of the event that was seen last; None before the first."""
+        """The run of the last event seen; None before the first."""
         return next(reversed(self._last), None)
 
     def knows(self, event: Event) -> bool:
@@ -64,9 +63,9 @@ class Sequences:
         return event.epoch in self._last
 
     def newest_run_has_lost_its_end(self, last: int | None) -> None:
-        """Count on it that events of the newest run up to `last` are gone, None where nobody can tell up to which.
+        """Assume that the newest run has lost its events up to the number `last`; None if that is unknown.
 
-        That shows where the next event is of another run; one of the same run tells by its own number.
+        It matters only if the next event is of another run; one of the same run shows by its own number what is missing.
         """
         self._lost_end = (last,)
 
@@ -79,11 +78,11 @@ class Sequences:
         return event.sequence <= self._last.get(event.epoch, 0)
 
     def is_repeated(self, event: Event) -> bool:
-        """Whether the event was handed on before and is not to be again."""
+        """Whether the event was delivered before and must not be again."""
         return self.has_seen(event) and event.epoch not in self._may_go_back
 
     def missing_before(self, event: Event, stream_id: str) -> list[Missed]:
-        """What is missing between everything so far and this event, which is noted as seen."""
+        """What is missing between the events so far and this one, which then counts as seen."""
         before = self._last.get(event.epoch)
         if before is not None:
             missing = [Missed(event.epoch, before + 1, event.sequence - 1, stream_id)] if event.sequence > before + 1 else []
@@ -103,7 +102,7 @@ class Sequences:
         return [*self._end_missing(stream_id), Missed(event.epoch, first, event.sequence - 1, stream_id)]
 
     def _end_missing(self, stream_id: str) -> list[Missed]:
-        """What the newest run so far has lost behind its last event that was seen."""
+        """What the newest run so far has lost after its last event that was seen."""
         if self._lost_end is None or self.newest_epoch is None:
             return []
         (last,), before = self._lost_end, self._last[self.newest_epoch]

@@ -1,21 +1,21 @@
-"""Services that share the work on a room's events: each event goes to one of them, through a Redis consumer group.
+"""Services that share the work on a room's events: a Redis consumer group gives each event to one of them.
 
     async def store(change: Change) -> None:
-        ...  # raise NotNow to be given it again later
+        ...  # raise NotNow to get it again later
 
     await Worker(redis, Keys("classmood", "demo"), group="archive", name="archive-1", handle=store).run()
 
 What holds:
 
-- At least once. An event counts as done when `handle` has returned; a worker that dies in between leaves it to
-  whoever is there after `claim_after_seconds`, also itself under its old name. Make `handle` idempotent by `event.id`.
-- Order. One worker alone is given events in their order, but for those that come again. Among several there is none,
-  not even for one participant: who needs that follows the whole room (`pipeline.follow`).
+- At least once. An event counts as done when `handle` has returned. If a worker dies before that, any worker, including
+  itself under its old name, takes the event over after `claim_after_seconds`. Make `handle` idempotent by `event.id`.
+- Order. A single worker gets events in order, except those that come again. Among several workers there is no order, not
+  even for one participant: if you need it, follow the whole room (`pipeline.follow`).
 - An event that was given out `most_deliveries` times and never done is put aside: its stream id goes to the stream
-  `Keys.aside(group)`, which keeps the newest thousand for a month, and it counts as done. The event itself stays where
-  it was.
-- Entries that are no events are counted and done with. What the retention trims, or somebody erases, before it was
-  done is lost to the group. A group or stream that is gone is made again, behind what this worker was given last.
+  `Keys.aside(group)`, which keeps the newest thousand or a few more for a month, and it counts as done. The event itself
+  stays where it was.
+- Entries that are not events are counted and acknowledged. What is trimmed or erased before it was done is lost to the
+  group. If the group or stream is gone, it is created again, starting after what this worker was given last.
 
 A worker needs the commands XGROUP, XREADGROUP, XACK, XAUTOCLAIM, XPENDING, XRANGE, XINFO STREAM, XADD, MULTI and EXEC.
 """
@@ -40,7 +40,7 @@ LONGEST_ASIDE = 1000
 ASIDE_MS = 30 * 24 * 3600 * 1000
 
 _GROUP_IS_GONE = ("NOGROUP", "UNBLOCKED")
-"""First words of what Redis says to a worker whose group or stream was removed, before and while it waits."""
+"""First words of Redis' error for a worker whose group or stream was removed, before or while it waits."""
 
 Entries = list[tuple[str, dict[str, str] | None]]
 
@@ -50,13 +50,13 @@ class NotNow(Exception):
 
 
 class Worker:
-    """One of the services of a group; names within a group must differ.
+    """One of the services of a group; their names must differ.
 
-    `handled` are events done, `postponed` those that the handler wanted again, `claimed` entries that came from others
-    or again, `set_aside` and `skipped` entries that were given up and that are no events. `start` is where a group that
-    is not there yet begins: "$" with what comes next, "0" with everything that the stream holds. A worker takes
-    `at_a_time` entries in one read, and `claim_after_seconds` must be longer than it needs for them. An exception of
-    `handle` other than NotNow ends `run`, and the event comes again.
+    It counts events done (`handled`), events that the handler wanted again later (`postponed`), entries taken over from
+    others or itself (`claimed`), entries given up (`set_aside`), and entries that are not events (`skipped`). `start` is
+    where a new group begins: "$" with what comes next, "0" with everything that the stream holds. A worker takes up to
+    `at_a_time` entries in one read, and `claim_after_seconds` must be longer than it needs for them. If `handle` raises
+    anything but NotNow, `run` ends, and the event comes again.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Worker:
         self._claim_after_ms = int(claim_after_seconds * 1000)
         self._most_deliveries = most_deliveries
         self._at_a_time = at_a_time
-        self._block_ms = max(1, int(block_seconds * 1000))  # 0 would be for ever
+        self._block_ms = max(1, int(block_seconds * 1000))  # 0 would block forever
         self._patience = Patience(f"group {group}", retry_seconds, sleep)
         self._behind = start
         self._claim_from = "0-0"
 
     async def run(self) -> None:
-        """Work for ever; raises pipeline.publish.RedisUnusable for what waiting does not mend."""
+        """Work forever; raises pipeline.publish.RedisUnusable where waiting would not help."""
         async with own_client(self._redis) as redis:
             while True:
                 for take in (self._take_over, self._take_new):
@@ -111,7 +111,7 @@ class Worker:
         if self._behind == "$":
             self._behind = last
         elif position(self._behind) > position(last):
-            self._behind = BEGINNING  # a stream that begins anew has nothing yet that was given out
+            self._behind = BEGINNING  # of a new stream, nothing has been given out yet
         try:
             await redis.xgroup_create(self._keys.events, self._group, self._behind, mkstream=True)
         except ResponseError as error:
@@ -127,7 +127,7 @@ class Worker:
         return entries
 
     async def _take_over(self, redis: Redis) -> Entries:
-        """What others, or this one, took and did not do in time; what was given out too often is put aside."""
+        """Entries that others, or this worker, took and did not finish in time; those given out too often are put aside."""
         claimed: Any = await redis.xautoclaim(
             self._keys.events, self._group, self._name, self._claim_after_ms, self._claim_from, count=self._at_a_time
         )
@@ -139,7 +139,7 @@ class Worker:
         deliveries = await self._deliveries(redis, entries)
         for stream_id, count in deliveries.items():
             if count > self._most_deliveries:
-                await self._put_aside(redis, stream_id, count - 1)  # this claim counts as one, and nobody is given it
+                await self._put_aside(redis, stream_id, count - 1)  # this claim counted as one, but nobody gets it
         return [entry for entry in entries if deliveries.get(entry[0], 0) <= self._most_deliveries]
 
     async def _deliveries(self, redis: Redis, entries: Entries) -> dict[str, int]:

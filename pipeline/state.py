@@ -1,6 +1,6 @@
-"""The latest state of a room in Redis: what each event changes there, and the values that come back out.
+"""The latest state of a room in Redis: what each event changes in it, and the models that read it back.
 
-The fields of the hashes are API, as the events are.
+Like the events, the fields of the hashes are API.
 """
 
 import json
@@ -38,7 +38,7 @@ Command = tuple[str | int | float, ...]
 Fields = dict[str, str | int | float]
 
 AUDIT_DAYS = 90
-"""Age at which the audit stream's entries are dropped, where nothing else is said."""
+"""Default age at which the audit stream's entries are dropped."""
 
 _OF_ATTENTION = ("attention", "attention_since_ms")
 _OF_READING = ("coverage", "emotion", "confidence", "scores", "face", "faces", "at_ms", *_OF_ATTENTION)
@@ -101,7 +101,7 @@ SUMMARY: TypeAdapter[SummaryState] = TypeAdapter(SummaryState)
 
 
 def changes(event: Event, data: Data, at_ms: int, keys: Keys, lifetimes: Lifetimes) -> list[Command]:
-    """The commands that bring a room's state up to an event that was published at `at_ms`."""
+    """The commands that bring a room's state up to date with an event published at `at_ms`."""
     if isinstance(data, BotStatus) and data.state == "stopping":
         return [("DEL", keys.bot)]  # absent means gone
     if isinstance(data, BotStatus):
@@ -120,15 +120,15 @@ def changes(event: Event, data: Data, at_ms: int, keys: Keys, lifetimes: Lifetim
 
 
 def raised_since_ms(raised: AttentionRaised, at_ms: int) -> int:
-    """Since when there was the reason for what was raised at `at_ms`; at the earliest since the epoch."""
+    """When the reason for attention raised at `at_ms` began, in milliseconds since the epoch; never before the epoch."""
     return at_ms - round(min(raised.for_seconds * 1000, at_ms))
 
 
 def housekeeping(bot_ms: int, redis_ms: int, keys: Keys, lifetimes: Lifetimes) -> list[Command]:
-    """The commands that end what has outlived the retention.
+    """The commands that remove what has outlived the retention.
 
-    Each age is taken by the clock that gave the time: Redis made the ids in the stream, the bot says who was seen when.
-    The two need not agree. `redis_ms` is as old as the transaction before, which told it, and 0 where there was none.
+    Each age is measured by the clock that set the time: Redis made the ids in the stream, the bot says who was seen when,
+    and the two clocks need not agree. `redis_ms` comes from the previous transaction, and is 0 if there was none.
     """
     kept_ms = lifetimes.retention_ms
     return [
@@ -136,12 +136,12 @@ def housekeeping(bot_ms: int, redis_ms: int, keys: Keys, lifetimes: Lifetimes) -
         ("XTRIM", keys.audit, "MINID", "=", max(0, redis_ms - lifetimes.audit_ms)),
         ("XTRIM", keys.markers, "MINID", "=", max(0, redis_ms - kept_ms)),
         ("ZREMRANGEBYSCORE", keys.participants, "-inf", f"({bot_ms - kept_ms}"),
-        ("ZREMRANGEBYSCORE", keys.participants, f"({bot_ms + kept_ms}", "+inf"),  # of a former run whose clock was ahead
+        ("ZREMRANGEBYSCORE", keys.participants, f"({bot_ms + kept_ms}", "+inf"),  # from an earlier run whose clock was ahead
     ]
 
 
 def expiries(keys: Keys, lifetimes: Lifetimes) -> list[Command]:
-    """The commands that let a room that falls silent end by itself, to come behind those that make its keys."""
+    """The commands that make a silent room's keys expire; they must follow those that create the keys."""
     return [
         ("PEXPIRE", keys.events, lifetimes.retention_ms),
         ("PEXPIRE", keys.audit, lifetimes.audit_ms),
@@ -155,10 +155,10 @@ def _hash(key: str, fields: Fields, lifetimes: Lifetimes) -> list[Command]:
 
 
 def _outdated(key: str, data: OfParticipant) -> list[Command]:
-    """The commands that take away what no longer holds."""
+    """The commands that remove what no longer holds."""
     match data:
         case ParticipantJoined():
-            return [("DEL", key)]  # who comes again starts without the emotions of the last time
+            return [("DEL", key)]  # whoever comes back starts without the emotions of last time
         case ConsentWithdrawn():
             return [("HDEL", key, *_OF_READING)]
         case AttentionCleared() | ParticipantLeft():

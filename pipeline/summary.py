@@ -1,4 +1,4 @@
-"""The class as a whole, in figures that are withheld, rounded and slow to let people in and out, so that they tell of nobody."""
+"""The class as a whole, in figures that reveal nobody: withheld if too few, rounded, and slow to let people in and out."""
 
 from collections import Counter
 
@@ -10,15 +10,15 @@ from pipeline.mood import Mood
 from pipeline.valence import valence
 
 STEPS = 20
-"""Shares are multiples of one in so many: 0.05."""
+"""Shares are multiples of 1 / `STEPS`, 0.05."""
 
 
 class ClassFigures:
-    """The summaries of one class, to be taken at a fixed rate: one that a person's act brings about would tell of them.
+    """The summaries of one class, to be taken at a fixed rate: one triggered by a person's act would reveal something of them.
 
-    Shares and valence are over a cohort that changes only by a group at a time. At the level `individual` the counts of
-    people are exact, since each coming and going is told there anyway; at `aggregate` they change by a group at a time
-    too, are rounded to multiples of the smallest group, and are 0 where the figures are withheld.
+    Shares and valence cover a cohort that changes only by a group at a time. At the level `individual`, the counts of
+    people are exact, since each coming and going is published anyway; at `aggregate`, they too change by a group at a
+    time, are rounded to multiples of the smallest group, and are 0 if the figures are withheld.
     """
 
     def __init__(self, smallest_group: int, level: Publication = "individual") -> None:
@@ -45,12 +45,12 @@ class ClassFigures:
         return _summary(self._to_groups(len(self._counted)), +Counter(rounded), self._to_groups(scored), shares)
 
     def _count(self, present: dict[str, Coverage]) -> None:
-        """Count people anew once a group of them has come, gone, or begun or ceased to be read."""
+        """Count people anew once a group of them has come, gone or changed coverage."""
         if len({participant_id for participant_id, _ in present.items() ^ self._counted.items()}) >= self._smallest_group:
             self._counted = present
 
     def _to_groups(self, count: int) -> int:
-        """The nearest multiple of the smallest group; the half goes up."""
+        """The nearest multiple of the smallest group; halves go up."""
         return (2 * count + self._smallest_group) // (2 * self._smallest_group) * self._smallest_group
 
 
@@ -60,21 +60,21 @@ def _summary(participants: int, coverage: Counter[Coverage], scored: int, shares
         scored=scored,
         coverage=dict(coverage),
         shares=shares,
-        # of the rounded shares, so that it tells nothing beyond them
+        # from the rounded shares, so that it reveals nothing more than they do
         valence=None if shares is None else round(valence(shares), 2),
         withheld=shares is None,
     )
 
 
 NOBODY = _summary(0, Counter(), 0, None)
-"""What is told while the bot is not in the room."""
+"""The summary that is published while the bot is not in the room."""
 
 
 def rounded_shares(counts: Counter[Emotion]) -> dict[Emotion, float]:
     """Shares in multiples of 1 / `STEPS` that add up to 1.
 
-    The steps are given out by largest remainder, as seats of a parliament are (Hamilton's method); at a tie to the
-    emotion that stands first.
+    The steps are allotted by largest remainder, like seats in a parliament (Hamilton's method); a tie goes to the emotion
+    listed first.
     """
     total = counts.total()
     steps = {emotion: counts[emotion] * STEPS // total for emotion in EMOTIONS}
@@ -85,9 +85,9 @@ def rounded_shares(counts: Counter[Emotion]) -> dict[Emotion, float]:
 
 
 def coverage_in_words(coverage: dict[Coverage, int], total: int | None = None) -> str:
-    """Such as "18 of 32 seen: 9 camera_off, 5 no_face".
+    """The coverage as text, such as "18 of 32 seen: 9 camera_off, 5 no_face".
 
-    `total` is how many there are, where the states were rounded each by itself and do not add up to it.
+    `total` is how many people there are, if the counts were rounded separately and do not add up to it.
     """
     total = sum(coverage.values()) if total is None else total
     missing = [f"{count} {state}" for state, count in sorted(coverage.items()) if state is not Coverage.OK and count]

@@ -8,10 +8,10 @@ PRESENT_SECONDS = 15.0
 """Time constant of what counts as the present."""
 
 RECENT_SECONDS = 30.0
-"""Age at which a look is learnt from: until then a change has been noticed, and does not pass for usual."""
+"""Age at which a look is learnt from: by then a change has been noticed, and is not taken for usual."""
 
 SPREADS = 2.0
-"""How many times their own usual swing someone must have moved, so that lively faces are not taken for changed ones."""
+"""How many of their own usual deviations someone must have moved, so that lively faces are not taken for changed ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class _Look:
 class Usual:
     """The valence of one person: its slow mean and mean absolute deviation, and its present value.
 
-    The mean is that of everything learnt until there is more than `baseline_seconds` of it; then the old fades.
+    The mean covers everything learnt until that is more than `baseline_seconds`; from then on, what is old fades.
     """
 
     baseline_seconds: float
@@ -47,7 +47,7 @@ class Usual:
         return max(valence_fall, SPREADS * self.deviation)
 
     def see(self, valence: float, elapsed_seconds: float, *, is_changed: bool) -> None:
-        """Take in a look, so long after the last, or 0 where they were out of sight in between."""
+        """Take in a look, `elapsed_seconds` after the last one, or 0 if they were out of sight in between."""
         if self.seen_seconds == 0 and elapsed_seconds == 0:
             self.mean = self.present = valence
         self.seen_seconds += elapsed_seconds
@@ -59,7 +59,7 @@ class Usual:
             self._learn(self._recent.popleft(), is_changed)
 
     def _learn(self, look: _Look, is_changed: bool) -> None:
-        """Take a look into what is usual; a change becomes usual only slowly, and is no swing of theirs."""
+        """Add a look to what is usual; a change becomes usual only slowly, and does not count as deviation."""
         self._recent_seconds -= look.elapsed_seconds
         self._learnt_seconds += look.elapsed_seconds
         counts_little = is_changed or look.is_changed
