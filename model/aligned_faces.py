@@ -1,4 +1,4 @@
-"""FER-2013's faces as a generator learns them: clear of expression, seen from the front, and all in the same place."""
+"""FER-2013's faces as a generator learns them: with a clear expression, seen from the front, and aligned."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from model.faces import EMOTIONS, Emotion, Face, FaceDetector, Image
 from model.robustness import ENLARGED, MARGIN, roomy
 
 RIGHT_EYE, LEFT_EYE, MOUTH = (15.1, 19.0), (32.9, 19.0), (24.0, 37.4)
-"""Where the median face of the Training split has them, mirrored and averaged, in pixels of its 48x48 square."""
+"""Where they are in the Training split's median face, averaged with its mirror image, in pixels of its 48x48 square."""
 
 OVAL_CENTRE, OVAL_HALF_AXES = (24.0, 24.5), (18.5, 23.5)
 """The ellipse that holds forehead, cheeks and chin of such a face, in the same pixels."""
@@ -26,13 +26,13 @@ LEAST_VOTES = {
     Emotion.SURPRISE: 6,
     Emotion.NEUTRAL: 6,
 }
-"""Of the crowd's ten votes, those for the label that a picture needs; fewer where the crowd rarely agrees."""
+"""How many of the crowd's ten votes must be for a picture's label; fewer for emotions on which the crowd rarely agrees."""
 
 MEAN, DEVIATION = 128.0, 46.0
-"""Brightness and contrast that every face is given within the oval, so that light is no part of who somebody is."""
+"""Brightness and contrast that every face gets within the oval, so that light does not become part of an identity."""
 
 MOST_ASKEW = 0.22
-"""How far the nose may lie off the middle of the eyes, in distances between the eyes: more is a face seen from the side."""
+"""How far the nose may be off the middle of the eyes, in distances between the eyes: more is a face seen from the side."""
 
 MOST_MISSING = 0.05
 """Share of the oval that may lie outside the picture."""
@@ -63,7 +63,7 @@ def aligned_faces(split: Split, detector: FaceDetector) -> AlignedFaces:
 
 
 def clear(split: Split) -> NDArray[np.bool_]:
-    """Which pictures show what their label says, if the crowd is asked: a mask (n,)."""
+    """Which pictures show what their label says, according to the crowd: a mask (n,)."""
     votes = split.votes_per_emotion()
     own = votes[np.arange(len(split)), split.labels]
     least = np.array([LEAST_VOTES[emotion] for emotion in EMOTIONS])[split.labels]
@@ -73,7 +73,7 @@ def clear(split: Split) -> NDArray[np.bool_]:
 
 
 def align(picture: Image, detector: FaceDetector) -> Image | None:
-    """The face of a FER-2013 picture (48, 48) with eyes and mouth in their places, or None if it cannot be had so."""
+    """The face of a FER-2013 picture (48, 48) with eyes and mouth in their places, or None if it cannot be aligned."""
     face = _found(picture, detector)
     if face is None:
         return None
@@ -86,15 +86,15 @@ def align(picture: Image, detector: FaceDetector) -> Image | None:
 
 
 def _found(picture: Image, detector: FaceDetector) -> Face | None:
-    """The one face of a picture that is too small and too tightly cut for the detector as it is."""
+    """The one face of a picture, which is enlarged first: it is too small and too tightly cut for the detector."""
     faces = detector.detect(roomy(picture))
     return faces[0] if len(faces) == 1 else None
 
 
 def placing(points: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The move, turn and scale (2, 3) that bring the eyes and the mouth to their places; None for a face from the side.
+    """The similarity transform (2, 3) that brings the eyes and the mouth to their places; None for a face from the side.
 
-    `points` (4, 2) are both eyes, the nose, which tells where the face looks, and the mouth.
+    `points` (4, 2) are both eyes, the nose, which shows where the face looks, and the mouth.
     """
     right, left, nose, _ = points
     between = left - right
@@ -106,7 +106,7 @@ def placing(points: NDArray[np.float64]) -> NDArray[np.float64] | None:
 
 
 def similarity(points: NDArray[np.float64], wanted: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
-    """The similarity (2, 3) that brings the points (n, 2) nearest to the wanted ones, by least squares."""
+    """The similarity transform (2, 3) that brings the points (n, 2) nearest to the wanted ones, by least squares."""
     x, y = points.T
     one, none = np.ones_like(x), np.zeros_like(x)
     # for each point: a x - b y + c = u and b x + a y + d = v

@@ -1,6 +1,6 @@
-"""Averaging the weights of several states of one network: often better than any of them, at the cost of one.
+"""Averages the weights of several checkpoints of one network: often better than any of them, at the cost of one.
 
-Where trainings began from one another and learnt from different teachers, the mean lies between what each came to (model
+If the trainings began from one another and learnt from different teachers, the mean lies between their results (model
 soups, Wortsman et al., arXiv 2203.05482).
 """
 
@@ -24,15 +24,15 @@ from model.train import CHECKPOINT_FILE
 logger = logging.getLogger(__name__)
 
 SHARED = ("network", "size", "held_out", "seed", "rarest", "crowd", "training_faces")
-"""What of their trainings has to be the same, for the mean to have held out the faces that each of them did."""
+"""What their trainings must have in common, so that the mean has held out the same faces as each of them."""
 
 
 def average(checkpoints: Sequence[Path], data: Path, out: Path) -> Path:
-    """Save the mean of the checkpoints' weights in `out`, its normalisation settled on the faces they learnt from.
+    """Save the mean of the checkpoints' weights in `out`, with its normalisation settled on the faces they learnt from.
 
-    What their trainings say of themselves is written beside it. Raises DataUnusable for data that do not fit, and
-    ModelUnusable for checkpoints that are not of one network, whose trainings held out other faces or are not told of, for
-    an `out` that holds a training, and where nothing can be written.
+    What their trainings have in common is written beside it. Raises DataUnusable for data that do not fit, and
+    ModelUnusable if the checkpoints are not of one network, if their trainings held out different faces or left no record,
+    if `out` holds a training already, or if it cannot be written to.
     """
     told = _shared(checkpoints) | {AVERAGED: [str(checkpoint) for checkpoint in checkpoints]}
     with disk_told(out):
@@ -57,7 +57,7 @@ def average(checkpoints: Sequence[Path], data: Path, out: Path) -> Path:
 
 
 def _shared(checkpoints: Sequence[Path]) -> dict[str, Any]:
-    """What all of their trainings say of themselves."""
+    """What the records of all their trainings have in common."""
     first, *others = [told_of(checkpoint) for checkpoint in checkpoints]
     for checkpoint, told in zip(checkpoints, (first, *others), strict=True):
         if gone := [name for name in SHARED if name not in told]:

@@ -20,25 +20,25 @@ Batch = tuple[Image, NDArray[np.float32]]
 def soft_labels(split: Split, crowd: float, smoothing: float, trust: float = 0.0) -> NDArray[np.float32]:
     """What the network should answer, (n, 7) float32: the original label, smoothed, mixed with the FER+ votes.
 
-    The labels of FER-2013 are noisy; the ten votes say how noisy each one is. Where the split was looked at by teachers,
-    their answers make up the share `trust` of it all.
+    The labels of FER-2013 are noisy; the ten votes say how noisy each one is. If the split has teachers' answers, they make
+    up the share `trust` of the result.
     """
     hard = np.eye(len(EMOTIONS), dtype=np.float32)[split.labels]
     smooth = hard * (1 - smoothing) + smoothing / len(EMOTIONS)
     votes = split.votes_per_emotion()
     total = votes.sum(axis=1, keepdims=True)
-    # a picture the crowd saw no emotion in keeps its original label
+    # a picture in which fewer than three of the crowd saw an emotion keeps its original label
     weight = np.where(total >= 3, crowd, 0.0).astype(np.float32)
     labels: NDArray[np.float32] = smooth * (1 - weight) + votes / np.maximum(total, 1) * weight
     return labels if split.taught is None else labels * np.float32(1 - trust) + split.taught * np.float32(trust)
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is untyped
-    """One epoch of faces (b, size, size, 1) uint8 and wanted answers (b, 7), drawn by the seed, the epoch and the batch.
+    """One epoch of faces (b, size, size, 1) uint8 and wanted answers (b, 7), determined by the seed, the epoch and the batch.
 
-    So a training that goes on after a kill sees the faces that it would have seen, and it does not matter which
-    batch Keras asks for first, or which process makes it. An epoch goes `passes` times through the faces. What a
-    `teacher` says of the jittered and blended faces makes up the share `trust` of what is wanted.
+    So a training that is resumed after a kill sees the faces that it would have seen, and it does not matter in which
+    order Keras asks for batches, or which process makes them. An epoch goes through the faces `passes` times. The answers
+    of a `teacher` to the jittered and blended faces make up the share `trust` of the wanted answers.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
 
     @contextmanager
     def made_by(self, workers: int) -> Iterator[None]:
-        """Have so many processes make the batches meanwhile, the next ones while one is learnt from; with 0, none does."""
+        """Have so many processes make the batches while the block runs, ahead of their use; with 0, they are made here."""
         with Workers(workers) if workers else nullcontext() as self._helpers:
             try:
                 yield
@@ -80,7 +80,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
                 self._helpers = None
 
     def begin(self, epoch: int) -> None:
-        """Shuffle and jitter as that epoch's faces are."""
+        """Begin an epoch, whose number determines how faces are shuffled and jittered."""
         self._epoch = epoch
         random = np.random.default_rng((self._seed, epoch))
         self._order = np.concatenate([random.permutation(self._rows) for _ in range(self._passes)])
@@ -106,13 +106,13 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         return self._helpers.result(self._begun.pop(index))
 
     def _order_of(self, index: int) -> tuple[Any, ...]:
-        """What a batch is made of."""
+        """The arguments of `jittered_batch` for a batch."""
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         return self._pixels[rows], self._wanted[rows], (self._seed, self._epoch, index), self._jitter, self._mixup
 
 
 def evened(labels: NDArray[np.int64], rarest: float) -> NDArray[np.int64]:
-    """The rows of one epoch: each once, and those of an emotion with less than the share `rarest` repeated up to it."""
+    """The rows of one epoch: each once, with those of an emotion that is rarer than the share `rarest` repeated up to it."""
     rows = [np.arange(len(labels))]
     for label in np.unique(labels):
         ones = np.flatnonzero(labels == label)
@@ -121,7 +121,7 @@ def evened(labels: NDArray[np.int64], rarest: float) -> NDArray[np.int64]:
 
 
 def times_repeated(labels: NDArray[np.int64], rarest: float) -> NDArray[np.float32]:
-    """How often each emotion (7,) comes in such an epoch, in times of how often it stands in the labels."""
+    """How many times as often each emotion (7,) comes in such an epoch as in the labels."""
     before, after = (np.bincount(each, minlength=len(EMOTIONS)) for each in (labels, labels[evened(labels, rarest)]))
     times: NDArray[np.float32] = (np.maximum(after, 1) / np.maximum(before, 1)).astype(np.float32)
     return times

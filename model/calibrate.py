@@ -1,4 +1,4 @@
-"""Making a trained network as sure of its answers as it is right, before it is exported."""
+"""Calibrates a trained network before it is exported, so that its confidence matches its accuracy."""
 
 import logging
 import math
@@ -20,22 +20,22 @@ from model.provenance import held_out, number_of, told_of
 logger = logging.getLogger(__name__)
 
 FEWEST_FACES = 100
-"""Held-out faces, repeats of others aside, below which a temperature would be a guess."""
+"""Held-out faces, without repeats of those trained on, below which a temperature would be a guess."""
 
 
 MOST_BETTER = 3.0
-"""Standard errors by which a network may do better on held-out faces than on others: more, and it has seen them before."""
+"""Standard errors by which a network may do better on held-out faces than on unseen ones; beyond that, it must know them."""
 
 
 def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: Split) -> tuple[keras.Model, Calibration | None]:
-    """The network as sure of its answers as suits the faces its training held out; as it is, and None, where there are none.
+    """The network, calibrated on the faces that its training held out; unchanged, with None, if it cannot be calibrated.
 
-    `training` is the split that it was trained on, without what the test split repeats; `unseen` the test split without what
-    that repeats. The temperature, and how much of what its training repeated is taken back, are fitted on the faces and
-    their mirror images, with the original labels, which are what a test split is judged by, without the faces whose repeats
-    were trained on, and not at all if the network knows the held-out faces, for instance from an earlier training that it was
-    started from, or was trained on other faces than these, of which others were held out. Raises ModelUnusable where
-    `training.json`, beside the checkpoint, is not what a training writes.
+    `training` is the split it was trained on without what the test split repeats, `unseen` the test split without what
+    `training` repeats. The temperature, and how far the repetition of rare emotions in training is undone, are fitted on
+    the held-out faces and their mirror images, except faces whose repeats were trained on, with the original labels, by
+    which a test split is judged too. It cannot be calibrated if too few such faces are left; if it knows them already,
+    for instance from an earlier training that it was started from; or if it was trained on other faces than these, so
+    that others were held out. Raises ModelUnusable if `training.json` beside the checkpoint is not what a training writes.
     """
     if told_of(checkpoint).get("training_faces") not in (None, training.fingerprint()):
         logger.warning("not calibrated: %s was trained on other faces than these", checkpoint)
@@ -51,7 +51,7 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
     if lead > MOST_BETTER:
         logger.warning("not calibrated: the held-out faces are read %.1f standard errors better than unseen ones", lead)
         return network, None
-    # a face and its mirror image are two answers to the same question: there are few faces, and so they tell more
+    # a face and its mirror image give two answers to the same question, which helps because there are few faces
     mirrored = scores_of(network, np.ascontiguousarray(faces.pixels[..., ::-1]))
     most_lowered = np.log(times_repeated(learnt.labels, number_of(checkpoint, "rarest", 0.0)))
     temperature, lowered = fitted_calibration(np.concatenate([scores, mirrored]), np.tile(faces.labels, 2), most_lowered)
@@ -64,7 +64,7 @@ def calibrated(network: keras.Model, checkpoint: Path, training: Split, unseen: 
 
 
 def _lead(right: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
-    """By how many standard errors the first share is above the second; none where there is nothing to compare with."""
+    """By how many standard errors the first share is above the second; 0 if there is nothing to compare it with."""
     if not len(others):
         return 0.0
     pooled = np.concatenate([right, others]).mean()
@@ -73,9 +73,9 @@ def _lead(right: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
 
 
 def tempered(network: keras.Model, temperature: float, lowered: NDArray[np.float32] | None = None) -> keras.Model:
-    """A copy whose probabilities are those of the network at that temperature: its last layer, divided by it.
+    """A copy of the network at that temperature: its last layer, and so the logits, divided by it.
 
-    The log odds of the emotions are then `lowered` (7,) by so much.
+    The logits of the emotions are then lowered by `lowered` (7,).
     Raises ModelUnusable for a network that does not end in a dense layer with a softmax.
     """
     last = network.layers[-1]

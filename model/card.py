@@ -1,4 +1,4 @@
-"""The card that lies beside weights: what they are, how they want to be fed, and how to know that they are whole."""
+"""The card beside a weights file: what the weights are, what input they take, and how to check that they are intact."""
 
 import hashlib
 from pathlib import Path
@@ -46,10 +46,11 @@ class WeightsCard(BaseModel):
 
 
 class Calibration(BaseModel):
-    """The temperature that the graph's probabilities have, and the training's held-out faces that it was fitted on.
+    """The temperature built into the graph, and the held-out training faces that it was fitted on.
 
-    These are of a `share` of the training split, drawn by the `seed`, without those whose repeats were trained on. `lowered`
-    are the emotions that were repeated in training, with by how much their log odds were lowered again, fitted likewise.
+    These are from a `share` of the training split, drawn by the `seed`, without those whose repeats were trained on.
+    `lowered` gives, for each emotion that was repeated in training, by how much its logits were lowered in turn, fitted on
+    the same faces.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,7 +63,7 @@ class Calibration(BaseModel):
 
 
 class Card(WeightsCard):
-    """The facts about a network that looks at pictures. `labels` stand in the order of the outputs.
+    """The facts about a network that looks at pictures. `labels` are in the order of the outputs.
 
     `calibration` is None for a network whose confidence is as its training left it.
     """
@@ -78,12 +79,12 @@ Kind = TypeVar("Kind", bound=WeightsCard)
 
 
 def read_card(folder: Path) -> Card:
-    """The card of a network that looks at pictures; raises ModelUnusable if it is missing or says too little."""
+    """The card of a network that looks at pictures; raises ModelUnusable if it is missing or incomplete."""
     return read_card_as(Card, folder)
 
 
 def read_card_as(kind: type[Kind], folder: Path) -> Kind:
-    """The card in the folder, of that kind; raises ModelUnusable if it is missing or says too little."""
+    """The card of that kind in the folder; raises ModelUnusable if it is missing or incomplete."""
     path = folder / CARD_FILE
     try:
         return kind.model_validate_json(path.read_bytes())

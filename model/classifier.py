@@ -14,7 +14,7 @@ from model.litert import Graph
 class LiteRtClassifier:
     """An emotion classifier from a folder with weights and their card. One thread may use it at a time.
 
-    The weights may be named instead of their folder.
+    `weights` is the folder or the .tflite file in it; without it, the shipped weights are used.
     Raises ModelUnusable at construction if the weights are missing or not what their card says.
     """
 
@@ -51,7 +51,7 @@ class LiteRtClassifier:
 def _is_folder(weights: Path) -> bool:
     try:
         return weights.is_dir()
-    except OSError as error:  # one may not look there
+    except OSError as error:  # no permission to look there
         raise ModelUnusable(f"{weights} cannot be read: {error.strerror}") from error
 
 

@@ -1,4 +1,4 @@
-"""How far the probabilities of a classifier can be trusted, and how to make them say what they should."""
+"""How far a classifier's probabilities can be trusted, and how to calibrate them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,13 +15,13 @@ CURVE_POINTS = 100
 """Points of a risk-coverage curve: one for each hundredth of the faces."""
 
 STEPS = 40
-"""Halvings of the interval that a temperature, or another number, is looked for in."""
+"""Bisections of the interval in which a temperature, or another number, is searched for."""
 
 ROUNDS = 10
-"""In which temperature and log odds are put to where they are likeliest in turn; after five they hardly move."""
+"""Rounds in which temperature and log odds are each moved to their likeliest value in turn; after five they hardly move."""
 
 HOTTEST = 20.0
-"""The temperature is looked for between this and one divided by it."""
+"""The temperature is searched for between 1 / `HOTTEST` and this."""
 
 
 def calibration_error(confidence: Numbers, right: Mask) -> float:
@@ -31,7 +31,7 @@ def calibration_error(confidence: Numbers, right: Mask) -> float:
 
 
 def reliability(confidence: Numbers, right: Mask) -> list[dict[str, float | int]]:
-    """Mean confidence, accuracy and number of faces of each of those bins that holds any, from the least confident."""
+    """Mean confidence, accuracy and number of faces of each of those bins that is not empty, from the least confident."""
     bins = _bins(confidence)
     inside = [bins == number for number in np.unique(bins)]
     return [
@@ -45,16 +45,16 @@ def _bins(confidence: Numbers) -> Labels:
 
 
 def risk_coverage(confidence: Numbers, right: Mask) -> list[dict[str, float]]:
-    """How often it is right where it answers for only a share of the faces: those that it is surest of.
+    """How often it is right if it answers for only a share of the faces: those with the highest confidence.
 
-    Each point names the share covered, the accuracy on it, and the least confidence in it, from which one would answer
-    (Geifman and El-Yaniv, arXiv 1705.08500). From all of the faces downwards.
+    Each point has the share covered, the accuracy on it, and its least confidence, which is the threshold for answering
+    (Geifman and El-Yaniv, arXiv 1705.08500). The points begin with all of the faces.
     """
     return [_point(confidence, right, share / CURVE_POINTS) for share in range(CURVE_POINTS, 0, -1)]
 
 
 def at_coverage(confidence: Numbers, right: Mask, coverage: float) -> tuple[float, float]:
-    """Accuracy on that share of the faces which it is surest of, and the confidence from which it then answers."""
+    """Accuracy on that share of the faces, those with the highest confidence, and the least confidence among them."""
     point = _point(confidence, right, coverage)
     return point["accuracy"], point["confidence"]
 
@@ -70,11 +70,11 @@ def _point(confidence: Numbers, right: Mask, coverage: float) -> dict[str, float
 
 
 def fitted_calibration(scores: Numbers, labels: Labels, most_lowered: Numbers) -> tuple[float, Numbers]:
-    """The temperature with which the probabilities (n, 7) make the labels (n,) likeliest (Guo et al., section 4.2), and by how
-    much the log odds of each emotion (7,) are to be lowered then.
+    """The temperature, and how far to lower each emotion's logits (7,) after it, that make the labels (n,) likeliest.
 
-    That is between nothing and `most_lowered` (7,), for emotions that a network met too often (Menon et al., arXiv 2007.07314).
-    The likelihood has one peak over all of them; each is put to where it is likeliest, given the others, again and again.
+    `scores` (n, 7) are probabilities (Guo et al., section 4.2). Logits are lowered by at most `most_lowered` (7,), for
+    emotions that a network met too often (Menon et al., arXiv 2007.07314). The likelihood has one peak over all of these
+    numbers; each is moved to its likeliest value given the others, round after round.
     """
     logits = np.log(np.maximum(scores.astype(np.float64), 1e-12))
     lowered = np.zeros(logits.shape[1])
@@ -98,7 +98,7 @@ def _inverse_temperature(logits: NDArray[np.float64], labels: Labels, lowered: N
 
 
 def _lowered(logits: NDArray[np.float64], labels: Labels, emotion: int, most: float) -> float:
-    """By how much one emotion of the logits is to be lowered."""
+    """By how much to lower the logits of one emotion."""
     share = (labels == emotion).mean()
 
     def rises(by: float) -> bool:
@@ -110,7 +110,7 @@ def _lowered(logits: NDArray[np.float64], labels: Labels, emotion: int, most: fl
 
 
 def _peak(rises: Callable[[float], bool], low: float, high: float) -> float:
-    """Where in an interval a function with one peak is largest, told whether it still rises."""
+    """Where in an interval a function with one peak is largest, given whether it still rises at a point."""
     for _ in range(STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if rises(middle) else (low, middle)
@@ -124,7 +124,7 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def confidence_figures(confidence: Numbers, right: Mask) -> dict[str, Any]:
-    """What an evaluation tells of the confidence (n,) of its answers, of which `right` (n,) were right; ready for JSON."""
+    """An evaluation's figures about the confidence (n,) of answers, of which `right` (n,) were right; ready for JSON."""
     accuracy, answers_from = at_coverage(confidence, right, 0.8)
     return {
         "ece": calibration_error(confidence, right),

@@ -16,13 +16,13 @@ BOX_BELOW_SQUARE = 0.08
 """How far the box's centre lies below the square's, in widths of the square, measured likewise."""
 
 LEAST_BETWEEN_EYES = 0.2
-"""In widths of the box: eyes that are closer together are those of a face from the side, and tell no tilt. The median is 0.44."""
+"""In widths of the box: eyes closer together are those of a face from the side, and do not show its tilt. The median is 0.44."""
 
 MOST_TILT = math.radians(120)
-"""Eyes that lie further from level are not believed: the detector knows upright heads.
+"""Eyes further from level are not believed: the detector knows upright heads.
 
-Of a head that lies on its side it sees a smaller tilt than there is, yet with it 45 to 48 % of PublicTest's faces, 90 pixels
-wide, are read as labelled, and 26 to 31 % without; of upright ones as many as before."""
+For a head on its side it sees less tilt than there is, yet with levelling 45 to 48 % of PublicTest's faces, 90 pixels wide,
+are read as labelled, and without it 26 to 31 %; of upright ones, as many as before."""
 
 MOST_SAMPLES = 8
 """Samples per output pixel and axis, at most: eight a side average out the noise of a face of any size."""
@@ -41,11 +41,11 @@ class Square:
 def crop_face(image: Image, face: Face, size: int, level: bool = True) -> Image:
     """The square around the face, grey (size, size) uint8, from a picture uint8: grey (height, width) or RGB (height, width, 3).
 
-    It is turned with the head, as `square` says. Where it reaches over the picture's edge, the edge's pixels are repeated.
+    It is turned with the head, as `square` says. Where it extends beyond the picture, the pixels of the edge are repeated.
     """
     wanted = square(face, width=image.shape[1], height=image.shape[0], level=level)
-    # linear interpolation looks at two pixels a side, so a large face is cut finer than wanted and averaged down; a step of
-    # up to one pixel and a half was measured as good as one of at most one
+    # linear interpolation reads only two pixels per axis, so a large face is cut finer than wanted and averaged down;
+    # steps of up to 1.5 pixels were measured to be as good as steps of at most one
     samples = min(max(round(wanted.side / size), 1), MOST_SAMPLES)
     cut = cv2.warpAffine(
         image,
@@ -60,7 +60,7 @@ def crop_face(image: Image, face: Face, size: int, level: bool = True) -> Image:
 
 
 def _to_image(wanted: Square, pixels: int) -> NDArray[np.float64]:
-    """The move (2, 3) from a picture of so many pixels a side to where the square lies, both counted at pixels' centres."""
+    """The transform (2, 3) from an output of so many pixels a side to the square, in coordinates of the pixels' centres."""
     right, down = (wanted.side / pixels * each(wanted.turn) for each in (math.cos, math.sin))
     middle = (pixels - 1) / 2
     return np.array(
@@ -74,8 +74,8 @@ def _to_image(wanted: Square, pixels: int) -> NDArray[np.float64]:
 def square(face: Face, width: int, height: int, level: bool = True) -> Square:
     """The square that FER-2013 would cut around the face of a picture of `width` x `height`.
 
-    With `level`, it is turned so that the eyes lie level in it, if they tell where level is: docs/model-card.md shows what
-    that saves a tilted head, and that it costs others nothing.
+    With `level`, it is turned so that the eyes are level in it, if they show the tilt: docs/model-card.md shows what that
+    gains for tilted heads, and that it costs others nothing.
     """
     side = face.width * width / BOX_PER_SQUARE
     turn = _tilt(face, width, height) if level else 0.0
@@ -89,7 +89,7 @@ def square(face: Face, width: int, height: int, level: bool = True) -> Square:
 
 
 def _tilt(face: Face, width: int, height: int) -> float:
-    """How far the eyes are from level, in radians, clockwise; 0 where they do not tell."""
+    """How far the eyes are from level, in radians, clockwise; 0 if they do not show it."""
     if len(face.keypoints) < 2:
         return 0.0
     (right_x, right_y), (left_x, left_y) = face.keypoints[:2]

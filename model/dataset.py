@@ -58,21 +58,21 @@ class Split:
         return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], votes=self.votes[rows], taught=taught)
 
     def parted(self, share: float, seed: int) -> tuple[Self, Self]:
-        """Two parts without a row in common, drawn by the seed: the rest, and `share` of the rows."""
+        """Two disjoint parts, drawn by the seed: the rest, and `share` of the rows."""
         order = np.random.default_rng(seed).permutation(len(self))
         count = round(share * len(self))
         return self.only(np.sort(order[count:])), self.only(np.sort(order[:count]))
 
     def without_part(self, number: int, count: int) -> Self:
-        """The rows outside of the part of that number, from 1 on, of so many."""
+        """The rows outside part `number`, counted from 1, of `count`."""
         return self.only(parts_of(self.pixels, count) != number)
 
     def fingerprint(self) -> str:
-        """What tells these faces and labels from any others; the votes are left out, which not every file has."""
+        """Identifies these faces and labels; it leaves out the votes, which not every file has."""
         return _fingerprint(self.pixels, self.labels)
 
     def others_fingerprint(self) -> str:
-        """What tells the votes and the teachers' answers from any others."""
+        """Identifies the votes and the teachers' answers."""
         return _fingerprint(self.votes, *(() if self.taught is None else (self.taught,)))
 
     def votes_per_emotion(self) -> NDArray[np.float32]:
@@ -95,14 +95,14 @@ def _fingerprint(*arrays: NDArray[Any]) -> str:
 def read_split(pixels: Path, labels: Path) -> Split:
     """Read a mosaic of 48x48 grey faces, 128 to a row, and the CSV with one line per face in the same order.
 
-    The CSV has a `label`, and the ten votes or none. Places at the mosaic's end may be empty.
-    Raises DataUnusable if a file cannot be read or the two do not fit each other.
+    The CSV has a `label`, and either all ten votes or none. Places at the mosaic's end may be empty.
+    Raises DataUnusable if a file cannot be read or the two do not match.
     """
     rows = _read_labels(labels)
     faces = read_mosaic(pixels)
     if len(faces) < len(rows):
         raise DataUnusable(f"{pixels} has room for {len(faces)} faces, which does not fit the {len(rows)} lines of {labels}")
-    # a face may be black: in a mosaic that is full, or where the crowd saw none, its place is no empty one
+    # a black place need not be empty: it may be a face if the mosaic is full, or if the crowd saw no face in it
     is_no_face = len(rows) == len(faces) or rows[-1, 1 + VOTES.index("not_face")] > 0
     if not faces[len(rows) - 1].any() and not is_no_face:
         raise DataUnusable(f"{pixels} has fewer faces than {labels} has lines, {len(rows)}: the last one's place is empty")
@@ -112,14 +112,14 @@ def read_split(pixels: Path, labels: Path) -> Split:
 
 
 def read_faces(path: Path) -> Image:
-    """The faces of a mosaic, (n, 48, 48) uint8, without the empty places at its end; DataUnusable if it is none."""
+    """The faces of a mosaic, (n, 48, 48) uint8, without the empty places at its end; raises DataUnusable if it is no mosaic."""
     faces = read_mosaic(path)
     filled = np.flatnonzero(faces.any(axis=(1, 2)))
     return faces[: filled[-1] + 1 if len(filled) else 0]
 
 
 def read_mosaic(path: Path) -> Image:
-    """Every place of a mosaic, (n, 48, 48) uint8, the empty ones at its end included; DataUnusable if it is none."""
+    """Every place of a mosaic, (n, 48, 48) uint8, including empty ones at its end; raises DataUnusable if it is no mosaic."""
     try:
         content = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
@@ -178,7 +178,7 @@ def _row(line: dict[str, str], votes: tuple[str, ...], where: str) -> list[int]:
 
 
 def repeats(faces: Image, among: Image, likeness: float = 0.98) -> NDArray[np.bool_]:
-    """Which of `faces` (n, 48, 48) also stand in `among` (m, 48, 48), byte for byte or nearly: a mask (n,).
+    """Which of `faces` (n, 48, 48) are also in `among` (m, 48, 48), byte for byte or nearly: a mask (n,).
 
     Nearly means a correlation of the pixels, taken at 16x16, of at least `likeness`.
     """
@@ -200,15 +200,15 @@ def _standardised(faces: Image) -> NDArray[np.float32]:
 
 
 def fed(faces: Image, size: int) -> NDArray[np.float32]:
-    """Grey faces (n, h, w) uint8 as a network takes them: (n, size, size, 1), of 0 to 255."""
+    """Grey faces (n, h, w) uint8 as a network takes them: (n, size, size, 1) float32 from 0 to 255."""
     return resized(faces, size)[..., None].astype(np.float32)
 
 
 def resized(faces: Image, size: int) -> Image:
-    """The faces (n, h, w) at (n, size, size)."""
+    """The faces (n, h, w) uint8 resized to (n, size, size)."""
     if faces.shape[1:] == (size, size):
         return faces
-    # by area an enlarged face would come out in steps
+    # INTER_AREA would make an enlarged face blocky
     how = cv2.INTER_AREA if size < faces.shape[1] else cv2.INTER_LINEAR
     others = np.empty((len(faces), size, size), np.uint8)
     for face, place in zip(faces, others, strict=True):

@@ -18,7 +18,7 @@ ANCHOR_GRIDS = ((8, 2), (16, 6))
 """Stride in pixels of each grid of anchors, and anchors per cell; the paper's three grids of stride 16 share their cells."""
 
 COARSEST = 16
-"""The largest stride. Sides of the graph's input are multiples of it, so that the grids lie as they were taught."""
+"""The largest stride. Sides of the graph's input are multiples of it, so that the grids lie as they did in training."""
 
 OVERLAP = 0.3
 """Intersection over union from which two boxes are taken for the same face, as in MediaPipe's graph."""
@@ -27,13 +27,13 @@ LONG = 1.2
 """Ratio of a picture's sides from which it is worth a closer look."""
 
 LONGEST = 2
-"""A closer look takes a picture at most this many times as long as a first look does."""
+"""A closer look draws a picture at most this many times as long as a first look does."""
 
 Box = Sequence[float]
 """Left, top, right and bottom."""
 
 Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Log odds and rows."""
+"""Log odds (n,), and rows (n, 16) of boxes and key points."""
 
 Found = tuple[list[float], float]
 """A face's box as the middle x, y and the width and height, then six key points x, y, in pixels of the input; and its score."""
@@ -42,8 +42,8 @@ Found = tuple[list[float], float]
 class BlazeFace:
     """A face detector for faces up to about two metres from the camera. One thread may use it at a time.
 
-    It was taught on squares, of which a picture of 16:9 fills little more than half. All of its layers go from place to place,
-    so it is planned, once for each format that is met, for no more than the picture fills.
+    It was trained on squares, of which a 16:9 picture fills little more than half. All of its layers are convolutional, so it
+    is planned for only as much as the picture fills, once for each picture format.
     Raises ModelUnusable at construction if the weights are missing or not what their card says.
     """
 
@@ -64,7 +64,7 @@ class BlazeFace:
         return faces
 
     def detect_each(self, pictures: Sequence[Picture | Image]) -> list[list[Face]]:
-        """What `detect` finds in each picture. Together they cost less: each step is still in the caches when it comes again."""
+        """What `detect` finds in each picture. Together they cost less, as each step is still cached when it is repeated."""
         shown = [Still(picture) if isinstance(picture, np.ndarray) else picture for picture in pictures]
         first = {number: self._input.size for number, picture in enumerate(shown) if picture.width * picture.height}
         found = dict[int, list[Face]]((number, []) for number in range(len(shown))) | self._look(shown, first)
@@ -73,15 +73,16 @@ class BlazeFace:
         return [sorted(faces, key=lambda face: face.area, reverse=True) for faces in found.values()]
 
     def _closer(self, picture: Picture) -> int:
-        """How long a picture is drawn if its shorter side is to be as long as a first look draws the longer one.
+        """The longer side, in pixels, that a picture needs for its shorter side to be as long as the longer one in a first look.
 
-        Measured at 480x270: of faces 34 to 43 pixels wide a first look finds about a quarter, this all.
+        It is at most `LONGEST` times as long. Measured at 480x270: of faces 34 to 43 pixels wide, a first look finds about
+        a quarter, a closer look all.
         """
         longer, shorter = max(picture.width, picture.height), min(picture.width, picture.height)
         return round(self._input.size * min(longer / shorter, LONGEST))
 
     def _look(self, pictures: list[Picture], sides: dict[int, int]) -> dict[int, list[Face]]:
-        """The faces in the pictures of these numbers, drawn with the longer side so many pixels long."""
+        """The faces in the pictures numbered in `sides`, drawn with their longer side that many pixels long."""
         drawings = {number: self._drawn(pictures[number], side) for number, side in sides.items()}
         answers = {number: drawing.sheet.answer(drawing.canvas) for number, drawing in drawings.items()}
         return {number: drawings[number].faces_by(answer, self._least) for number, answer in answers.items()}
@@ -92,7 +93,7 @@ class BlazeFace:
         return _Drawing(sheet, width, height, sheet.draw(picture, width, height))
 
     def _sheet(self, width: int, height: int) -> "_Sheet":
-        # there are few: one side is always that of a first or of a closer look, the other one a multiple of 16
+        # there are few: one side is always that of a first or a closer look, the other a multiple of 16
         if (width, height) not in self._sheets:
             self._sheets[width, height] = _Sheet(self._content, self._input, width, height, self._what)
         return self._sheets[width, height]
@@ -104,13 +105,13 @@ def _is_long(picture: Picture) -> bool:
 
 
 class _Sheet:
-    """BlazeFace planned for one shape of input: what pictures are drawn on, and what it answers to them."""
+    """BlazeFace planned for one shape of input: it draws pictures in that shape, and reads the graph's answers."""
 
     def __init__(self, content: bytes, wanted: Input, width: int, height: int, what: str) -> None:
-        # the file names a square, yet nothing in it depends on that
+        # the file declares a square, but nothing in the graph depends on that
         self._graph = Graph(content, (1, height, width, wanted.channels), strict=False, what=what)
         centres = anchors(width, height)
-        # what the graph answers is counted from them, but for the size of the box
+        # the graph's answers are relative to them, except for the size of the box
         self._shifts = np.tile(centres, 8)
         self._shifts[:, 2:4] = 0
         count = len(centres)
@@ -122,14 +123,14 @@ class _Sheet:
         self._shape = height, width, wanted.channels
 
     def draw(self, picture: Picture, width: int, height: int) -> Image:
-        """The picture, drawn width x height large, in the middle of black (height, width, 3) uint8 of the sheet's shape."""
+        """A black canvas of the sheet's shape, (h, w, 3) uint8, with the picture drawn width x height large in its middle."""
         left, top = self._corner(width, height)
         canvas = np.zeros(self._shape, np.uint8)
         picture.draw(canvas[top : top + height, left : left + width])
         return canvas
 
     def answer(self, canvas: Image) -> Answer:
-        """What the graph says to a drawn picture: log odds (n,), and rows (n, 16) of the boxes and key points."""
+        """The graph's answer to a drawn picture: log odds (n,), and rows (n, 16) of boxes and key points."""
         values = self._graph.input[0]
         np.multiply(canvas, self._scale, out=values)
         values += self._offset
@@ -145,7 +146,7 @@ class _Sheet:
         return [_face(numbers, score, *self._corner(width, height), width, height) for numbers, score in found]
 
     def _corner(self, width: int, height: int) -> tuple[int, int]:
-        """Where such a picture begins."""
+        """The left and top of a picture of that size."""
         return (self._shape[1] - width) // 2, (self._shape[0] - height) // 2
 
 
@@ -159,23 +160,23 @@ class _Drawing:
     canvas: Image
 
     def faces_by(self, answer: Answer, least: float) -> list[Face]:
-        """The faces in it, by what the graph said to it."""
+        """The faces in it, from the graph's answer."""
         return self.sheet.faces(answer, self.width, self.height, least)
 
 
 def drawn(width: int, height: int, side: int) -> tuple[int, int]:
-    """Width and height of a picture whose longer side becomes `side`, in pixels; even, since colours may come in pairs."""
+    """Width and height of a picture whose longer side becomes `side`, in pixels; even, since colours may be subsampled."""
     scale = side / max(width, height)
     return max(2 * round(width * scale / 2), 2), max(2 * round(height * scale / 2), 2)
 
 
 def filled(side: int) -> int:
-    """The side of the input, in pixels, that holds a picture's side."""
+    """The side of the input, in pixels, into which a picture's side fits."""
     return math.ceil(side / COARSEST) * COARSEST
 
 
 def sigmoid(log_odds: float) -> float:
-    """The probability from log odds, clipped at 80 either way, where a float32 is near its ends."""
+    """The probability from log odds, which are clipped to -80 to 80, near the limits of a float32."""
     odds = math.exp(min(max(log_odds, -80.0), 80.0))
     return odds / (1 + odds)
 
@@ -192,10 +193,10 @@ def _cells(width: int, height: int, stride: int) -> NDArray[np.float64]:
 
 
 def merge(rows: NDArray[np.float32], scores: list[float]) -> list[Found]:
-    """One of the rows (n, 16) and a score for each face: the mean of the rows whose boxes overlap, weighted by their scores.
+    """A row and a score for each face: those of the rows (n, 16) whose boxes overlap are averaged, weighted by their scores.
 
-    The paper's section 3.2: blending instead of suppression takes the jitter out of a video's boxes. A few rows come
-    of a picture, for which Python's own numbers are quicker than arrays.
+    Blending instead of non-maximum suppression takes the jitter out of a video's boxes (the paper's section 3.2). A picture
+    has only a few rows, for which Python's own numbers are quicker than arrays.
     """
     found: list[Found] = []
     boxes = [_box(*row) for row in rows[:, :4].tolist()]
@@ -223,12 +224,12 @@ def overlap(one: Box, other: Box) -> float:
 
 
 def _area(left: float, top: float, right: float, bottom: float) -> float:
-    """The area of a box, nothing where its sides are crossed."""
+    """The area of a box; 0 if its sides are crossed."""
     return max(right - left, 0.0) * max(bottom - top, 0.0)
 
 
 def _face(numbers: list[float], score: float, left: int, top: int, width: int, height: int) -> Face:
-    """A face found in a picture that is drawn width x height large, from `left` and `top` on."""
+    """A face found in a picture that was drawn width x height large at `left`, `top`."""
     x, y, across, down, *points = numbers
     keypoints = zip(points[::2], points[1::2], strict=True)
     return Face(

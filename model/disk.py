@@ -1,4 +1,4 @@
-"""What a disk that takes no more comes to, files that are there as a whole or not at all, and who may write them."""
+"""Writing files: one-line errors for a full disk, files that are there whole or not at all, and locks."""
 
 import errno
 import fcntl
@@ -12,10 +12,10 @@ from model.errors import ModelUnusable
 
 @contextmanager
 def disk_told(out: Path) -> Iterator[None]:
-    """Tell of a disk that takes no more, or of a place that none can be written to, in one line; raises ModelUnusable."""
+    """Turn the error of a full disk, or of a place that cannot be written to, into a one-line ModelUnusable."""
     try:
         yield
-    except BrokenPipeError:  # somebody who reads what is printed meanwhile is gone: no fault of the disk's
+    except BrokenPipeError:  # whoever read our output is gone, which is not the disk's fault
         raise
     except OSError as error:
         raise ModelUnusable(f"{out} cannot be written to: {error.strerror or error}") from error
@@ -33,11 +33,11 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def alone_with(path: Path) -> Iterator[None]:
-    """Keep a file, and what is written beside it, to this process while the block runs, even if it is killed.
+    """Lock a file, and by it what is written beside it, for this process while the block runs; a kill ends the lock too.
 
-    Raises ModelUnusable if another process has it.
+    Raises ModelUnusable if another process holds it.
     """
-    with path.open("r+b") as file:  # for writing: over NFS, an exclusive lock wants that
+    with path.open("r+b") as file:  # opened for writing, as an exclusive lock needs over NFS
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -47,9 +47,9 @@ def alone_with(path: Path) -> Iterator[None]:
 
 @contextmanager
 def drafted(path: Path) -> Iterator[Path]:
-    """A place to write the file to; it is moved to its own once the block is done, and left out if the block fails.
+    """A temporary place to write the file to; the file is moved to `path` once the block is done, and removed if it fails.
 
-    What a link leads to is replaced, not the link; into a pipe, which has no place beside it, it is written as a whole.
+    If `path` is a link, its target is replaced; into a pipe or device, where nothing can be moved, the whole content is written.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():

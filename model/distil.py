@@ -1,7 +1,7 @@
-"""Teachers that a network learns from while it is trained: they are asked about the very faces that it sees.
+"""Teachers that are asked during a training about the very faces that the network sees.
 
-A small network that follows larger ones, on faces that are jittered and blended without end, comes nearer to them than one
-that is told once what they see in each face (Hinton et al., arXiv 1503.02531; Beyer et al., arXiv 2106.05237).
+A small network that follows larger ones on endlessly jittered and blended faces comes closer to them than one that gets
+their answer to each face only once (Hinton et al., arXiv 1503.02531; Beyer et al., arXiv 2106.05237).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,11 +23,11 @@ Ask = Callable[[Image], Scores]
 
 
 def together(teachers: Sequence[Path], size: int, precision: str) -> Ask:
-    """What turns faces (n, size, size, 1) uint8 into the mean of the teachers' probabilities (n, 7).
+    """A function from faces (n, size, size, 1) uint8 to the mean of the teachers' probabilities (n, 7).
 
-    A teacher is a .keras checkpoint, which answers where Keras runs, or weights with their card.json, which answer on the
-    processor; where that is all there is, they are several times as quick. One of another size sees the faces resized.
-    Raises ModelUnusable for a file that is no network of ours.
+    A teacher is a .keras checkpoint, which runs where Keras runs, or weights with their card.json, which run on the CPU;
+    without a GPU, those are several times as quick. A teacher of another size gets the faces resized.
+    Raises ModelUnusable for a file that is not one of our networks.
     """
     checkpoints = [teacher for teacher in teachers if teacher.suffix == ".keras"]
     exported = [teacher for teacher in teachers if teacher not in checkpoints]
@@ -46,7 +46,7 @@ def together(teachers: Sequence[Path], size: int, precision: str) -> Ask:
 
 
 def _exported(weights: Sequence[Path]) -> Ask:
-    """The mean of what exported networks answer, on all cores: a graph is run by one thread at a time."""
+    """A function to the mean answer of exported networks; each core has its own graphs, as one thread may use one at a time."""
     threads = cores()
     each_thread_has = [[LiteRtClassifier(each) for each in weights] for _ in range(threads)]
 
@@ -62,7 +62,7 @@ def _exported(weights: Sequence[Path]) -> Ask:
 
 
 def _checkpoints(checkpoints: Sequence[Path], size: int, precision: str) -> Ask:
-    """The mean of what networks of Keras answer, as one network."""
+    """A function to the mean answer of Keras networks, joined into one network."""
     faces = keras.Input((size, size, 1))
     answers = []
     for number, checkpoint in enumerate(checkpoints):

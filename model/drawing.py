@@ -1,4 +1,4 @@
-"""Drawing pictures as large as a graph reads them."""
+"""Draws pictures at the size that a graph reads."""
 
 import cv2
 import numpy as np
@@ -6,9 +6,9 @@ import numpy as np
 from model.faces import Image
 
 SPARSE = 2.6
-"""A picture that is this many times too large is halved before it is drawn; halved earlier, it shows fewer small dark faces.
+"""A picture this many times too large is halved before it is drawn; with a lower limit, fewer small dark faces are found.
 
-Usual pictures of 16:9 are two and a half times too large, or become so by halving, and show as much without one halving more.
+Common 16:9 pictures are 2.5 times too large, or become so by halving, and show as much without one more halving.
 """
 
 
@@ -27,7 +27,7 @@ class Still:
 def draw(image: Image, place: Image) -> None:
     """Fill the place with the picture, scaled; both uint8, with as many channels."""
     height, width = place.shape[:2]
-    # linear interpolation looks at two pixels a side and skips the others; halves are averages, and quick
+    # linear interpolation reads two pixels per axis and skips the others; halving averages them, and is quick
     while image.shape[0] >= SPARSE * height or image.shape[1] >= SPARSE * width:
         half = max(image.shape[1] // 2, width), max(image.shape[0] // 2, height)
         image = cv2.resize(image, half, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

@@ -1,4 +1,4 @@
-"""What can be wrong with weights and data, each told in one line."""
+"""The errors for unusable weights and data; each message is one line."""
 
 
 class ModelUnusable(Exception):
@@ -10,5 +10,5 @@ class DataUnusable(Exception):
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says; its type where it says nothing."""
+    """The first line of an error's message; its type if there is none."""
     return (str(error).splitlines() or [type(error).__name__])[0]

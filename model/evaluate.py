@@ -1,4 +1,4 @@
-"""Judging a classifier on a labelled split."""
+"""Judges a classifier on a labelled split."""
 
 import time
 from collections.abc import Callable
@@ -31,9 +31,9 @@ class Candidate:
 
 
 def load_candidate(weights: Path | None) -> Candidate:
-    """A folder with a card, the .tflite in one, a .keras checkpoint, or, for None, the shipped weights.
+    """The classifier in a folder with a card, in such a folder's .tflite or in a .keras checkpoint; for None, the shipped one.
 
-    Raises ModelUnusable for others.
+    Raises ModelUnusable for anything else.
     """
     if weights is not None and weights.suffix == ".keras":
         return _keras_candidate(weights)
@@ -62,11 +62,11 @@ def evaluate(
     groups: Groups | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Any]:
-    """What the candidate is worth on the split, ready for JSON; fractions are of 0 to 1.
+    """The candidate's figures on the split, ready for JSON; fractions are from 0 to 1.
 
-    `training` are the faces (m, 48, 48) it was trained on: `accuracy_without_repeats` leaves out the split's rows
-    that stand among them, and is None if they are not named. `by_group` is None without groups. Raises ModelUnusable for a
-    candidate whose scores are no probabilities.
+    `training` are the faces (m, 48, 48) it was trained on: `accuracy_without_repeats` leaves out the split's faces that are
+    among them, and is None if they are not given. `by_group` is None without groups. Raises ModelUnusable for a candidate
+    whose scores are not probabilities.
     """
     faces = resized(split.pixels, candidate.size)
     scores = candidate.predict(faces)
@@ -97,7 +97,7 @@ def evaluate(
 
 
 def are_probabilities(scores: Numbers) -> bool:
-    """Whether scores (n, 7) are of 0 to 1, and each row's add up to 1."""
+    """Whether scores (n, 7) are from 0 to 1, and each row adds up to 1."""
     return bool(np.allclose(scores.sum(axis=1), 1, atol=0.01) and scores.min() >= 0)
 
 
@@ -108,7 +108,7 @@ def confusion(labels: Labels, predicted: Labels) -> Labels:
 
 
 def per_class(table: Labels) -> dict[str, dict[str, float | int | None]]:
-    """Recall, precision and number of faces of each emotion; a fraction of nothing is None."""
+    """Recall, precision and number of faces of each emotion; None where there is nothing to divide by."""
     hits, wanted, given = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
     return {
         str(emotion): {
@@ -128,10 +128,10 @@ def macro_f1(table: Labels) -> float:
 
 
 def majority_agreement(split: Split, predicted: Labels) -> float | None:
-    """Share of the predictions that are what most of the FER+ crowd saw.
+    """The share of predictions that agree with the majority of the FER+ crowd.
 
-    Only faces count for which more than half of all ten columns' votes went to one and the same of the seven emotions;
-    None if there is no such face.
+    Only faces count for which one of the seven emotions got more than half of the votes in all ten columns; None if there
+    is no such face.
     """
     votes = split.votes_per_emotion()
     clear = votes.max(axis=1) * 2 > split.votes.sum(axis=1)
@@ -141,7 +141,7 @@ def majority_agreement(split: Split, predicted: Labels) -> float | None:
 def crowd_recall(split: Split) -> dict[str, float | None]:
     """How often people see what a face is labelled: for each emotion, the share with more than half of the votes for it.
 
-    The votes are the FER+ crowd's. Faces that the crowd did not vote on are left out; None for an emotion without others.
+    The votes are the FER+ crowd's. Faces without votes are left out; None for an emotion that has no others.
     """
     votes = split.votes.sum(axis=1)
     seen = split.votes[np.arange(len(split)), np.array(VOTE_OF_LABEL)[split.labels]] * 2 > votes

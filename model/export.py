@@ -1,4 +1,4 @@
-"""Turning a trained network into the .tflite file and the card that the bot runs from."""
+"""Turns a trained network into the .tflite file and the card that the bot loads."""
 
 import logging
 import tempfile
@@ -24,20 +24,20 @@ logger = logging.getLogger(__name__)
 
 COMPARED_FACES = 1000
 CLEAR_LEAD = 0.2
-"""Lead of the likeliest emotion over the second from which the conversion must not change the answer."""
+"""A face is clear if the likeliest emotion leads the second by this much: there, conversion must not change the answer."""
 
 LEAST_AGREEMENT = 0.97
 """Share of the faces with a clear lead on which the .tflite file must give the network's answer."""
 
 MOST_LOST = 0.003
-"""Accuracy that smaller numbers may cost. Of those that cost no more, the fastest are taken; half floats where none does."""
+"""Accuracy that an arithmetic may cost. The fastest that costs no more is used, or half floats if none qualifies."""
 
 FIGURES = ("accuracy", "accuracy_without_repeats", "macro_f1", "ece", "ferplus_majority_agreement", "accuracy_at_80_coverage")
 
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What only its maker knows of a network; it goes into the card."""
+    """What only its maker knows about a network; it goes into the card."""
 
     data: str
     licence: str
@@ -46,7 +46,7 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class _Exam:
-    """What a file is judged on: a split, the faces (m, 48, 48) trained on, and the accuracy before it was a file."""
+    """What a file is judged on: a split, the faces (m, 48, 48) trained on, and the network's accuracy before conversion."""
 
     split: Split
     training: Image | None
@@ -58,8 +58,8 @@ def export(checkpoint: Path, folder: Path, notes: Notes, split: Split, training:
 
     The network is calibrated on what its training held out of `training`, the split that it was trained on; without
     that it stays as it is. The exported file is compared with the network on faces of the split, and judged on all of
-    it; the figures go into the card. A kill at any moment leaves the folder as it was, or finished.
-    Raises ModelUnusable if the checkpoint is no network of ours, if the file answers differently, or if it cannot
+    it; the figures go into the card. A kill at any moment leaves the folder either as it was or finished.
+    Raises ModelUnusable if the checkpoint is not one of our networks, if the file answers differently, or if it cannot
     be written.
     """
     network = load_classifier(checkpoint)
@@ -83,13 +83,13 @@ def export(checkpoint: Path, folder: Path, notes: Notes, split: Split, training:
 
 
 def _sample(training: Split, size: int) -> Image | None:
-    """Faces (n, size, size) from all over the split; None of an empty one."""
+    """Faces (n, size, size) uint8 spread evenly over the split; None if it is empty."""
     rows = np.linspace(0, len(training) - 1, min(SAMPLE, len(training))).astype(int)
     return resized(training.pixels[rows], size) if len(rows) else None
 
 
 def _passes(network: keras.Model, card: Card, content: bytes, draft: Path, exam: _Exam) -> bool:
-    """Write file and card into the draft folder, with what they are worth; whether they answer as the network does, nearly."""
+    """Write the file and the card with its figures into the draft folder; returns whether it is nearly as good as the network."""
     _write(draft, card, content)
     try:
         agreement = compare(network, LiteRtClassifier(draft), exam.split.pixels[:COMPARED_FACES])
@@ -105,9 +105,9 @@ def _passes(network: keras.Model, card: Card, content: bytes, draft: Path, exam:
 
 
 def compare(network: keras.Model, classifier: LiteRtClassifier, faces: Image) -> dict[str, float]:
-    """How like the two answer, for the card; raises ModelUnusable if they differ on faces that the network is sure of.
+    """How well the two agree, for the card; raises ModelUnusable if they differ on faces that the network is sure of.
 
-    Rounded weights move the scores a little, so near ties fall either way.
+    Rounded weights shift the scores a little, so near ties can fall either way.
     """
     crops = resized(faces, classifier.size)
     wanted = scores_of(network, crops)
@@ -140,12 +140,12 @@ def _card(network: keras.Model, content: bytes, notes: Notes, arithmetic: Arithm
 
 def _write(folder: Path, card: Card, content: bytes) -> None:
     (folder / card.file).write_bytes(content)
-    # what was set to nothing is told, too: that a network is not calibrated is a fact about it
+    # a field set to None is written too: that a network is not calibrated is a fact about it
     (folder / CARD_FILE).write_text(card.model_dump_json(indent=2, exclude_unset=True) + "\n")
 
 
 def _move(draft: Path, folder: Path, card: Card) -> Path:
-    """Put the draft in the place of what the folder held; the card is the last to come and decides which file counts."""
+    """Replace what the folder held by the draft; the card comes last, since it decides which file counts."""
     before = _file_in_use(folder)
     (draft / card.file).replace(folder / card.file)
     (draft / CARD_FILE).replace(folder / CARD_FILE)

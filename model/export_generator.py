@@ -1,4 +1,4 @@
-"""Turning a trained generator into the .tflite file and the card that simulated students are drawn from."""
+"""Turns a trained generator into the .tflite file and the card that simulated students are drawn with."""
 
 import tempfile
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def export_generator(checkpoint: Path, folder: Path, notes: Notes, judges: Judge
             _write(draft, card, content)
             measured = figures(FaceGenerator(draft), judges)
             _write(draft, card.model_copy(update={"figures": card.figures | measured}), content)
-            # the card is the last to come and decides which file counts
+            # the card comes last, since it decides which file counts
             (draft / card.file).replace(folder / card.file)
             (draft / CARD_FILE).replace(folder / CARD_FILE)
         for older in set(folder.glob("face_generator-*.tflite")) - {folder / card.file}:
@@ -96,11 +96,11 @@ def _write(folder: Path, card: GeneratorCard, content: bytes) -> None:
 
 
 def figures(generator: FaceGenerator, judges: Judges, seed: int = 1) -> dict[str, JsonValue]:
-    """What can be said of the faces of `JUDGED_PEOPLE` with each emotion.
+    """Figures about the faces of `JUDGED_PEOPLE` generated people, each with every emotion.
 
-    `agreement` is, by classifier, the share that it reads as what was asked for. Distances are root mean squares of grey
-    levels of faces with even contrast: of generated people to each other and of each to themself over the emotions, from
-    each generated face to the nearest that was trained on, and among those, from each to its nearest other.
+    `agreement` is, for each classifier, the share that it reads as the emotion asked for. Distances are root mean square
+    differences in grey levels, at equal contrast: between generated people, between one person's emotions, from each
+    generated face to the nearest training face, and from a training face to its nearest other.
     """
     random = np.random.default_rng(seed)
     kinds = np.eye(len(EMOTIONS), dtype=np.float32)
@@ -130,7 +130,7 @@ def agreement(faces: Image, judge: Candidate) -> dict[str, JsonValue]:
 
 
 def even(faces: Image) -> NDArray[np.float32]:
-    """The faces (n, h, w) as rows (n, h w), each with mean 0 and deviation 46."""
+    """The faces (n, h, w) as rows (n, h * w), each with mean 0 and standard deviation 46."""
     rows = faces.reshape(len(faces), -1).astype(np.float32)
     rows -= rows.mean(axis=1, keepdims=True)
     rows *= 46 / np.maximum(rows.std(axis=1, keepdims=True), 1)
@@ -138,7 +138,7 @@ def even(faces: Image) -> NDArray[np.float32]:
 
 
 def _mean_distance(groups: NDArray[np.float32]) -> float:
-    """The mean distance between two of the same group, of groups (g, n, pixels)."""
+    """The mean distance between two members of the same group, over groups (g, n, pixels)."""
     apart = [distances(group, group)[np.triu_indices(len(group), 1)].mean() for group in groups]
     return float(np.mean(apart))
 
@@ -151,7 +151,7 @@ def distances(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray
 
 
 def nearest(some: NDArray[np.float32], others: NDArray[np.float32], *, itself: bool = False) -> NDArray[np.float32]:
-    """How far each row's nearest other row is, leaving out the same or nearly the same picture if `itself` is among them."""
+    """The distance from each row to the nearest of the others; with `itself`, those nearly the same as the row are left out."""
     apart = distances(some, others)
     if itself:
         apart[apart < 8] = np.inf  # the data set holds many pictures twice

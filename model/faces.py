@@ -1,4 +1,4 @@
-"""The words that detection, classification and everything after them share."""
+"""The types that detection, classification and everything after them share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,25 +42,25 @@ class Face:
 
     @property
     def area(self) -> float:
-        """Share of the picture that the box takes."""
+        """Share of the picture that the box covers."""
         return self.width * self.height
 
 
 class Picture(Protocol):
-    """A picture that is drawn no larger than it is looked at."""
+    """A picture that can be drawn at the size at which it is needed."""
 
     @property
     def width(self) -> int:
-        """In pixels, as it came."""
+        """Its original width, in pixels."""
         ...
 
     @property
     def height(self) -> int:
-        """In pixels, as it came."""
+        """Its original height, in pixels."""
         ...
 
     def draw(self, place: Image) -> None:
-        """Fill the place (height, width, 3) uint8, both sides of it even, with the picture, scaled, RGB."""
+        """Draw the picture, scaled, as RGB into `place` (height, width, 3) uint8, whose height and width are even."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Whether a classifier is as often right about one group of people as about another, as far as the labels can tell."""
+"""Whether a classifier is right equally often about different groups of people, as far as the labels can tell."""
 
 import csv
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ LEAST_FACES = 30
 """Faces below which the accuracy of a group says too little to be compared."""
 
 MOST_GROUPS = 50
-"""Values of a column above which it names no groups."""
+"""A column with more distinct values than this does not name groups."""
 
 Z_95 = 1.959964
 """The normal quantile of a two-sided interval of 95 %."""
@@ -38,7 +38,7 @@ def read_groups(path: Path, column: str, faces: int) -> Groups:
             columns = next(reader, [])
             if column not in columns:
                 raise DataUnusable(f"{path} has no column {column!r}, it has {', '.join(columns) or 'none'}")
-            # of a column that stands alone, an empty line states nothing of its face
+            # if the file has only this column, an empty line is a face whose group is not stated
             lines = [line for line in reader if line or len(columns) == 1]
             values = tuple("".join(line[columns.index(column) :][:1]).strip() for line in lines)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -59,8 +59,8 @@ def _check(path: Path, column: str, values: tuple[str, ...], faces: int) -> None
 def by_group(groups: Groups, right: NDArray[np.bool_]) -> dict[str, Any]:
     """Accuracy of each group with its 95 % interval, and the largest gap between two that are large enough, ready for JSON.
 
-    `right` (n,) tells of each face whether the classifier was right about it. The intervals take the faces for independent:
-    with several pictures of one person they are too narrow.
+    `right` (n,) says for each face whether the classifier was right about it. The intervals assume that faces are
+    independent: with several pictures of one person they are too narrow.
     """
     of_faces = np.array(groups.of_faces)
     hits = {str(name): right[of_faces == name] for name in np.unique(of_faces) if name}
@@ -83,12 +83,12 @@ def _figures(right: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def _largest_gap(hits: dict[str, NDArray[np.bool_]]) -> dict[str, Any] | None:
-    """Between the group it is right about most often and the one it is least; None of fewer than two groups."""
+    """The gap between the groups with the highest and the lowest accuracy; None if there are fewer than two groups."""
     if len(hits) < 2:
         return None
     worse, *_, better = sorted(hits, key=lambda name: float(hits[name].mean()))
     (hits_better, n_better), (hits_worse, n_worse) = ((int(hits[name].sum()), len(hits[name])) for name in (better, worse))
-    # best and worst are chosen out of all pairs: of ten groups that are alike, some two are far apart by chance (Bonferroni)
+    # the pair is chosen out of all pairs: among ten equal groups, some two are far apart by chance (Bonferroni)
     pairs = len(hits) * (len(hits) - 1) / 2
     gap, interval = difference(hits_better, n_better, hits_worse, n_worse, z=NormalDist().inv_cdf(1 - 0.025 / pairs))
     return {"better": better, "worse": worse, "gap": gap, "interval": list(interval)}

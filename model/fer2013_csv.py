@@ -19,7 +19,7 @@ USAGES = ("Training", "PublicTest", "PrivateTest")
 def read_fer2013_csv(path: Path, *usages: str) -> tuple[Split, ...]:
     """The splits of the named usages, in that order, without votes, which the file does not have.
 
-    Raises DataUnusable for a file that cannot be read, a line that is none of a face, and a split without faces.
+    Raises DataUnusable for a file that cannot be read, a line that does not describe a face, and a split without faces.
     """
     splits = read_usages(path)
     return tuple(split_of(splits, usage, path) for usage in usages)
@@ -33,10 +33,10 @@ def split_of(splits: dict[str, Split], usage: str, path: Path) -> Split:
 
 
 def read_usages(path: Path) -> dict[str, Split]:
-    """Every split that has faces in the file, by its usage; raises DataUnusable as `read_fer2013_csv`."""
+    """Every split that has faces in the file, by its usage; raises DataUnusable like `read_fer2013_csv`."""
     faces: dict[str, list[tuple[int, Image]]] = {}
     with _told(path), path.open(newline="", encoding="utf-8-sig") as file:
-        # one edition of the file, `icml_face_data.csv`, has a space behind each comma
+        # one edition of the file, `icml_face_data.csv`, has a space after each comma
         reader = csv.DictReader(file, skipinitialspace=True)
         check_columns(path, reader.fieldnames or (), COLUMNS)
         for line in reader:
@@ -47,7 +47,7 @@ def read_usages(path: Path) -> dict[str, Split]:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Tell in one line why the file cannot be read."""
+    """Turn an error in reading the file into a one-line DataUnusable."""
     try:
         yield
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -1,4 +1,4 @@
-"""Drawing faces that belong to nobody, with the generator's weights; no tensorflow."""
+"""Draws faces of people who do not exist with the generator's weights, without tensorflow."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class GeneratorCard(WeightsCard):
 
 
 class FaceGenerator:
-    """Draws a face of an identity with an emotion. One thread may use it at a time.
+    """Draws the face of an identity with an emotion. One thread may use it at a time.
 
     Raises ModelUnusable at construction if the weights are missing or not what their card says.
     """
@@ -40,7 +40,7 @@ class FaceGenerator:
             raise ModelUnusable(f"{what} does not draw the faces that its card tells of")
 
     def identity(self, random: np.random.Generator, spread: float = 1.0) -> Identity:
-        """Somebody new; with a smaller `spread` they are nearer to the average face."""
+        """A new identity; with a smaller `spread`, its face is closer to the average."""
         return random.normal(0, spread, self.card.identity).astype(np.float32)
 
     def draw(self, identity: Identity, feeling: Feeling) -> Image:

@@ -1,4 +1,4 @@
-"""Faces as a live crop might show them: moved, relit, worn, and blended with one another. Imports nothing heavy."""
+"""Faces as a live crop might show them: moved, relit, degraded and blended with one another. Imports nothing heavy."""
 
 import cv2
 import numpy as np
@@ -10,20 +10,20 @@ from model.faces import Image
 def jittered_batch(
     faces: Image, wanted: NDArray[np.float32], seed: tuple[int, ...], strength: float, mixup: float
 ) -> tuple[Image, NDArray[np.float32]]:
-    """A batch (b, h, w, 1) uint8 made of faces (b, h, w), and the answers wanted (b, 7), as the seed draws them."""
+    """A batch (b, h, w, 1) uint8 made from faces (b, h, w), and the wanted answers (b, 7), both determined by the seed."""
     random = np.random.default_rng(seed)
     moved = np.stack([jittered(face, random, strength) for face in faces])
     blended, wanted = mixed(moved, wanted, random, mixup)
-    # as bytes, which is what a crop has: a process that made them hands a quarter over
+    # as bytes, like a live crop, so that a worker process has only a quarter as much to hand over
     return np.rint(blended[..., None]).astype(np.uint8), wanted
 
 
 def mixed(
     faces: NDArray[np.float32], wanted: NDArray[np.float32], random: np.random.Generator, mixup: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Each face (b, h, w) and its label (b, 7) blended with the next one's of the batch, by one share for all.
+    """Each face (b, h, w) and its label (b, 7) blended with the previous ones of the batch, by one share for all.
 
-    The share is drawn from Beta(mixup, mixup), and 0 blends nothing (Zhang et al., arXiv 1710.09412).
+    The share is drawn from Beta(mixup, mixup); a `mixup` of 0 blends nothing (Zhang et al., arXiv 1710.09412).
     """
     if not mixup:
         return faces, wanted
@@ -35,10 +35,10 @@ def mixed(
 
 
 def jittered(face: Image, random: np.random.Generator, strength: float = 1.0) -> NDArray[np.float32]:
-    """The face (h, w) as a live crop might show it: float32 of 0 to 255.
+    """The face (h, w) as a live crop might show it: float32 from 0 to 255.
 
-    Turned, shifted, scaled, mirrored and relit a little; some with a part hidden, some as blurred as a small face is, some
-    in the noise of a dark room, some with the blocks of a thin stream. A `strength` of 0 leaves the mirroring alone.
+    It is turned, shifted, scaled, mirrored and relit a little; some faces have a part hidden, some are as blurred as a small
+    face, some have the noise of a dark room, some the blocks of a low-bitrate stream. A `strength` of 0 only mirrors.
     """
     size = face.shape[0]
     centre = (size - 1) / 2
@@ -78,9 +78,9 @@ def darkened(face: NDArray[np.float32], random: np.random.Generator) -> NDArray[
 
 
 def compressed(face: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """The face as it comes out of a thin stream of 320x180, where it is some 40 to 80 pixels wide.
+    """The face as it comes out of a low-bitrate stream of 320x180, where it is some 40 to 80 pixels wide.
 
-    JPEG stands for VP8: both cut the picture into blocks and round what each is made of.
+    JPEG stands in for VP8: both cut the picture into blocks and quantise their frequencies.
     """
     size = face.shape[0]
     there = int(random.uniform(40, 80))

@@ -12,8 +12,8 @@ from model.errors import ModelUnusable, first_line
 class Graph:
     """A graph with one input, on one thread. It is planned at construction and never again.
 
-    `shape` replaces the shape that the file names, as far as the file leaves it open, or altogether where `strict` is off.
-    Raises ModelUnusable if the bytes are no graph, or do not take the shape.
+    `shape` replaces the input shape in the file: only dimensions that the file leaves open, or any if `strict` is off.
+    Raises ModelUnusable if the bytes are not a graph, or if it does not take the shape.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Beginning a `mobile_cnn` from a MobileNet that has already learnt to see faces."""
+"""Starts a `mobile_cnn` from a MobileNet that was trained on faces."""
 
 import json
 from pathlib import Path
@@ -14,11 +14,11 @@ CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
 def begin_from_mobilenet(network: keras.Model, path: Path, faces: Image) -> None:
-    """Give a `mobile_cnn` the convolutions of a MobileNet of TensorFlow.js whose normalisations went into them.
+    """Give a `mobile_cnn` the convolutions of a TensorFlow.js MobileNet whose normalisations were folded into them.
 
-    The network then sees in `faces` (n, h, w) uint8 what the MobileNet sees: each normalisation really normalises, and
-    undoes it at once. Each kernel is scaled to what a fresh one has, so that one learning rate suits them all. Its head
-    stays as it is. Raises ModelUnusable for a file that holds no such MobileNet.
+    The network then computes the same features as the MobileNet: each normalisation gets statistics measured on `faces`
+    (n, h, w) uint8, and a scale and shift that undo them. Each kernel is scaled like a fresh one, so that one learning rate
+    suits them all. The head stays as it is. Raises ModelUnusable for a file that holds no such MobileNet.
     """
     try:
         _begin(network, _convolutions(path), faces)
@@ -27,7 +27,7 @@ def begin_from_mobilenet(network: keras.Model, path: Path, faces: Image) -> None
 
 
 def _convolutions(path: Path) -> list[tuple[Weights, Weights]]:
-    """Kernel and shift of each convolution, in the order of the graph; what scales its channels is in the kernel."""
+    """Kernel and shift of each convolution, in the order of the graph; the scale of its channels is folded into the kernel."""
     described = json.loads(path.read_text())
     known = read_weights(path, described["weightsManifest"])
     nodes = described["modelTopology"]["node"]
@@ -50,7 +50,7 @@ def _begin(network: keras.Model, given: list[tuple[Weights, Weights]], faces: Im
     if len(given) < len(convolutions):
         raise ValueError(f"it has {len(given)} convolutions, and {network.name} {len(convolutions)}")
     kernel, shift = given[0]
-    # it saw colours, of which a grey face has three times the same, and in steps of 1 instead of 64
+    # it took three colours, which are equal in a grey face, and did not divide them by 64
     stem = (64 * kernel.sum(axis=2, keepdims=True), shift)
     for layer, (kernel, shift) in zip(convolutions, [stem, *given[1:]], strict=False):  # the last of those given are left out
         give_convolution(network, layer.name, kernel, 1.0, shift)

@@ -19,7 +19,7 @@ from model.pretrained import IMAGENET, fetched
 HEAD = "probabilities"
 
 IMAGENET_MEANS = (-103.939, -116.779, -123.68)
-"""What the backbones of Keras want taken away: the means of blue, green and red over ImageNet."""
+"""What the Keras backbones expect to be subtracted: the means of blue, green and red over ImageNet."""
 
 MOMENTUM = 0.9
 """Of the batch normalisation's running statistics: Keras' own 0.99 needs more steps than a short training has."""
@@ -41,7 +41,7 @@ def custom_cnn(size: int = FACE_SIZE) -> keras.Model:
     """The convolutional network this project grew from: 4,496,903 parameters at 48 pixels.
 
     Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7).
-    A smaller `size`, from 16, shortens the first dense layer and nothing else. Raises ModelUnusable for one that is too small.
+    A smaller `size`, from 16, only shortens the first dense layer. Raises ModelUnusable for one that is too small.
     """
     if size < 16:
         raise ModelUnusable(f"custom_cnn cannot be made: it halves a face four times, and {size} pixels are too few for that")
@@ -82,7 +82,7 @@ def _dense_block(number: int, units: int) -> list[keras.Layer]:
 
 
 def residual_cnn(size: int = FACE_SIZE) -> keras.Model:
-    """A small residual network of 2.5 M parameters, with weights for any size.
+    """A small residual network of 2.5 M parameters, whose weights fit any size.
 
     Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7). Every convolution is
     followed by its normalisation, so that the two become one when exported (He et al., arXiv 1512.03385, with the
@@ -101,9 +101,9 @@ def residual_cnn(size: int = FACE_SIZE) -> keras.Model:
 def mobile_cnn(size: int = FACE_SIZE) -> keras.Model:
     """The first nine blocks of a MobileNet (Howard et al., arXiv 1704.04861) on grey faces: 1.1 M parameters.
 
-    Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7). It is made to begin from a
-    MobileNet that has already learnt to see faces (`model.mobilenet`): the blocks left out, which see the whole face at
-    once, are those that know least of an emotion.
+    Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7). It is meant to start from a
+    MobileNet that was trained on faces (`model.mobilenet`): the blocks left out, which see the whole face at once, are those
+    that say least about an emotion.
     """
     faces = layers.Input((size, size, 1))
     features = layers.Rescaling(1 / 64, offset=-117 / 64)(faces)
@@ -116,13 +116,13 @@ def mobile_cnn(size: int = FACE_SIZE) -> keras.Model:
 
 
 def face_resnet(size: int = FACE_SIZE) -> keras.Model:
-    """The residual network of dlib's face recognition on grey faces, but for its last two blocks: 3.3 M parameters.
+    """dlib's face recognition network for grey faces, without its last two blocks: 3.3 M parameters.
 
-    Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7). It is made to begin from what
-    that network has learnt of faces (`model.dlib_resnet`; http://dlib.net/dnn_face_recognition_ex.cpp.html); where its
-    shortcut fills up with zeros, here is a convolution that can do so and learns more. The blocks left out know who
-    somebody is: with the first of them, a linear classifier on what the network gives told no more emotions apart than
-    without (49.3 % of PublicTest both times, at 80 pixels, nothing trained).
+    Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7). It is meant to start from
+    that network's weights (`model.dlib_resnet`; http://dlib.net/dnn_face_recognition_ex.cpp.html); where dlib's shortcut
+    pads with channels of zeros, this has a convolution that can do the same and learn more. The blocks left out tell
+    people apart: adding the first of them made a linear classifier on the network's features no better at emotions
+    (49.3 % of PublicTest both times, at 80 pixels, with nothing else trained).
     """
     faces = layers.Input((size, size, 1))
     features = layers.Rescaling(1 / 64, offset=-117 / 64)(faces)
@@ -153,8 +153,8 @@ def vgg_cnn(size: int = FACE_SIZE) -> keras.Model:
 def resnet18(size: int = FACE_SIZE) -> keras.Model:
     """ResNet-18 (He et al., arXiv 1512.03385) for small pictures: 11.2 M parameters, made to teach smaller networks.
 
-    Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7). As it is usual for small pictures,
-    the first stage sees every pixel.
+    Takes grey faces (n, size, size, 1) as float32 of 0 to 255 and gives probabilities (n, 7). As is usual for small pictures,
+    the first stage has full resolution.
     """
     faces = layers.Input((size, size, 1))
     features = layers.Rescaling(1 / 64, offset=-2.0)(faces)
@@ -166,9 +166,9 @@ def resnet18(size: int = FACE_SIZE) -> keras.Model:
 
 
 def vgg16(size: int = FACE_SIZE, weights: str | None = None) -> keras.Model:
-    """VGG-16 (Simonyan and Zisserman, arXiv 1409.1556) of Keras with a head of seven.
+    """Keras' VGG-16 (Simonyan and Zisserman, arXiv 1409.1556) with a head for seven emotions.
 
-    Takes and gives what the others do; sizes from 32. `weights` may be "imagenet", or a file of such weights; where
+    Input and output are like the others', with sizes from 32. `weights` may be "imagenet" or a file of such weights; if
     ImageNet's cannot be fetched, one line in the log says so, and the network starts from scratch. Raises ModelUnusable for
     a size that is too small and for a file that does not fit.
     """
@@ -176,7 +176,7 @@ def vgg16(size: int = FACE_SIZE, weights: str | None = None) -> keras.Model:
 
 
 def resnet50(size: int = FACE_SIZE, weights: str | None = None) -> keras.Model:
-    """ResNet-50 (He et al., arXiv 1512.03385) of Keras with a head of seven; in all else as `vgg16`."""
+    """Keras' ResNet-50 (He et al., arXiv 1512.03385) with a head for seven emotions; otherwise like `vgg16`."""
     return _with_backbone(keras.applications.ResNet50, "resnet50", size, weights)
 
 
@@ -187,14 +187,14 @@ def _with_backbone(backbone: Callable[..., keras.Model], name: str, size: int, w
     given = fetched(name, IMAGENET[name]) if weights == "imagenet" else weights
     try:
         features = backbone(include_top=False, weights=given and str(given), input_shape=(size, size, 3), pooling="avg")(coloured)
-    # all but the ValueError: the file of somebody's own weights
+    # all but the ValueError can only come from a weights file of the user's own
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ModelUnusable(f"{name} cannot be made: {first_line(error)}") from error
     return keras.Model(faces, _probabilities(features), name=name)
 
 
 def _probabilities(features: keras.KerasTensor) -> keras.KerasTensor:
-    # however little the other layers reckon with, probabilities need all of it
+    # whatever the precision of the other layers, probabilities need float32
     return layers.Dense(len(EMOTIONS), activation="softmax", dtype="float32", name=HEAD)(layers.Dropout(0.3)(features))
 
 
@@ -243,7 +243,7 @@ PRETRAINED = ("vgg16", "resnet50")
 def load_network(checkpoint: Path) -> keras.Model:
     """The trained network in a .keras file; raises ModelUnusable if there is none."""
     try:
-        with checkpoint.open("rb"):  # Keras says of any file that it cannot read that none is there
+        with checkpoint.open("rb"):  # Keras reports any file that it cannot read as missing
             pass
     except OSError as error:
         raise ModelUnusable(f"{checkpoint} cannot be read: {error.strerror}") from error
@@ -251,7 +251,7 @@ def load_network(checkpoint: Path) -> keras.Model:
         raise ModelUnusable(f"{checkpoint} is not a trained network: it is no .keras file, or not all of one")
     try:
         return keras.models.load_model(checkpoint, compile=False)
-    # a network with layers of somebody's own is a TypeError
+    # a network with custom layers raises TypeError
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ModelUnusable(f"{checkpoint} is not a trained network: {first_line(error)}") from error
 
@@ -259,7 +259,7 @@ def load_network(checkpoint: Path) -> keras.Model:
 def load_classifier(checkpoint: Path) -> keras.Model:
     """The trained network in a .keras file that turns square grey faces into the scores of the emotions.
 
-    Raises ModelUnusable if there is none, or one that turns something else into something else.
+    Raises ModelUnusable if there is none, or if its input or output is something else.
     """
     network = load_network(checkpoint)
     try:
@@ -283,7 +283,7 @@ def accuracy_of(network: keras.Model, split: Split) -> float:
 
 
 def in_precision(network: keras.Model, precision: str) -> keras.Model:
-    """A copy of the network that reckons in a policy of Keras', such as `mixed_bfloat16`; its head always does in float32."""
+    """A copy of the network that computes in a Keras dtype policy, such as `mixed_bfloat16`; its head is always in float32."""
 
     def copied(layer: keras.Layer) -> keras.Layer:
         told = layer.get_config()

@@ -1,7 +1,7 @@
-"""A convolution that steps over every other grey pixel, as one over blocks of two by two pixels.
+"""Turns a convolution with stride 2 over grey pixels into one with stride 1 over blocks of two by two pixels.
 
-Both give the same. Vector instructions take several channels at once, and of a grey face there is one: packed, a block's
-four pixels are four channels, and the kernel has a quarter of the places.
+Both give the same result. Vector instructions take several channels at once, but a grey face has only one: packed, a
+block's four pixels are four channels, and the kernel has a quarter of the places.
 """
 
 import numpy as np
@@ -13,9 +13,9 @@ Kernel = NDArray[np.float32]
 
 
 def packed(kernel: Kernel) -> Kernel:
-    """The kernel (p, p, 4, filters) over blocks that does what one (k, k, 1, filters) does in steps of two pixels.
+    """The kernel (p, p, 4, filters) over blocks that does the same as the kernel (k, k, 1, filters) with stride 2.
 
-    Both pad an even number of pixels as "same" does.
+    Both use "same" padding on an even number of pixels.
     """
     size, _, _, filters = kernel.shape
     start, blocks = _start(size), _blocks(size)

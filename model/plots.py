@@ -1,6 +1,6 @@
-"""What a training looked like, and what its result is worth, as pictures.
+"""Plots of how a training went, and of what its result is worth.
 
-matplotlib is loaded when a picture is drawn.
+matplotlib is loaded only when a plot is drawn.
 """
 
 import io
@@ -64,7 +64,7 @@ def draw_reliability(bins: list[dict[str, Any]], ece: float, picture: Path) -> N
 
 
 def draw_risk_coverage(curve: list[dict[str, float]], picture: Path) -> None:
-    """Accuracy on the faces it answers for, and the confidence it answers from, by their share, as PNG."""
+    """Accuracy and least confidence of the faces answered for, by their share, as PNG."""
     figure = _figure(6, 4)
     axes = figure.subplots()
     coverage = [point["coverage"] for point in curve]
@@ -78,7 +78,7 @@ def draw_risk_coverage(curve: list[dict[str, float]], picture: Path) -> None:
 
 
 def draw_evaluation(result: dict[str, Any], folder: Path) -> list[Path]:
-    """The pictures of what `model.evaluate.evaluate` returned, in the folder; their files."""
+    """Draw the plots of a result of `model.evaluate.evaluate` into the folder; returns their files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.png" for name in ("confusion", "reliability", "risk-coverage")]
     draw_confusion(np.array(result["confusion"]), files[0])

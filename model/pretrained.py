@@ -1,4 +1,4 @@
-"""The ImageNet weights of the backbones: fetched as Keras would, but so that a fetch that fails is no end."""
+"""The ImageNet weights of the backbones: fetched as Keras would, except that a failed fetch does not end the training."""
 
 import hashlib
 import http.client
@@ -37,7 +37,7 @@ IMAGENET = {
 
 
 def fetched(network: str, published: Published) -> Path | None:
-    """Where the weights lie in Keras' cache, fetched if they are not there; None, and a line in the log, if they cannot be."""
+    """The path of the weights in Keras' cache, fetched if they are not there; None, and a line in the log, if that fails."""
     kept = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / Path(published.address).name
     try:
         if not kept.exists() or _md5(kept) != published.md5:

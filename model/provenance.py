@@ -1,4 +1,4 @@
-"""What a training wrote down of itself, beside its checkpoints: which faces it left out, and what it owes to others."""
+"""The record that a training leaves beside its checkpoints: which faces it left out, and what it owes to others."""
 
 import json
 import logging
@@ -13,17 +13,17 @@ from model.errors import ModelUnusable
 logger = logging.getLogger(__name__)
 
 TRAINING_FILE = "training.json"
-"""What a training writes beside its checkpoints."""
+"""The record's file name."""
 
 AVERAGED = "averaged"
-"""What names there the checkpoints whose weights were averaged, if it was made so."""
+"""Its key for the checkpoints whose weights were averaged, if the network was made that way."""
 
 TAUGHT_BY, BEGUN_FROM = "; taught by ", "; begun from "
-"""How a card's `data` goes on where a network owes something to others."""
+"""How a card's `data` continues if the network owes something to others."""
 
 
 def held_out(checkpoint: Path) -> tuple[float, int]:
-    """Share and seed of the faces that the checkpoint's training held out; a share of 0 if nothing beside it tells of any."""
+    """Share and seed of the faces that the checkpoint's training held out; a share of 0 if there is no record of any."""
     if not told_of(checkpoint):
         return 0.0, 0
     share, seed = number_of(checkpoint, "held_out", 0.0), int(number_of(checkpoint, "seed"))
@@ -33,7 +33,7 @@ def held_out(checkpoint: Path) -> tuple[float, int]:
 
 
 def part_left_out(checkpoint: Path) -> tuple[int, int] | None:
-    """The number of the part of the faces that the training left out, and of how many; None if it is told of none."""
+    """The number of the part of the faces that the training left out, and of how many; None if there is no record of any."""
     told = told_of(checkpoint).get("without_part")
     match told:
         case None:
@@ -44,7 +44,7 @@ def part_left_out(checkpoint: Path) -> tuple[int, int] | None:
 
 
 def number_of(checkpoint: Path, name: str, default: float | None = None) -> float:
-    """A number of what the checkpoint's training told of itself."""
+    """A number from the record of the checkpoint's training; raises ModelUnusable if there is no such number."""
     path, told = checkpoint.with_name(TRAINING_FILE), told_of(checkpoint)
     try:
         number = float(told[name] if default is None else told.get(name, default))
@@ -56,14 +56,14 @@ def number_of(checkpoint: Path, name: str, default: float | None = None) -> floa
 
 
 def had_teachers(checkpoint: Path) -> bool:
-    """Whether the checkpoint's training, or one that it began from, learnt from others, as far as something beside them tells."""
+    """Whether the checkpoint's training, or one that it began from, learnt from teachers, as far as their records say."""
     return any(
         told.get("taught_by") or told.get("distilled_from") or _owes(file, TAUGHT_BY) for file, told in _trainings(checkpoint)
     )
 
 
 def began_from_others(checkpoint: Path) -> bool:
-    """Whether that training, or one that it began from, began from weights that others made, as far as is told."""
+    """Whether that training, or one that it began from, began from weights made by others, as far as their records say."""
     return any(
         told.get("weights") or str(told.get("start_from")).endswith(".json") or _owes(file, BEGUN_FROM)
         for file, told in _trainings(checkpoint)
@@ -71,7 +71,7 @@ def began_from_others(checkpoint: Path) -> bool:
 
 
 def _trainings(checkpoint: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The checkpoint and what its training wrote down of itself, then those that it was made from, and so on."""
+    """The checkpoint and the record of its training, then those that it was made from, and so on."""
     seen: set[Path] = set()
     waiting = [checkpoint]
     while waiting:
@@ -109,7 +109,7 @@ def _owes(checkpoint: Path, words: str) -> bool:
 
 
 def told_of(checkpoint: Path) -> dict[str, Any]:
-    """What the training wrote down of itself; nothing if there is no such file."""
+    """The record of the checkpoint's training; empty if there is none. Raises ModelUnusable if it cannot be read."""
     path = checkpoint.with_name(TRAINING_FILE)
     try:
         told: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""Writing a network as .tflite, with numbers as small as they may be."""
+"""Writes a network as .tflite, in integers or half floats."""
 
 import tempfile
 import warnings
@@ -14,7 +14,7 @@ from model.faces import Image
 from model.packing import BLOCK, packed
 
 Arithmetic = Literal["static int8", "dynamic int8", "float16"]
-"""Weights and activations int8; weights int8 with activations rounded anew at each face; half floats."""
+"""Weights and activations in int8; weights in int8, with activations quantised anew for each face; half floats."""
 
 SAMPLE = 400
 """Faces that the ranges of static int8 are measured on."""
@@ -23,7 +23,8 @@ SAMPLE = 400
 def convert(network: keras.Model, arithmetic: Arithmetic = "float16", faces: Image | None = None) -> bytes:
     """The network as .tflite, from grey faces (n, size, size, 1) uint8 to probabilities (n, 7) float32.
 
-    Static int8 needs `faces` (m, size, size) such as it will see, to measure what its layers give.
+    Static int8 needs `faces` (m, size, size) like those it will see, to measure the ranges of its layers. Raises
+    ModelUnusable without them, or if the temporary folder cannot be written to.
     """
     with tempfile.TemporaryDirectory() as folder:
         _save(network, folder)
@@ -40,7 +41,7 @@ def convert(network: keras.Model, arithmetic: Arithmetic = "float16", faces: Ima
 
 
 def _save(network: keras.Model, folder: str) -> None:
-    """As tensorflow wants it; the direct way to .tflite from a Keras model prints to standard output."""
+    """Save it as a SavedModel: converting the Keras model directly would print to standard output."""
     try:
         _taking_pixels(network).export(folder, format="tf_saved_model", verbose=False)
     except tf.errors.OpError as error:
@@ -54,9 +55,9 @@ def _taking_pixels(network: keras.Model) -> keras.Model:
 
 
 def _with_packed_stem(network: keras.Model) -> keras.Model:
-    """A copy whose first convolution goes over blocks of pixels, if it steps over every other one; if not, the network itself.
+    """A copy whose first convolution goes over blocks of pixels, if it has stride 2; otherwise the network itself.
 
-    Measured on a face_resnet at 80 pixels, which had one block more: 0.66 ms a face instead of 0.75.
+    Measured on a face_resnet at 80 pixels with one block more than now: 0.66 ms a face instead of 0.75.
     """
     stem = next((layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)), None)
     if stem is None or not _can_be_packed(stem):
@@ -86,16 +87,16 @@ class OverBlocks(keras.layers.Conv2D):  # type: ignore[misc]  # keras is untyped
     """A convolution over blocks of two by two grey pixels (n, h, w, 1), row by row in each."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make a kernel for what the convolution sees."""
+        """Make the kernel for blocks."""
         super().build(_in_blocks(input_shape))
         self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: 1})
 
     def call(self, pictures: Any) -> Any:
-        """What the convolution makes of the blocks, (n, h/2, w/2, filters)."""
+        """The convolution of the blocks, (n, h/2, w/2, filters)."""
         return super().call(tf.nn.space_to_depth(pictures, BLOCK))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:
-        """The shape of that."""
+        """The shape of the result."""
         return super().compute_output_shape(_in_blocks(input_shape))
 
 
@@ -105,10 +106,10 @@ def _in_blocks(shape: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _static(converter: Any, faces: Image) -> bytes:
-    """Weights, one scale per channel, and activations int8 (Jacob et al., arXiv 1712.05877); the softmax stays in float.
+    """Weights (one scale per channel) and activations in int8 (Jacob et al., arXiv 1712.05877); the softmax stays in float.
 
-    Measured: 1.37 ms a face where dynamic int8 takes 1.59, as nothing is left to measure at each face. A softmax in int8
-    would know only 256 confidences.
+    Measured: 1.37 ms a face instead of 1.59 with dynamic int8, since no ranges need measuring at each face. A softmax in
+    int8 could give only 256 different confidences.
     """
 
     def sample() -> Iterator[list[Image]]:
@@ -118,7 +119,7 @@ def _static(converter: Any, faces: Image) -> bytes:
     converter.representative_dataset = sample
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=["SOFTMAX"])
     with warnings.catch_warnings():
-        # the debugger is the one public way to leave an operation out, and warns of the interpreter that it brings along
+        # the debugger is the only public way to leave an operation out, and it warns about the interpreter that it uses
         warnings.simplefilter("ignore")
         debugger = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_dataset=sample, debug_options=options)
     content: bytes = debugger.get_nondebug_quantized_model()
@@ -126,7 +127,7 @@ def _static(converter: Any, faces: Image) -> bytes:
 
 
 def _spanning(faces: Image) -> Image:
-    """The faces, the first of them stretched from black to white, so that the range of the pixels is measured whole."""
+    """The faces, with the first stretched from black to white, so that the full range of pixels is measured."""
     spanning = faces.copy()
     first = faces[0].astype(np.float32)
     spanning[0] = ((first - first.min()) / max(float(np.ptp(first)), 1.0) * 255).round()

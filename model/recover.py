@@ -1,4 +1,4 @@
-"""Training on from a network that is there as a .tflite file alone."""
+"""Gets a network that exists only as a .tflite file back into Keras, to train it further."""
 
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,15 @@ from model.packing import BLOCK, unpacked
 
 Weights = NDArray[np.float32]
 FACES = 512
-"""Enough for the mean and the variance of what comes to a layer; more would take gigabytes."""
+"""Enough for the mean and the variance of a layer's inputs; more would take gigabytes."""
 
 
 def recover(network: keras.Model, exported: Path, faces: Image) -> None:
-    """Give a network of ours, or a `custom_cnn`, the weights of one that was exported.
+    """Give one of our networks the weights of an exported one.
 
-    Normalisations that went into the layer before or behind them come out again so that they change nothing at first,
-    by what comes to them for `faces` (n, h, w) uint8. Raises ModelUnusable if the file holds no such network, and for a
-    network with a backbone.
+    Normalisations that were folded into the layer before or after them are split off again so that at first they change
+    nothing; their statistics are measured on `faces` (n, h, w) uint8. Raises ModelUnusable if the file holds no such
+    network, and for a network with a backbone.
     """
     if any(isinstance(layer, keras.Model) for layer in network.layers):
         raise ModelUnusable(f"{network.name} cannot begin from {exported}: it has a backbone, which begins from a .keras alone")
@@ -50,16 +50,16 @@ def recover(network: keras.Model, exported: Path, faces: Image) -> None:
 
 
 def _steps(exported: Path) -> dict[str, tuple[Weights, Weights]]:
-    """The weights and the bias of each layer that has such, by the name that the weights have in the file.
+    """The weights and the bias of each layer that has any, by the weights' name in the file.
 
-    A normalisation that stands alone is two of them: one that scales, and one that shifts.
+    A normalisation that was not folded into another layer counts as two: one that scales, and one that shifts.
     """
     try:
         content = exported.read_bytes()
     except OSError as error:
         raise ModelUnusable(f"{exported} cannot be read: {error.strerror}") from error
     try:
-        # half floats become floats only while the graph runs, and only where no delegate takes them
+        # half floats become floats only while the graph runs, and only if no delegate takes them over
         plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         interpreter = Interpreter(
             model_content=content, experimental_op_resolver_type=plain, experimental_preserve_all_tensors=True
@@ -70,19 +70,19 @@ def _steps(exported: Path) -> dict[str, tuple[Weights, Weights]]:
         raise ModelUnusable(f"{exported} is not a graph that LiteRT can run") from error
     details: dict[int, Any] = {-1: None} | {detail["index"]: detail for detail in interpreter.get_tensor_details()}
     found: dict[str, tuple[Weights, Weights]] = {}
-    for step in interpreter._get_ops_details():  # biases have names that tell nothing
+    for step in interpreter._get_ops_details():  # not public, but the names of biases say nothing
         if step["op_name"] in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD"):
             _, kernel, *others = (details[index] for index in step["inputs"])
             bias = others[0] if others else None
             weights = np.atleast_1d(_floats(interpreter, kernel))
-            # a bias of nothing but zeros is left out
+            # the file leaves out a bias that is all zeros
             outputs = weights.shape[-1 if step["op_name"] == "DEPTHWISE_CONV_2D" else 0]
             found[kernel["name"]] = weights, np.zeros(outputs, np.float32) if bias is None else _floats(interpreter, bias)
     return found
 
 
 def _floats(interpreter: Interpreter, detail: dict[str, Any]) -> Weights:
-    """What the numbers of a tensor stand for, which has a scale for each entry of one of its dimensions, or none."""
+    """The dequantised values of a tensor, which has a scale for each entry along one of its dimensions, or none."""
     values: Weights = interpreter.get_tensor(detail["index"]).astype(np.float32)
     told = detail["quantization_parameters"]
     if not len(told["scales"]):
@@ -101,19 +101,19 @@ def _of(steps: dict[str, tuple[Weights, Weights]], layer: str, part: str = "") -
 
 
 def _normalisation(steps: dict[str, tuple[Weights, Weights]], layer: keras.Layer) -> tuple[Weights, Weights]:
-    """By what a normalisation multiplies, and what it adds."""
+    """What a normalisation multiplies by, and what it adds."""
     try:
         return _of(steps, layer.name, "batchnorm/mul")[0], _of(steps, layer.name, "batchnorm/sub")[0]
     except LookupError:
         _, bias = _of(steps, layer.name.removesuffix("_normalised"))
-    # behind a ReLU it went on into the layer that comes next, and before one into the bias
+    # after a ReLU it was folded into the next layer, before one into the bias
     return np.ones_like(bias), 0 * bias if layer.name.startswith("dense") else bias
 
 
 def normalise_all(network: keras.Model, faces: Image) -> None:
-    """Let each normalisation really normalise, and undo it at once, so that the network answers as before.
+    """Give each normalisation real statistics, and a scale and shift that undo them, so that the network answers as before.
 
-    What comes to each is measured on the first of the `faces` (n, h, w) uint8.
+    The statistics are those of its inputs for the first `FACES` of `faces` (n, h, w) uint8.
     """
     faces = faces[:FACES]
     pairs = [(layer, layer.input) for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
@@ -130,9 +130,9 @@ def _only_scale(layer: keras.Layer, scale: Weights, shift: Weights) -> None:
 
 
 def _normalise(layer: keras.Layer, values: Weights, scale: Weights, shift: Weights) -> None:
-    """Have a normalisation normalise `values` (n, ..., channels) and undo that at once: it scales them, and shifts them.
+    """Give a normalisation the statistics of `values` (n, ..., channels), and parameters that undo them.
 
-    `scale` and `shift` (channels) are what it comes to in all.
+    Altogether it then scales its channels by `scale` and shifts them by `shift` (channels).
     """
     others = tuple(range(values.ndim - 1))
     mean, variance = values.mean(axis=others), values.var(axis=others)
@@ -140,10 +140,10 @@ def _normalise(layer: keras.Layer, values: Weights, scale: Weights, shift: Weigh
 
 
 def give_convolution(network: keras.Model, name: str, kernel: Weights, scale: Weights | float, shift: Weights) -> None:
-    """Give the convolution of that name a kernel, and the normalisation behind it what scales and shifts its channels.
+    """Give the convolution of that name a kernel, and the normalisation after it the scale and shift of its channels.
 
-    The kernel is made as large as a fresh one (He et al., arXiv 1502.01852), so that one learning rate suits all of them,
-    and the scale as much smaller.
+    The kernel is scaled to the size of a fresh one (He et al., arXiv 1502.01852), so that one learning rate suits all of
+    them, and `scale` is adjusted to make up for it.
     """
     layer = network.get_layer(name)
     (wanted,) = layer.get_weights()

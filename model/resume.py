@@ -1,4 +1,4 @@
-"""The way back into a training after a kill: its state at the end of an epoch, and the log up to there."""
+"""Resumes a training after a kill: its state at the end of an epoch, and the log up to there."""
 
 import csv
 import math
@@ -19,14 +19,14 @@ BACKUP_FILE = "backup.keras"
 LOG_FILE = "log.csv"
 
 COLUMNS = {"epoch", "accuracy", "loss", "val_accuracy", "val_loss"}
-"""Of the log."""
+"""Columns that every line of the log has."""
 
 
 class Backup(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Saves the network and its optimizer at the end of each epoch, in one file that is there as a whole or not at all.
+    """Saves the network and its optimizer at the end of each epoch, in one file that is there whole or not at all.
 
-    Keras' own way writes HDF5 to the disk, where a full one ends the process with a segmentation fault (HDF5 1.14), and tells
-    the epoch in a second file.
+    Keras' own callback writes HDF5 directly to disk, which ends in a segmentation fault if the disk is full (HDF5 1.14), and
+    keeps the epoch in a second file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,7 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untype
 
 
 class Log(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Writes a line of CSV for each epoch, behind those of the epochs before a kill; `rows` are all of them."""
+    """Writes a line of CSV for each epoch, after those from before a kill; `rows` are all of them."""
 
     def __init__(self, path: Path, rows: Sequence[Row]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
 
 
 def write_log(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
-    """Write a log as CSV, as a whole or not at all; what a row lacks stays empty."""
+    """Write a log as CSV, whole or not at all; values that a row lacks stay empty."""
     with drafted(path) as draft, draft.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
@@ -59,7 +59,7 @@ def write_log(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, ob
 
 
 class Patience(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Ends a training that has not improved for so many epochs by its log, behind which it stands."""
+    """Ends a training that, by its log, has not improved for so many epochs; it must come after the log's callback."""
 
     def __init__(self, patience: int, log: Log) -> None:
         super().__init__()
@@ -72,15 +72,15 @@ class Patience(keras.callbacks.Callback):  # type: ignore[misc]  # keras is unty
 
 
 def ran_out(rows: Sequence[Row], patience: int) -> bool:
-    """Whether the best validation accuracy is as many epochs old as that."""
+    """Whether the best validation accuracy is at least `patience` epochs old."""
     accuracies = [row["val_accuracy"] for row in rows]
     return bool(accuracies) and len(accuracies) - 1 - int(np.argmax(accuracies)) >= patience
 
 
 def restored(network: keras.Model, backup: Path, steps: int) -> int:
-    """Put a compiled network and its optimizer where the backup was; returns how many epochs of `steps` batches that is.
+    """Restore a compiled network and its optimizer from the backup; returns how many epochs of `steps` batches are done.
 
-    Without a backup nothing changes. Raises ModelUnusable for a file that is none of this network.
+    Without a backup, nothing changes. Raises ModelUnusable for a file that is not a backup of this network.
     """
     if not backup.exists():
         return 0
@@ -93,7 +93,7 @@ def restored(network: keras.Model, backup: Path, steps: int) -> int:
 
 
 def logged(path: Path, epochs: int) -> list[Row]:
-    """The log's rows of the first so many epochs; what a kill or a full disk left of others is not there any more.
+    """The log's rows of the first `epochs` epochs, without what a kill or a full disk left of others.
 
     Raises ModelUnusable for a file that cannot be read.
     """
@@ -104,13 +104,13 @@ def logged(path: Path, epochs: int) -> list[Row]:
             rows = list(filter(None, map(_row, csv.DictReader(file))))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ModelUnusable(f"{path} cannot be read: {first_line(error)}") from error
-    # an epoch that was trained again counts as it was the last time
+    # of an epoch that was trained again, the last row counts
     known = {int(row["epoch"]): row | {"epoch": int(row["epoch"])} for row in rows}
     return [row for epoch, row in sorted(known.items()) if epoch < epochs]
 
 
 def _row(line: dict[str, str | None]) -> Row | None:
-    """The figures of an epoch; None for a line that was not written to its end."""
+    """The figures of an epoch; None for an incomplete line."""
     try:
         row = {name: float(value or "") for name, value in line.items()}
     except (ValueError, TypeError):  # TypeError: more figures than there are columns

@@ -1,4 +1,4 @@
-"""What a classifier loses where its crops are not FER-2013's own squares, and where those lie around a detected face."""
+"""What a classifier loses on crops other than FER-2013's own squares, and where those lie around a detected face."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -21,17 +21,17 @@ CROPS = (
     (1.0, 0.0, 0.08),
     (1.0, 0.0, -0.08),
 )
-"""Crops that are tried: width in widths of the square, and how far to the right and down in the same."""
+"""Crops to try: their width, and how far they are shifted to the right and down, all in widths of the square."""
 
 TILTS = (0, 15, -15, 30, -30)
-"""In degrees, clockwise: how far heads are tilted beyond how FER-2013 has them."""
+"""Tilts to try, in degrees, clockwise, on top of those in FER-2013."""
 
 ENLARGED, MARGIN = 180, 50
-"""In pixels: a square fills a picture, which the detector does not like, so it gets a larger one with room around it."""
+"""In pixels: the detector does badly on a face that fills its picture, so squares are enlarged and given a margin."""
 
 
 def crop_table(candidate: Candidate, split: Split) -> list[dict[str, float]]:
-    """Accuracy on squares cut too tight, too wide, or aside; the edge is repeated where a crop reaches over it."""
+    """Accuracy on squares cut too tight, too wide or off-centre; where a crop extends beyond the edge, that is repeated."""
     rows = [{"crop": crop, "right": right, "down": down} for crop, right, down in CROPS]
     accuracies = [_accuracy(candidate, cut_otherwise(split.pixels, *each), split) for each in CROPS]
     return [
@@ -62,10 +62,10 @@ def _accuracy(candidate: Candidate, faces: Image, split: Split) -> float:
 
 
 def detected(candidate: Candidate, split: Split, detector: FaceDetector) -> dict[str, Any]:
-    """Where the detector's box lies in FER-2013's squares, and the accuracy on what the live crop makes of it.
+    """Where the detector's box lies in FER-2013's squares, and the accuracy on the live crops that it leads to.
 
     Lengths are in widths of the square, places from its middle, to the right and down; a tilt is in degrees, clockwise.
-    Each is given as its median and the 10th and 90th of a hundred.
+    Each is given as its median and its 10th and 90th percentiles.
     """
     rows: list[int] = []
     faces: list[Face] = []
@@ -91,9 +91,9 @@ def _found(pictures: Iterable[Image], detector: FaceDetector) -> Iterator[tuple[
 
 
 def tilt_table(candidate: Candidate, split: Split, detector: FaceDetector) -> list[dict[str, float]]:
-    """Accuracy on heads that are tilted, with the eyes levelled as the live crop does it, and without.
+    """Accuracy on tilted heads, with the eyes levelled as in the live crop, and without.
 
-    Each row tells the degrees and how many of the faces were found; there is no accuracy where none was.
+    Each row has the degrees and the share of faces found; it has no accuracy if none was found.
     """
     return [{"tilt": degrees, **_of_tilted(candidate, split, detector, degrees)} for degrees in TILTS]
 
@@ -115,7 +115,7 @@ def _of_tilted(candidate: Candidate, split: Split, detector: FaceDetector, degre
 
 
 def tilted(picture: Image, degrees: float) -> Image:
-    """The picture turned around its middle, clockwise; its edge is repeated where it shows what lay outside."""
+    """The picture turned clockwise around its middle; its edge is repeated where it shows what was outside."""
     height, width = picture.shape[:2]
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1.0)
     return cv2.warpAffine(picture, turn, (width, height), borderMode=cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
@@ -129,7 +129,7 @@ def roomy(face: Image) -> Image:
 
 
 def places(faces: Sequence[Face]) -> dict[str, dict[str, float]]:
-    """Where boxes, eyes and live crops of faces found in `roomy` squares lie in these."""
+    """Where the boxes, eyes and live crops of faces found in `roomy` pictures lie in their squares."""
     side = ENLARGED + 2 * MARGIN
     boxes = np.array([(face.x, face.y, face.width, face.height) for face in faces]) * side
     eyes = (np.array([face.keypoints[:2] for face in faces]) * side - MARGIN) / ENLARGED

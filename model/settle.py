@@ -1,7 +1,7 @@
-"""Measuring the statistics of batch normalisation anew once a training is over.
+"""Measures the statistics of batch normalisation anew once a training is over.
 
-The running statistics of a training are those of its last few jittered batches. What the finished network is fed are
-faces as they are, and their statistics over some thousands of them suit it better (Wu and Johnson, arXiv 2105.07576).
+A training's running statistics are those of its last few jittered batches. The finished network gets unjittered faces,
+and statistics over some thousands of those suit it better (Wu and Johnson, arXiv 2105.07576).
 """
 
 from collections.abc import Iterator
@@ -36,10 +36,10 @@ def settle(network: keras.Model, training: Split, seed: int, most: int = FACES) 
 
 
 class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):  # type: ignore[misc]  # keras is untyped
-    """Puts averaged weights (Polyak and Juditsky 1992) in place for each validation, and statistics that belong to them.
+    """Swaps in averaged weights (Polyak and Juditsky 1992), and statistics that belong to them, for each validation.
 
-    The running statistics of a training are those of its current weights: with them, the averaged ones of an early epoch
-    answer the same to every face. Both are taken back afterwards, and the training goes on as if nothing had been.
+    A training's running statistics belong to its current weights: with them, the averaged weights of an early epoch give
+    the same answer to every face. Both are swapped out afterwards, and the training goes on as if nothing had happened.
     """
 
     def __init__(self, training: Split, seed: int) -> None:
@@ -61,7 +61,7 @@ class SwapAveragedWeights(keras.callbacks.SwapEMAWeights):  # type: ignore[misc]
 
 @contextmanager
 def _measuring(network: keras.Model) -> Iterator[list[keras.layers.BatchNormalization]]:
-    """The network's normalisations, with dropout switched off meanwhile, and all as before afterwards."""
+    """The network's normalisations; dropout is off while the block runs, and everything is as before afterwards."""
     dropouts = [layer for layer in every_layer(network) if isinstance(layer, keras.layers.Dropout)]
     normalisations = [layer for layer in every_layer(network) if isinstance(layer, keras.layers.BatchNormalization)]
     rates, momenta = [layer.rate for layer in dropouts], [layer.momentum for layer in normalisations]
@@ -75,17 +75,17 @@ def _measuring(network: keras.Model) -> Iterator[list[keras.layers.BatchNormaliz
 
 
 def _without_gradients() -> AbstractContextManager[None]:
-    """Keeps torch from remembering how it got there: a face_resnet at 96 pixels took 16 GB for that, and twice the time."""
+    """Keeps torch from recording gradients, which took 16 GB and twice the time for a face_resnet at 96 pixels."""
     if keras.backend.backend() != "torch":
         return nullcontext()
-    import torch  # there with its backend alone
+    import torch  # installed only with its backend
 
     without: AbstractContextManager[None] = torch.no_grad()
     return without
 
 
 def every_layer(network: keras.Model) -> Iterator[keras.Layer]:
-    """The layers, and those of the networks among them: a backbone of Keras is one."""
+    """The network's layers, including those of networks nested in it, such as a Keras backbone."""
     for layer in network.layers:
         if isinstance(layer, keras.Model):
             yield from every_layer(layer)

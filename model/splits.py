@@ -10,11 +10,11 @@ from model.fer2013_csv import read_fer2013_csv, read_usages, split_of
 from model.teachers import read_scores
 
 JUDGED = {"PublicTest": "public-test", "PrivateTest": "private-test"}
-"""The splits that a network may be judged on, and what their files in a folder are called."""
+"""The splits that a network may be judged on, and the names of their files in a folder."""
 
 
 def read_splits(data: Path, taught_by: Sequence[Path] = ()) -> tuple[Split, Split]:
-    """The Training split without what PublicTest repeats, and PublicTest.
+    """The Training split without the faces that PublicTest repeats, and PublicTest.
 
     `taught_by` are files of teachers' answers to the whole Training split. Raises DataUnusable for data that do not fit.
     """
@@ -58,5 +58,5 @@ def _is_csv(data: Path) -> bool:
         if not data.is_dir() and not data.is_file():
             raise DataUnusable(f"{data} is neither a folder nor a file")
         return data.is_file()
-    except OSError as error:  # one may not look there
+    except OSError as error:  # no permission to look there
         raise DataUnusable(f"{data} cannot be read: {error.strerror}") from error

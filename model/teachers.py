@@ -1,6 +1,6 @@
-"""What a network sees in faces, written down for another one to learn from.
+"""What a network sees in faces, recorded for another one to learn from.
 
-A face's label says one emotion, a teacher's answer how likely each is (Hinton et al., arXiv 1503.02531).
+A face's label names one emotion; a teacher's answer says how likely each one is (Hinton et al., arXiv 1503.02531).
 """
 
 import csv
@@ -22,12 +22,11 @@ Scores = NDArray[np.float32]
 
 
 def seen_by(teacher: Path, faces: Image) -> Scores:
-    """What a teacher sees in grey faces (n, h, w) uint8 and their mirror images, on the average: probabilities (n, 7).
+    """A teacher's mean answer to grey faces (n, h, w) uint8 and their mirror images: probabilities (n, 7).
 
-    A teacher is a .keras checkpoint, a folder with a card.json, the .tflite in one, or a network of somebody else that
-    takes square grey faces as float32 of -1 to 1 and has our order of emotions: a .tflite file, or the .json of
-    TensorFlow.js.
-    Raises ModelUnusable for a file that is none of these, and for one whose answers are no probabilities.
+    A teacher is a .keras checkpoint, a folder with a card.json, the .tflite in one, or somebody else's network, as .tflite
+    or as .json of TensorFlow.js, that takes square grey faces as float32 of -1 to 1 and has our order of emotions.
+    Raises ModelUnusable for a file that is none of these, and for one whose answers are not probabilities.
     """
     candidate = _candidate(teacher)
     answer: Scores = np.mean([_scores(candidate, each) for each in (faces, faces[..., ::-1])], axis=0)
@@ -37,10 +36,10 @@ def seen_by(teacher: Path, faces: Image) -> Scores:
 
 
 def seen_without(teachers: Sequence[Path], faces: Image) -> Scores:
-    """What networks see in the faces (n, h, w) uint8 that each was trained without: probabilities (n, 7).
+    """The networks' answers to faces (n, h, w) uint8, each by the one that was trained without it: probabilities (n, 7).
 
-    One network for each part of the faces, as `without_part` in its training left it out: so nobody answers by heart.
-    Raises ModelUnusable as `seen_by`, and for networks that did not leave out one part each.
+    There is one network for each part of the faces, which `without_part` left out of its training, so none answers from
+    memory. Raises ModelUnusable like `seen_by`, and if the networks did not each leave out another part.
     """
     asked: dict[int, Path] = {}
     for teacher in teachers:
@@ -58,7 +57,7 @@ def seen_without(teachers: Sequence[Path], faces: Image) -> Scores:
 
 
 def write_scores(path: Path, scores: Scores) -> None:
-    """Write down probabilities (n, 7): a line of CSV for each face, below the names of the emotions."""
+    """Write probabilities (n, 7) as CSV: a line for each face, below the names of the emotions."""
     with drafted(path) as draft, draft.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(EMOTIONS)
@@ -66,9 +65,9 @@ def write_scores(path: Path, scores: Scores) -> None:
 
 
 def read_scores(paths: Sequence[Path], faces: int) -> Scores:
-    """What the teachers whose answers stand in these files saw, on the average: probabilities (n, 7) float32.
+    """The mean of the teachers' answers in these files: probabilities (n, 7) float32.
 
-    Raises DataUnusable for a file that does not hold a line of probabilities for each of so many faces.
+    Raises DataUnusable for a file that does not hold a line of probabilities for each of `faces` faces.
     """
     scores: Scores = np.mean([_read_scores(path, faces) for path in paths], axis=0).astype(np.float32)
     return scores

@@ -1,4 +1,4 @@
-"""Networks that TensorFlow.js keeps: a JSON file with the graph, and its weights in files beside it."""
+"""Reads networks of TensorFlow.js: a JSON file with the graph, and its weights in files beside it."""
 
 import base64
 import json
@@ -17,15 +17,15 @@ Tensor = Any
 
 
 def read_tfjs(path: Path) -> keras.Model:
-    """The convolutional network in a graph of TensorFlow.js with one input (n, height, width, channels) and one output.
+    """The convolutional network in a TensorFlow.js graph with one input (n, height, width, channels) and one output.
 
     The format is that of https://github.com/tensorflow/tfjs/tree/master/tfjs-converter. Raises ModelUnusable for a file
-    that is none, for weights that are not there, and for operations beside those of plain convolutional networks.
+    that is not such a graph, for missing weights, and for operations other than those of plain convolutional networks.
     """
     try:
         described = json.loads(path.read_text())
         return _network(described["modelTopology"]["node"], read_weights(path, described["weightsManifest"]))
-    # whatever is odd in a file comes out as one of these: a graph is built from what it says, step by step
+    # the network is built step by step from what the file says, so anything wrong in it raises one of these
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelUnusable(f"{path} is no graph of TensorFlow.js that can be run here: {first_line(error)}") from error
 
@@ -36,7 +36,7 @@ def _network(nodes: list[Node], known: dict[str, Tensor]) -> keras.Model:
         raise ValueError(f"operations that are not known: {', '.join(sorted(unknown))}")
     pictures = keras.Input([int(each["size"]) for each in entry["attr"]["shape"]["shape"]["dim"][1:]])
     result = known[entry["name"]] = pictures
-    for node in nodes:  # they stand in an order in which they can be run
+    for node in nodes:  # they are in an order in which they can be run
         if node["op"] in _OPERATIONS:
             result = known[node["name"]] = _OPERATIONS[node["op"]](node["attr"], *(known[name] for name in node["input"]))
     return keras.Model(pictures, result)
@@ -51,7 +51,7 @@ def read_weights(path: Path, manifest: list[dict[str, Any]]) -> dict[str, NDArra
             smaller = weight.get("quantization", {})
             values = np.frombuffer(content, smaller.get("dtype", weight["dtype"]), int(np.prod(weight["shape"])), start)
             start += values.nbytes
-            if "scale" in smaller:  # kept in 8 or 16 bits, as steps from the smallest
+            if "scale" in smaller:  # quantised to 8 or 16 bits, as steps from the smallest value
                 values = values * smaller["scale"] + smaller["min"]
             found[weight["name"]] = values.astype(weight["dtype"]).reshape(weight["shape"])
     return found

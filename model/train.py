@@ -1,4 +1,4 @@
-"""Training a network on FER-2013, with a log, checkpoints and a way back after a kill."""
+"""Trains a network on FER-2013, with a log, checkpoints and a way to resume after a kill."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ FULL = "float32"
 """The precision that every network is saved in."""
 
 FROM_JSON = {"mobile_cnn": begin_from_mobilenet, "face_resnet": begin_from_dlib_resnet}
-"""What gives a network the weights of one that knows faces."""
+"""For each network that can start from a .json of weights trained on faces, the function that reads them."""
 
 CHECKPOINT_FILE = "best.keras"
 SETTLED_FILE = "settled.keras"
@@ -48,14 +48,14 @@ CONFUSION_FILE = "confusion.png"
 class Training:
     """What one training is made with; written beside its result.
 
-    `taught_by` are files of teachers' answers to the whole Training split, `distilled_from` teachers (checkpoints, or exported)
-    that are asked about the faces as they are trained on, and `trust` is their share of the labels. `without_part` is the
-    number of a part of the faces, and of how many, that is left out, for the network to be asked about later. An epoch goes
-    `passes` times through the faces. `precision` is a policy of Keras'; what is saved is in float32, whatever it was trained
-    in.
-    `start_from` names a checkpoint whose layers of equal shape are taken over, an exported network (no backbone) to go on
-    from, or what knows faces, as .json: for a mobile_cnn a MobileNet of TensorFlow.js, for a face_resnet the face
-    recognition of face-api.
+    `taught_by` are files of teachers' answers to the whole Training split; `distilled_from` are teachers (checkpoints or
+    exported networks) that are asked about the faces as they are trained on; `trust` is their share of the labels.
+    `without_part` is a part of the faces (its number, of how many) that is left out, for the network to be asked about
+    later. An epoch goes through the faces `passes` times. `precision` is a Keras dtype policy; networks are saved in
+    float32, whatever they were trained in.
+    `start_from` names a checkpoint whose layers of equal shape are taken over, an exported network without a backbone, or
+    a .json of weights trained on faces: for a mobile_cnn a TensorFlow.js MobileNet, for a face_resnet the face recognition
+    of face-api.
     """
 
     network: str = "custom_cnn"
@@ -86,7 +86,7 @@ class Training:
 class BestSoFar(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
     """Saves the network whenever it beats the best validation accuracy so far; a kill never leaves half a file.
 
-    It does so at the end of a validation, because that is when averaged weights, where there are any, are in place. Where the
+    It does so at the end of a validation, because that is when averaged weights, if there are any, are in place. If the
     network is trained in another precision, its weights go into `saved`, which is in float32.
     """
 
@@ -106,9 +106,9 @@ class BestSoFar(keras.callbacks.Callback):  # type: ignore[misc]  # keras is unt
 
 
 class EachEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Tells the batches and the dropouts which epoch begins: after a kill it is not the first.
+    """Tells the batches and the dropout layers which epoch begins, which after a kill is not the first.
 
-    What is dropped is drawn by the seed, the layer and the epoch; Keras saves no state of it.
+    What is dropped is determined by the seed, the layer and the epoch, since Keras does not save the state of dropout.
     """
 
     def __init__(self, batches: TrainingBatches, seed: int) -> None:
@@ -127,7 +127,7 @@ class EachEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is unt
 class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
     """Ends a training whose loss is no longer a number, before the broken weights reach a checkpoint.
 
-    It is asked after a validation, too: weights may break with the last batch of an epoch.
+    It also checks after a validation, since weights may break with the last batch of an epoch.
     """
 
     def __init__(self, out: Path) -> None:
@@ -149,12 +149,12 @@ class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
 def train(what: Training, data: Path, out: Path, finish: bool = False, workers: int = 0) -> Path:
     """Train on the Training split in `data` and return the best network's file, chosen by accuracy on PublicTest.
 
-    Rows that repeat PublicTest stay out. Called again with the same `out` after a kill, it goes on
-    from the last finished epoch; with `finish` it is trained no further, and what is there is made the result. So many
-    `workers`, processes of their own, make the batches; without any, they are made in between.
-    Raises DataUnusable for data that do not fit, and ModelUnusable for a checkpoint that does not, for an `out` that
-    holds another training, or none to finish, or one of which a part is gone, or is being trained in, or cannot be written
-    to, and if the loss stops being a number.
+    Faces that PublicTest repeats are left out. Called again with the same `out` after a kill, it goes on from the last
+    finished epoch; with `finish` it trains no further, and makes what is there the result. `workers` processes make the
+    batches; with none, they are made in this process.
+    Raises DataUnusable for data that do not fit, and ModelUnusable for a checkpoint that does not fit, if `out` holds
+    another training, none to finish, or one with a part missing, if it is being trained in or cannot be written to, and if
+    the loss stops being a number.
     """
     goes_on = _goes_on(out)
     if finish and not goes_on:
@@ -169,26 +169,26 @@ def train(what: Training, data: Path, out: Path, finish: bool = False, workers: 
         "test_faces": test.fingerprint(),
         "votes_and_teachers": training.others_fingerprint(),
     }
-    training, _ = training.parted(what.held_out, what.seed)  # the other part is what the confidence is fitted on afterwards
+    training, _ = training.parted(what.held_out, what.seed)  # the other part is for calibration, at export
     if what.without_part is not None:
         training = training.without_part(*what.without_part)
     batches = _batches(training, what, data)
-    # one that goes on gets its weights from the backup
+    # a training that is resumed gets its weights from the backup
     saved = _made(replace(what, weights=None) if goes_on else what)
     if what.start_from is not None and not goes_on:
         _start(saved, Path(what.start_from), training)
     network = saved if what.precision == FULL else in_precision(saved, what.precision)
     _compile(network, what, steps=len(batches) * what.epochs)
-    _claim(out, what, faces)  # once nothing of what was asked for can turn out to be unusable
+    _claim(out, what, faces)  # only now, when nothing can turn out to be unusable any more
     with disk_told(out), alone_with(out / TRAINING_FILE):
         begun = restored(network, out / BACKUP_FILE, len(batches))
         rows = logged(out / LOG_FILE, begun)
         if not finish and begun < what.epochs and not ran_out(rows, what.patience):
-            # Keras writes its progress where results go
+            # Keras prints its progress to standard output, where results go
             with batches.made_by(workers), contextlib.redirect_stdout(sys.stderr):
                 network.fit(
                     batches,
-                    shuffle=False,  # they are, in an order of their own, which a training that goes on finds again
+                    shuffle=False,  # the batches do that themselves, in an order that a resumed training repeats
                     initial_epoch=begun,
                     epochs=what.epochs,
                     validation_data=_checked(test, what.size),
@@ -201,7 +201,7 @@ def train(what: Training, data: Path, out: Path, finish: bool = False, workers: 
 
 
 def _goes_on(out: Path) -> bool:
-    """Whether a training in the folder goes on; raises ModelUnusable for one of which a part is gone."""
+    """Whether the folder holds a training to resume; raises ModelUnusable if a part of it is missing."""
     with disk_told(out):
         goes_on = (out / BACKUP_FILE).exists()
         gone = [name for name in (LOG_FILE, TRAINING_FILE) if goes_on and not (out / name).exists()]
@@ -241,7 +241,7 @@ def settled(best: Path, training: Split, test: Split, seed: int) -> Path:
     logger.info("accuracy on PublicTest is %.4f, and %.4f with the normalisation settled", before, after)
     settled_file = best.with_name(SETTLED_FILE)
     if after <= before:
-        settled_file.unlink(missing_ok=True)  # of an earlier end, after which it was trained on
+        settled_file.unlink(missing_ok=True)  # from an earlier result, before the network was trained further
         return best
     return save(network, settled_file)
 
@@ -249,12 +249,12 @@ def settled(best: Path, training: Split, test: Split, seed: int) -> Path:
 def take_over(network: keras.Model, start_from: Path) -> int:
     """Copy the weights of every layer that has the same name and shapes in the checkpoint; return how many.
 
-    Raises ModelUnusable if the file is no checkpoint, or one of a network that has less than half of its parameters in them.
+    Raises ModelUnusable if the file is not a checkpoint, or if those layers have less than half of the network's parameters.
     """
     known = {layer.name: layer.get_weights() for layer in load_network(start_from).layers}
     wanted = [layer for layer in network.layers if layer.weights]
     same = [layer for layer in wanted if _shapes(layer.get_weights()) == _shapes(known.get(layer.name, []))]
-    # by their numbers: a backbone is one layer, and so is its head, which others have as well
+    # by parameters, not by layers: a backbone is one layer, and so is its head, which other networks have as well
     if 2 * _parameters(same) < _parameters(wanted):
         raise ModelUnusable(
             f"{start_from} is of another network: {len(same)} of the {len(wanted)} layers of {network.name} are in it"
@@ -274,9 +274,9 @@ def _shapes(weights: list[NDArray[np.float32]]) -> list[tuple[int, ...]]:
 
 
 def _claim(out: Path, what: Training, faces: dict[str, str]) -> None:
-    """Write down what is trained in the folder, and on which faces, unless another training already stands there.
+    """Record in the folder what is trained and on which faces; raises ModelUnusable if it holds another training.
 
-    One that was ended before its first epoch was done left nothing but that, which is written anew.
+    A training that ended before its first epoch was done left nothing but that record, which is overwritten.
     """
     wanted = json.loads(json.dumps(asdict(what)))  # as JSON has it, with lists for tuples
     settings = out / TRAINING_FILE
@@ -294,15 +294,15 @@ def _claim(out: Path, what: Training, faces: dict[str, str]) -> None:
 
 
 def _unclaimed(settings: Path) -> contextlib.AbstractContextManager[None]:
-    """Keeps others away while it is written anew; raises ModelUnusable if one that still runs has it."""
+    """Locks an existing record while it is overwritten; raises ModelUnusable if a running training holds it."""
     return alone_with(settings) if settings.exists() else contextlib.nullcontext()
 
 
 def _settings_in(path: Path, faces: dict[str, str]) -> dict[str, Any]:
-    """What a training was made with; what was not yet written down when it began is as it is unless set, and on these `faces`."""
+    """The settings and faces in a training's record; what an older record lacks comes from the defaults and from `faces`."""
     try:
         known: dict[str, Any] = faces | json.loads(json.dumps(asdict(Training()))) | json.loads(path.read_bytes())
-    except (ValueError, TypeError):  # none of ours
+    except (ValueError, TypeError):  # not a record of ours
         return dict(faces)
     return known
 
@@ -362,10 +362,10 @@ def _callbacks(what: Training, out: Path, training: Split, rows: list[Row], save
     return [
         FiniteLoss(out),
         BestSoFar(out / CHECKPOINT_FILE, max((row["val_accuracy"] for row in rows), default=-1.0), saved),
-        # averaged weights, where there are any, are what is validated and kept; it swaps them in before and out after
-        # a validation, so it stands behind the callback that saves in between
+        # averaged weights, if there are any, are what is validated and saved; this swaps them in before a validation and
+        # out after it, so it comes after the callback that saves in between
         *([SwapAveragedWeights(training, what.seed)] if what.averaging else []),
         log,
         Patience(what.patience, log),
-        Backup(out / BACKUP_FILE),  # at the end: what it tells as done is done
+        Backup(out / BACKUP_FILE),  # last, so that what it records as done is done
     ]

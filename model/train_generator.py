@@ -1,4 +1,4 @@
-"""Training the generator of faces on FER-2013, with a log, checkpoints and a way back after a kill."""
+"""Trains the generator of faces on FER-2013, with a log, checkpoints and a way to resume after a kill."""
 
 import csv
 import logging
@@ -54,9 +54,9 @@ class GeneratorTraining:
 def train_generator(what: GeneratorTraining, data: Path, critics: list[Path], out: Path, start_from: Path | None = None) -> Path:
     """Train on the Training split in `data` and return the file of the generator, its weights averaged over the last steps.
 
-    `critics` are .keras classifiers that tell whether a generated face shows what it should. Called again with the same
+    `critics` are .keras classifiers that judge whether a generated face shows what it should. Called again with the same
     `out` after a kill, it goes on from the last checkpoint. Raises DataUnusable for data that do not fit, ModelUnusable for
-    a critic or a checkpoint that is none, for an `out` that cannot be written to, and if a loss stops being a number.
+    an unusable critic or checkpoint, if `out` cannot be written to, and if a loss stops being a number.
     """
     keras.utils.set_random_seed(what.seed)
     judges = [load_classifier(path) for path in critics]
@@ -117,9 +117,9 @@ def _save(kept: tf.train.CheckpointManager, out: Path) -> None:
 
 
 def batches(faces: AlignedFaces, what: GeneratorTraining, skipped: int = 0) -> Iterator[Batch]:
-    """Without end: faces (b, 48, 48, 1) from -1 to 1, half of them mirrored, and their emotions (b, 7).
+    """Endless batches: faces (b, 48, 48, 1) from -1 to 1, half of them mirrored, and their emotions (b, 7).
 
-    Rare emotions come more often than they stand in the data, by the root of how rare they are.
+    Rare emotions are oversampled, by the square root of how rare they are.
     """
     random = np.random.default_rng((what.seed, skipped))
     weights = 1 / np.sqrt(np.bincount(faces.labels, minlength=len(EMOTIONS)))[faces.labels]
@@ -163,7 +163,7 @@ class School:
         return [*self._encoder.trainable_variables, *self._generator.trainable_variables]
 
     def step(self, faces: NDArray[np.float32], emotions: NDArray[np.float32], *, judged: bool) -> dict[str, Any]:
-        """Learn from one batch, with or without adversary and classifier; the losses by name."""
+        """Learn from one batch, with or without adversary and classifier; returns the losses by name."""
         work: Callable[..., dict[str, Any]] = self._whole if judged else self._warm
         losses = work(tf.constant(faces), tf.constant(emotions))
         self.done.assign_add(1)
@@ -209,7 +209,7 @@ class School:
         return losses | {"discriminator": self._tell_apart(faces, fakes)}
 
     def _resemblance(self, faces: Any, emotions: Any) -> tuple[dict[str, Any], Any, Any]:
-        """The losses of an autoencoder, the identities that it found, and what it drew of them."""
+        """The losses of an autoencoder, the identities that it found, and the faces that it drew from them."""
         mean, log_variance = self._encoder([faces, emotions], training=True)
         log_variance = tf.clip_by_value(log_variance, -8.0, 4.0)
         identities = mean + tf.exp(log_variance / 2) * tf.random.normal(tf.shape(mean))
@@ -220,7 +220,7 @@ class School:
         return losses, identities, copies
 
     def _somebody(self, identities: Any) -> tuple[Any, Any]:
-        """People who are not in the data, or seen there with another expression; and an emotion for each."""
+        """Some people from the batch and some made-up ones, and a random emotion for each."""
         count = self._what.batch_size
         half = count // 4
         made_up = tf.random.normal((count - half, IDENTITY))
@@ -228,7 +228,7 @@ class School:
         return tf.concat([tf.stop_gradient(identities[:half]), made_up], 0), wanted
 
     def _misread(self, drawn: Any, wanted: Any) -> Any:
-        """How far the classifiers are from reading what was wanted, each on faces as a camera might cut them."""
+        """How far the classifiers are from reading what was wanted, in faces cropped and lit as a camera might show them."""
         cut = tf.image.random_crop(tf.pad(drawn, [[0, 0], [3, 3], [3, 3], [0, 0]], "SYMMETRIC"), tf.shape(drawn))
         light = tf.random.uniform((self._what.judged, 1, 1, 1), 0.75, 1.1)
         seen = (cut + tf.random.normal(tf.shape(cut), stddev=0.06)) * 127.5 * light + 127.5
@@ -239,7 +239,7 @@ class School:
         return misread / max(len(self._judges), 1)
 
     def _tell_apart(self, faces: Any, fakes: Any) -> Any:
-        """One step of the adversary, kept gentle where the real faces are (Mescheder et al., arXiv 1801.04406)."""
+        """One step of the adversary, with a gradient penalty at the real faces (Mescheder et al., arXiv 1801.04406)."""
         variables = self._discriminator.trainable_variables
         with tf.GradientTape() as tape:
             with tf.GradientTape() as inner:
@@ -255,14 +255,14 @@ class School:
 
 
 class StepLog:
-    """The losses as CSV, a line for each so many steps; lines of steps that a kill undid are there no more."""
+    """The losses as CSV, one line every so many steps, without the lines of steps that a kill undid."""
 
     def __init__(self, path: Path, done: int) -> None:
         self._path = path
         self._rows = [row for row in _rows(path) if int(row["step"]) <= done]
 
     def add(self, step: int, losses: dict[str, float]) -> None:
-        """Add the line of a step; the columns of losses that come later are there from the start."""
+        """Add the line of a step; columns for losses that come later are there from the start."""
         self._rows.append({"step": str(step), **{name: str(round(value, 5)) for name, value in losses.items()}})
         write_log(self._path, LOGGED, self._rows)
         logger.info("step %d: %s", step, {name: round(value, 4) for name, value in losses.items()})
@@ -273,6 +273,6 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return []
     try:
         with path.open(newline="") as file:
-            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdecimal()]  # not what was half written
+            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdecimal()]  # not a half-written line
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ModelUnusable(f"{path} cannot be read: {first_line(error)}") from error

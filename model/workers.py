@@ -1,4 +1,4 @@
-"""Processes of one's own that make the batches: where a GPU trains, one core cannot jitter faces as fast as they are learnt."""
+"""Worker processes that make the batches: one core cannot jitter faces as fast as a GPU learns from them."""
 
 import multiprocessing
 import os
@@ -17,18 +17,18 @@ from model.errors import ModelUnusable
 T = TypeVar("T")
 
 AHEAD_PER_WORKER = 2
-"""Batches that each may have begun or finished before they are asked for."""
+"""Batches that each worker may have begun or finished before they are needed."""
 
 
 class Workers:
-    """So many processes, which end with the `with` that began them, or with the process that did.
+    """`count` processes, which end with their `with` block, or with the process that started them.
 
-    If one of them is killed, the `with` ends in ModelUnusable, whatever a backend made of the error on its way there.
+    If one of them is killed, the `with` block ends in ModelUnusable, whatever the backend made of the error.
     """
 
     def __init__(self, count: int) -> None:
         self.ahead = AHEAD_PER_WORKER * count
-        # a fork would copy what the backend's threads hold at that moment
+        # a fork would copy locks that the backend's threads hold at that moment
         started = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(count, mp_context=started, initializer=_as_one_of_several)
         self._one_was_killed = False
@@ -47,7 +47,7 @@ class Workers:
             return self._pool.submit(work, *arguments)
 
     def result(self, begun: "Future[T]") -> T:
-        """What came of it; raises BrokenExecutor if one of them was killed meanwhile."""
+        """The result of that work; raises BrokenExecutor if one of them was killed meanwhile."""
         with self._noticing():
             return begun.result()
 
@@ -61,13 +61,13 @@ class Workers:
 
 
 def _as_one_of_several() -> None:
-    """Take one core, since the others take theirs, and end when the process ends that began this one."""
+    """Use only one core, since the others use theirs, and end with the process that started this one."""
     cv2.setNumThreads(1)
     _end_with_the_first()
 
 
 def _end_with_the_first() -> None:
-    """Leave Ctrl-C to the process that began this one, and end when it does, whatever ended it."""
+    """Leave Ctrl-C to the process that started this one, and end when it does, for whatever reason."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     first = multiprocessing.parent_process()
     assert first is not None, "this is called in a process that another one began"
