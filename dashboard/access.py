@@ -1,4 +1,4 @@
-"""Who may see the dashboard: the password, its cookie, and what another site's page cannot make a browser do."""
+"""Who may see the dashboard: the password, its cookie, and protection from the pages of other sites."""
 
 from urllib.parse import quote, urlsplit
 
@@ -11,7 +11,7 @@ from dashboard.proxies import address_of
 from dashboard.sessions import SESSION_SECONDS, Secrets, Sessions
 
 PUBLIC = ("/login", "/static/", "/look/")
-"""What asks for no password: files that hold nothing of a class, and read-only links, which bring their own token."""
+"""Paths that need no password: the login, files that hold nothing about a class, and read-only links with their own token."""
 
 PROTECTION = {
     "Content-Security-Policy": (
@@ -20,7 +20,7 @@ PROTECTION = {
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # with no-referrer a browser names `null` as the origin of our own form
+    # with no-referrer, a browser would send `null` as the origin of our own form
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -29,7 +29,7 @@ PROTECTION = {
 
 
 class Access:
-    """Lets requests through, or not."""
+    """Decides which requests are let through."""
 
     def __init__(self, options: DashboardOptions, attempts: Attempts | None = None, sessions: Sessions | None = None) -> None:
         self.secrets = Secrets(options)
@@ -37,12 +37,12 @@ class Access:
         self._attempts = attempts or Attempts()
         self._proxies = options.trusted_proxies
         self._secure = options.tls_certificate is not None
-        # a browser sends a cookie of this name back only over TLS, and only where this host alone has set it
+        # with the prefix __Host-, a browser takes and returns the cookie only over TLS, and only if this very host set it
         self._cookie = "__Host-classmood" if self._secure else "classmood"
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Ask everything of a request that must hold before it is answered."""
+        """Check everything that must hold before a request is answered."""
         self._check_host(request)
         if request.method not in ("GET", "HEAD"):
             check_same_origin(request)
@@ -53,13 +53,13 @@ class Access:
         return await handler(request)
 
     def is_known(self, request: web.Request) -> bool:
-        """Whether a request comes from somebody who gave the password, or none is asked for."""
+        """Whether a request comes from somebody who gave the password, or no password is needed."""
         return not self.secrets.asked or self.sessions.is_open(request.cookies.get(self._cookie, ""))
 
     def log_in(self, request: web.Request, password: str, then: str) -> web.Response:
         """Open a session for the right password and lead on to the page `then`.
 
-        Raises HTTPForbidden for a wrong one, HTTPTooManyRequests for one too many.
+        Raises HTTPForbidden for a wrong password, HTTPTooManyRequests after too many wrong ones.
         """
         address = address_of(request, self._proxies)
         if wait_seconds := self._attempts.wait_seconds(address):
@@ -91,14 +91,14 @@ class Access:
     def _check_host(self, request: web.Request) -> None:
         """Without a password, refuse a name that is not this machine's: another site's name may lead here (DNS rebinding).
 
-        With one, the cookie belongs to the name it was given under.
+        With a password, the cookie is bound to the name under which it was set.
         """
         if not self.secrets.asked and not is_loopback(_name(request.host)):
             raise web.HTTPMisdirectedRequest(text="this dashboard has no password, so it answers to localhost alone")
 
 
 def _is_public(request: web.Request) -> bool:
-    # by the route that will answer: a path can be written in many ways
+    # by the route that will answer, since a path can be written in many ways
     resource = request.match_info.route.resource
     return resource is not None and resource.canonical.startswith(PUBLIC)
 

@@ -1,4 +1,4 @@
-"""Tries to guess a password, counted by where they come from."""
+"""Failed tries to guess the password, counted by where they come from."""
 
 from collections import OrderedDict
 
@@ -11,7 +11,7 @@ MOST_PLACES = 10_000
 class Attempts:
     """At most `limit` failures in `per_seconds` from one place: an IPv4 address, or an IPv6 network of 64 bits.
 
-    The place that failed longest ago is forgotten where there are too many.
+    If there are too many places, the one that failed longest ago is forgotten.
     """
 
     def __init__(self, limit: int = 5, per_seconds: float = 60.0, *, clock: Clock = now_ms) -> None:

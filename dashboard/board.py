@@ -1,4 +1,4 @@
-"""Who is in a room and how they are read, kept up to date item by item, and told to each watcher as what changed."""
+"""Who is in a room and how they are read, kept up to date item by item, and sent to each watcher as changes."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -26,15 +26,15 @@ from pipeline.room import RoomState
 from pipeline.state import ParticipantState, raised_since_ms
 
 MOST_GONE = 1000
-"""People who left that are remembered for watchers who have not heard of it; beyond it everybody is told all anew."""
+"""How many who left are remembered, for watchers that do not know yet; beyond that, every watcher gets the whole board."""
 
 MOST_NEEDING = 5
-"""Shown at a time: a list that is longer than a glance helps nobody."""
+"""People shown at a time: a list too long to take in at a glance helps nobody."""
 
 
 @dataclass(slots=True)
 class Person:
-    """One participant as the page shows them; `version` is of the last change."""
+    """One participant as the page shows them; `version` is that of their last change."""
 
     id: str
     name: str = ""
@@ -48,7 +48,7 @@ class Person:
     version: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """As a browser reads it; an emotion only while it speaks of the present."""
+        """What a browser gets; an emotion only while they are seen."""
         seen = self.coverage is Coverage.OK
         return {
             "id": self.id,
@@ -63,7 +63,7 @@ class Person:
 class Board:
     """The people of one room.
 
-    In an `aggregate` room nobody is on it, whatever an earlier class has left in Redis.
+    In an `aggregate` room nobody is on it, whatever an earlier class left in Redis.
     """
 
     def __init__(self) -> None:
@@ -87,12 +87,12 @@ class Board:
             self._begin({})
 
     def begin(self, state: RoomState) -> None:
-        """Show a state, and nothing of what was before."""
+        """Show a state, and nothing from before."""
         self._left, self._epoch = left_in_this_run(state), newest_epoch(state)
         self._begin({} if self._aggregate else {each.id: _person(each) for each in state.present})
 
     def in_run(self, epoch: str) -> None:
-        """Hear of an event of a run of the bot; who left in an earlier one is no longer counted."""
+        """Note which run of the bot an event is from; those who left in an earlier run are no longer counted."""
         if epoch != self._epoch:
             self._left, self._epoch = set(), epoch
 
@@ -124,7 +124,7 @@ class Board:
         return set(self._people)
 
     def erase(self, ids: Iterable[str]) -> bool:
-        """Take off whom Redis knows nothing of any more; whether there was anybody."""
+        """Remove people whom Redis no longer knows; returns whether there were any."""
         erased = [who for who in ids if self._people.pop(who, None) is not None]
         if erased:
             self.version += 1
@@ -132,7 +132,7 @@ class Board:
         return bool(erased)
 
     def counts(self) -> dict[str, Any]:
-        """Coverage in words, and how many show which emotion at present."""
+        """Coverage in words, and how many people show each emotion at present."""
         coverage = Counter(person.coverage for person in self._people.values())
         shown = Counter(str(each.emotion or UNKNOWN) for each in self._people.values() if each.coverage is Coverage.OK)
         return {
@@ -144,7 +144,7 @@ class Board:
         }
 
     def needing(self) -> dict[str, Any]:
-        """Who may need help: who has waited longest first, at most a few, and how many more there are."""
+        """Who may need help: at most `MOST_NEEDING` people, longest waiting first, and how many more there are."""
         raised = [person for person in self._people.values() if person.attention is not None]
         raised.sort(key=lambda person: (person.attention_since_ms or 0, person.id))
         return {
@@ -161,7 +161,7 @@ class Board:
         }
 
     def people_since(self, version: int) -> dict[str, Any]:
-        """What a watcher who has seen `version` must be told; `all` where it stands for everything from before."""
+        """What a watcher that has seen `version` must be told; `all` if it replaces everything from before."""
         anew = version < self._began
         changed = [person.as_json() for person in self._people.values() if anew or person.version > version]
         gone = [] if anew else [who for who, at_version in self._gone.items() if at_version > version]
@@ -185,17 +185,17 @@ class Board:
 
 
 def newest_epoch(state: RoomState) -> str:
-    """The run of the bot that has told of something last; empty where nothing is known."""
+    """The run of the bot that changed the state last; empty if nothing is known."""
     told = [(each.updated_ms, each.epoch) for each in (*state.participants, state.summary) if each is not None]
     return max(told)[1] if told else ""
 
 
 def left_in_this_run(state: RoomState) -> set[str]:
-    """The ids of those who have left in the run of the bot that has told of something last, not in earlier classes."""
+    """The ids of those who left in the newest run of the bot, not in earlier classes."""
     epoch = newest_epoch(state)
     gone = [each for each in state.participants if not each.present and each.epoch == epoch]
     gone.sort(key=lambda each: each.sequence)
-    # before anything else a new run tells that those are gone whom it finds there from the last: its events from the first on
+    # a new run begins by reporting those gone whom the last one left behind: these are its first events, numbered from 1
     return {each.id for number, each in enumerate(gone, 1) if each.sequence != number}
 
 
@@ -236,6 +236,6 @@ def _update(person: Person, data: OfParticipant, epoch: str, at_ms: int) -> None
 
 def _look(person: Person, sample: EmotionSample, epoch: str) -> None:
     if person.epoch == epoch and person.looked_ms is not None and sample.at_ms < person.looked_ms:
-        return  # older than what is shown; of another run the times cannot be compared
+        return  # older than what is shown; times of different runs cannot be compared
     person.coverage, person.emotion, person.confidence = sample.coverage, sample.emotion, sample.confidence
     person.looked_ms = sample.at_ms

@@ -1,4 +1,4 @@
-"""The class in figures, as a browser reads them."""
+"""The class in figures, as a browser gets them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from pipeline.events import Summary
 from pipeline.state import SummaryState
 
 POINT_MS = 5_000
-"""Least distance of two points of the chart but the last."""
+"""Least distance between two points of the chart, except the last."""
 
 AnySummary = Summary | SummaryState
 
 
 def mood_now(summary: AnySummary | None, smoothed: Sequence[Moment]) -> dict[str, Any] | None:
-    """The latest summary, with its shares and valence smoothed where there is a past to smooth them by."""
+    """The latest summary, with its shares and valence smoothed if there is a past to smooth them with."""
     if summary is None:
         return None
     shares, valence = (smoothed[-1].shares, smoothed[-1].valence) if smoothed else (summary.shares, summary.valence)
@@ -31,7 +31,7 @@ def mood_now(summary: AnySummary | None, smoothed: Sequence[Moment]) -> dict[str
 
 
 def counts_of_class(summary: AnySummary) -> dict[str, Any]:
-    """Coverage by the summary alone, which an aggregate class rounds, and withholds with the rest."""
+    """Coverage from the summary alone, which in an aggregate class is rounded, and withheld with the rest."""
     words = coverage_in_words(summary.coverage, summary.participants)
     return {
         "present": summary.participants,
@@ -41,7 +41,7 @@ def counts_of_class(summary: AnySummary) -> dict[str, Any]:
 
 
 def columns(smoothed: Sequence[Moment]) -> dict[str, Any]:
-    """The past as columns; a chart needs no more than a point every few seconds."""
+    """The past as columns, thinned, since a chart needs no more than a point every few seconds."""
     points = thinned(smoothed)
     return {
         "at_ms": [point.at_ms for point in points],
@@ -54,7 +54,7 @@ def columns(smoothed: Sequence[Moment]) -> dict[str, Any]:
 
 
 def thinned(moments: Sequence[Moment]) -> list[Moment]:
-    """Some of the moments, the first and the last among them."""
+    """Some of the moments, including the first and the last."""
     points: list[Moment] = []
     for moment in moments:
         if len(points) > 1 and moment.at_ms - points[-2].at_ms < POINT_MS:

@@ -16,7 +16,7 @@ SMOOTHING_SECONDS = 20.0
 """Time constant: a change shows to 63 % after it."""
 
 GAP_LEAST_MS = 60_000
-"""Silence for three times as long as the moments are apart, and this at least, ends what was before."""
+"""The shortest silence after which what was before no longer counts; it is also at least three times the usual interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +32,22 @@ class Moment:
 
 
 def gap_ms(times_ms: Sequence[int]) -> int:
-    """How long a silence among these times, which are in order, is one after which what was before no longer counts."""
+    """The length of a silence after which what was before no longer counts, given the times of moments in order."""
     apart_ms = [after - before for before, after in pairwise(times_ms)]
     return max(GAP_LEAST_MS, 3 * median_low(apart_ms)) if apart_ms else GAP_LEAST_MS
 
 
 class MoodHistory:
-    """The moments of the last ten minutes in the order of their times, in whatever order they came."""
+    """The moments of the last ten minutes in order of time, whatever order they came in."""
 
     def __init__(self) -> None:
         self.moments: list[Moment] = []
         self.smoothed: list[Moment] = []
 
     def add(self, moment: Moment) -> None:
-        """Take a moment in; a second one of the same time replaces the first.
+        """Take in a moment; a second one of the same time replaces the first.
 
-        Where a clock was set back, what would come after the moment is forgotten: it would stand for the present.
+        If a clock was set back, moments later than this one are forgotten: they would pass for the present.
         """
         if self.moments and moment.at_ms < self.moments[-1].at_ms - SET_BACK_MS:
             self._forget_behind(moment.at_ms)
@@ -62,7 +62,7 @@ class MoodHistory:
         self._forget_before(self.moments[-1].at_ms - WINDOW_MS)
 
     def begin(self, moments: Iterable[Moment]) -> None:
-        """Know these moments and no others."""
+        """Start again with these moments alone."""
         self.moments, self.smoothed = [], []
         for moment in moments:
             self.add(moment)
@@ -86,7 +86,7 @@ class MoodHistory:
 
 
 def _smoothed(before: Moment | None, moment: Moment, longest_ms: int) -> Moment:
-    """A moment with its shares and valence smoothed exponentially, over however much time has passed."""
+    """A moment with its shares and valence smoothed exponentially, by the time that has passed since `before`."""
     if before is None or before.shares is None or moment.shares is None:
         return moment
     if moment.at_ms - before.at_ms > longest_ms:

@@ -32,10 +32,10 @@ from pipeline.room import RoomState
 logger = logging.getLogger(__name__)
 
 BREATH_SECONDS = 0.1
-"""Rest after each page of events: what comes meanwhile is read in one go."""
+"""Pause after each page of events, so that what comes meanwhile is read in one go."""
 
 LOOK_SECONDS = 1.0
-"""Between two looks at what no event tells: whether Redis answers, and whether the bot's status is still there."""
+"""Time between two looks at what no event reports: whether Redis answers, and whether the bot's status is still there."""
 
 ANSWER_SECONDS = 3.0
 RETRY_SECONDS = 1.0
@@ -44,7 +44,7 @@ REFUSED_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Link:
-    """How it stands with Redis: since when it is away, by the clock of this process, and whether it refuses us, or writes."""
+    """The state of Redis: since when it is away, by the clock of this process, and whether it refuses us, or only writes."""
 
     away_since_ms: int | None = None
     refused: bool = False
@@ -53,7 +53,7 @@ class Link:
 
 @dataclass(slots=True)
 class Presence:
-    """How it stands with the bot: its status, and when Redis last heard of the room, by the clock of Redis."""
+    """The state of the bot: whether it is there, its status, and when its last event came, by the clock of Redis."""
 
     here: bool = False
     status: BotStatus | None = None
@@ -62,7 +62,7 @@ class Presence:
 
 @dataclass(slots=True)
 class Marks:
-    """The teacher's marks, and up to which stream id they were read."""
+    """The teacher's marks, and the stream id up to which they were read."""
 
     all: list[Marker] = field(default_factory=list)
     after: str = BEGINNING
@@ -71,8 +71,8 @@ class Marks:
 class RoomHub:
     """Follows a room while it runs, and tells its watchers what changed.
 
-    There is no queue between the two: a watcher asks for everything since the version that it has, so that a slow one is
-    told less often and never falls behind. `news` is set, and replaced, when there is something to ask for.
+    There is no queue between the two: a watcher asks for everything since the version that it has, so a slow one asks less
+    often and never falls behind. When there is something to ask for, `news` is set, and replaced by a new event.
     """
 
     def __init__(self, redis: Redis, keys: Keys, *, clock: Clock = now_ms, look_seconds: float = LOOK_SECONDS) -> None:
@@ -107,7 +107,7 @@ class RoomHub:
         self.news = asyncio.Event()
 
     def close(self) -> None:
-        """Let every watcher go."""
+        """Tell every watcher that it is over."""
         self.closed = True
         self.tell()
 
@@ -116,7 +116,7 @@ class RoomHub:
         return self._room_clock.bot_now_ms(self._clock())
 
     def view(self, since: int) -> dict[str, Any]:
-        """What a watcher who has seen the version `since` must be told; -1 is one who has seen nothing."""
+        """What a watcher that has seen the version `since` must be told; -1 if it has seen nothing."""
         shown: dict[str, Any] = {
             "version": self.board.version,
             "now_ms": self.bot_now_ms(),
@@ -151,7 +151,7 @@ class RoomHub:
         self._link.refused = False
         for item in page:
             if isinstance(item, RoomState):
-                # before anybody sees the state: what was declared says who may be shown
+                # before anybody sees the state, since the declared basis says who may be shown
                 past = await self._patience.take(partial(read_past, self._redis, self._keys, item.stream_id))
                 self._begin(item, past)
             elif isinstance(item, Change):
@@ -207,12 +207,12 @@ class RoomHub:
         self._hear_of_attention(status)
 
     def _hear_of_attention(self, told: BotStatus | BasisStated | None) -> None:
-        """Learn whether the bot names people who may need help, where it is of a version that says so."""
+        """Learn whether the bot names people who may need help, if its version says so."""
         switched_on = getattr(told, "attention", None)
         if isinstance(switched_on, bool):
             self._attention = switched_on
 
-    # what no event tells
+    # what no event reports
 
     async def _look_around(self) -> None:
         while True:
@@ -232,7 +232,7 @@ class RoomHub:
     async def _look(self) -> None:
         """Ask Redis for its time, the bot's status, new marks and whom it knows; raises redis.exceptions.RedisError.
 
-        Whoever was erased is told of by no event.
+        It asks whom Redis knows because no event reports that somebody was erased.
         """
         shown, asked_with = self.board.ids, self._marks
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -247,19 +247,20 @@ class RoomHub:
         was = (self._link.away_since_ms, self._link.refuses_writes, self._presence.here)
         self._link.away_since_ms, self._link.refuses_writes = None, refuses_writes
         self._bot(status is not None, _status(status))
-        is_marked = self._marks is asked_with and self._mark(marks)  # if not, all of them are asked for anew
+        is_marked = self._marks is asked_with and self._mark(marks)  # otherwise a new state came, and all are asked for again
         is_erased = self.board.erase(shown.difference(known))
         if is_marked or is_erased or was != (None, refuses_writes, self._presence.here):
             self.tell()
 
     async def _refuses_writes(self) -> bool:
-        """Whether Redis answers and yet takes nothing from a bot, as where it is full; raises redis.exceptions.RedisError.
+        """Whether Redis answers but refuses a bot's writes, for instance because it is full; raises redis.exceptions.RedisError.
 
-        A write that changes nothing is refused for every reason that there is, and needs no right that marks do not need.
+        It tries a write that changes nothing: that is refused for the same reasons as any other, and needs no rights that
+        marks do not need.
         """
         try:
             await self._redis.xadd(self._keys.nothing, {"": ""}, nomkstream=True)
-        except ResponseError as error:  # a dashboard that may not write learns nothing
+        except ResponseError as error:  # a dashboard that has no right to write learns nothing
             if heals(error) and not self._link.refuses_writes:
                 logger.warning("redis refuses to write: %s", reason(error))
             return heals(error)
@@ -306,7 +307,7 @@ class RoomHub:
         }
 
     def _counts(self) -> dict[str, Any]:
-        """Of the people themselves where they are published, else of the latest summary."""
+        """The counts of the people themselves if they are published, otherwise those of the latest summary."""
         counts = self.board.counts()
         if self._begun and not self.board.aggregate:
             return counts

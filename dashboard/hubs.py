@@ -28,7 +28,7 @@ class _Followed:
 class Hubs:
     """Follows the rooms that somebody watches, while its block runs.
 
-    A room is let go `linger_seconds` after its last watcher, so that a page that is loaded again finds its past there.
+    A room is followed for `linger_seconds` after its last watcher left, so that a reloaded page still finds its past.
     """
 
     def __init__(self, redis: Redis, prefix: str, *, most_rooms: int = 50, linger_seconds: float = 20.0) -> None:

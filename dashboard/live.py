@@ -16,22 +16,22 @@ from dashboard.waiting import heard
 from pipeline.keys import RoomNameUnusable
 
 REST_SECONDS = 0.3
-"""Between two messages: what happens meanwhile goes into one."""
+"""Pause between two messages, so that what happens meanwhile goes into one."""
 
 SILENCE_SECONDS = 5.0
-"""After so long without news the clocks are told again, proxies keep the stream, and a reader who is gone is noticed."""
+"""After so long without news, a message is sent anyway: for the clocks, for proxies, and to notice that a reader is gone."""
 
 STUCK_SECONDS = 20.0
-"""A browser that takes nothing for so long is let go; it comes back by itself."""
+"""A browser that takes nothing for so long is disconnected; it comes back by itself."""
 
 MOST_WATCHERS = 200
 
 FOR_TEACHERS = 50
-"""Of these, which read-only links cannot take: whoever has one can open it as often as they like."""
+"""How many of these places read-only links cannot take: whoever has a link can open it as often as they like."""
 
 
 class Live:
-    """Streams rooms to browsers, to so many at a time."""
+    """Streams rooms to at most `most_watchers` browsers at a time."""
 
     def __init__(self, hubs: Hubs, most_watchers: int = MOST_WATCHERS) -> None:
         self.watchers = 0
@@ -43,8 +43,8 @@ class Live:
     ) -> web.StreamResponse:
         """Send a room's view, and then what changes in it, until the browser goes or `may_stay` no longer holds.
 
-        `about` is told with the first message. Raises HTTPServiceUnavailable if too much is watched already, or
-        only the places are left that are to be `kept_free`.
+        `about` goes into the first message. Raises HTTPServiceUnavailable if too many watch already, or only the places
+        are left that are to be `kept_free`, and HTTPNotFound for a room name that no room can have.
         """
         if self.watchers >= self._most_watchers - kept_free:
             raise web.HTTPServiceUnavailable(text="too many browsers are watching", headers={"Retry-After": "10"})
@@ -76,7 +76,7 @@ async def _stream(
             await asyncio.sleep(REST_SECONDS)
             await heard(news, SILENCE_SECONDS)
     except (ClientConnectionResetError, TimeoutError):
-        pass  # the browser went away, or takes nothing any more
+        pass  # the browser went away, or takes nothing more
     return response
 
 

@@ -1,4 +1,4 @@
-"""How the dashboard is to be served, and what of that is refused."""
+"""How the dashboard is served, and which options are refused."""
 
 import ipaddress
 import ssl
@@ -11,23 +11,23 @@ from dashboard.proxies import Network
 from pipeline.markers import MarkRefused, new_marker
 
 SHORTEST_PASSWORD = 8
-"""Characters; shorter ones are guessed even at the few tries a minute that are let through."""
+"""Characters; shorter ones could be guessed even with the few tries a minute that are let through."""
 
 SHORTEST_LINK_SECRET = 16
-"""Characters; whoever has a link can try shorter ones against it without asking the dashboard."""
+"""Characters; whoever has a link could find a shorter one by trying them against it, without asking the dashboard."""
 
 NO_SECRET = SecretStr("")
 
 
 class DashboardRefused(Exception):
-    """A dashboard that cannot be served so; its text is the one line that the operator reads."""
+    """The dashboard cannot be served with these options; the text is the one line that the operator reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class DashboardOptions:
     """Where the dashboard listens, who may look, and what its one-key marks say.
 
-    Without a `link_secret` the read-only links end with the process. `trusted_proxies` are believed in whom they bring.
+    Without a `link_secret`, read-only links end with the process. `trusted_proxies` are believed about where requests come from.
     """
 
     host: str = "127.0.0.1"
@@ -69,7 +69,7 @@ def _check_mark(label: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or a name is of this machine alone."""
+    """Whether an address or a name can be reached from this machine alone."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -87,9 +87,9 @@ def tls_context(options: DashboardOptions) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        # a key with a passphrase would have it asked for on the terminal
+        # without this, a key with a passphrase would ask for it on the terminal
         context.load_cert_chain(options.tls_certificate, options.tls_key, password="")  # nosec B106
-    except OSError as error:  # also of ssl
+    except OSError as error:  # ssl's errors are OSErrors too
         raise DashboardRefused(
             f"CLASSMOOD_TLS_CERTIFICATE or CLASSMOOD_TLS_KEY cannot be used: {error.strerror or error}"
         ) from None

@@ -1,4 +1,4 @@
-"""The pages and what they ask for."""
+"""The pages, and answers to what they ask for."""
 
 import html
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ class Pages:
         self._html = {name: (folder / f"{name}.html").read_text() for name in ("rooms", "room", "login")}
 
     def routes(self) -> list[web.RouteDef]:
-        """Everything there is."""
+        """All routes of the dashboard."""
         return [
             web.get("/", self.rooms),
             web.get("/rooms.json", self.rooms_as_json),
@@ -73,12 +73,12 @@ class Pages:
             raise web.HTTPServiceUnavailable(text=f"Redis {trouble}: {reason(error)}") from None
 
     async def room(self, request: web.Request) -> web.Response:
-        """A room's page; whether there is such a room, the page finds out."""
+        """A room's page, which finds out by itself whether there is such a room."""
         self._keys(request)
         return self._page("room")
 
     async def room_live(self, request: web.Request) -> web.StreamResponse:
-        """A room's stream, for whoever may also mark; `about` tells the page who it is for."""
+        """A room's stream, for whoever may also make marks."""
         room = self._keys(request).room
         about = {"room": presentable(room), "marks": self._options.marks, "password": self._access.secrets.asked}
         return await self._live.stream(request, room, lambda: self._access.is_known(request), about=about)
@@ -91,7 +91,7 @@ class Pages:
         return web.json_response({"path": f"/look/{encoded}/{self._access.secrets.link_token(room)}"})
 
     async def make_mark(self, request: web.Request) -> web.Response:
-        """Mark the moment of a press in the lesson, once however often the press arrives."""
+        """Mark the moment of a press in the lesson, only once however often the press arrives."""
         keys = self._keys(request)
         press = await _press(request)
         try:
@@ -135,7 +135,7 @@ class Pages:
         return self._access.log_out(request)
 
     async def palette(self, request: web.Request) -> web.Response:
-        """The colours of both themes, and a sign beside each."""
+        """The colours of both themes, and a sign for each emotion, as CSS."""
         light, dark = (f":root {{ {css_variables(theme)} }}" for theme in THEMES)
         looks: dict[str, Look] = {**{emotion.value: look for emotion, look in EMOTION_LOOKS.items()}, UNKNOWN: UNKNOWN_LOOK}
         signs = (
@@ -159,7 +159,7 @@ class Pages:
             raise web.HTTPNotFound(text=str(error)) from None
 
     def _check_link(self, request: web.Request) -> str:
-        """The room of a read-only link; raises HTTPNotFound if it is none of ours."""
+        """The room of a read-only link; raises HTTPNotFound if the link is not valid."""
         room = self._keys(request).room
         if not self._access.secrets.is_link(room, request.match_info["token"]):
             raise web.HTTPNotFound(text="this link is not, or no longer, valid: ask for a new one")
@@ -170,7 +170,7 @@ async def _form(request: web.Request) -> Mapping[str, object]:
     """The fields of the form in a request; raises HTTPBadRequest if it holds none that can be read."""
     try:
         return await request.post()
-    except (ValueError, LookupError):  # no text, no boundary, no charset that is known
+    except (ValueError, LookupError):  # not text, no boundary, or an unknown charset
         raise web.HTTPBadRequest(text="the form cannot be read") from None
 
 

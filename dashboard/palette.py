@@ -1,8 +1,8 @@
-"""The colours of everything that is drawn, one for each emotion, and a sign beside each: colour never stands alone.
+"""The colours of everything that is drawn, one for each emotion, with a sign beside each, so that none relies on colour alone.
 
 The hues follow Okabe and Ito's (https://jfly.uni-koeln.de/color/), moved until any two of the seven differ by at least
-26 in CIELAB also to eyes without red, green or blue cones (Machado et al. 2009), and each by 3:1 from the paper
-(WCAG 2.2, 1.4.11); a test measures both.
+26 in CIELAB, even to eyes without red, green or blue cones (Machado et al. 2009), and each has a contrast of 3:1 with the
+paper (WCAG 2.2, 1.4.11); a test measures both.
 """
 
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ class Look:
 PAPER = Look("#ffffff", "#16181d", "")
 INK = Look("#1b1f26", "#e8eaee", "")
 FAINT = Look("#5a6270", "#a4acb9", "")
-"""Of axes and side notes: still 4.5:1 from the paper."""
+"""For axes and side notes: still a contrast of 4.5:1 with the paper."""
 
 LINE = Look("#d5d9e0", "#353a44", "")
-"""Of grids, which may be overlooked."""
+"""For grids, which may be overlooked."""
 
 EMOTION_LOOKS: dict[Emotion, Look] = {
     Emotion.ANGRY: Look("#8d3606", "#c84000", "▲"),
@@ -48,7 +48,7 @@ EMOTION_LOOKS: dict[Emotion, Look] = {
 
 UNKNOWN_LOOK = Look("#5a6270", "#a4acb9", "?")
 MARKER_LOOK = Look("#1b1f26", "#e8eaee", "⚑")
-"""Of a lesson marker: a dashed line in the colour of text."""
+"""For a lesson marker: a dashed line in the colour of text."""
 
 SEEN_LOOK = Look("#022799", "#92b7ed", "◉")
 NOT_SEEN_LOOK = Look("#8a919e", "#6f7785", "○")

@@ -1,4 +1,4 @@
-"""What the last minutes of a room's stream tell of the class, and what its operator declared."""
+"""What the last minutes of a room's stream say about the class, and what its operator declared."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,14 +20,14 @@ NEWEST = 20
 """Entries by which the bot's clock is judged."""
 
 NEWEST_AUDITED = 1000
-"""Entries of the audit stream among which the latest declaration is looked for; the others say who consented."""
+"""How many of the audit stream's newest entries are searched for the latest declaration; the others say who consented."""
 
 Kind = TypeVar("Kind", Summary, BasisStated)
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What somebody who had watched would know: `times` are of events, by the bot's clock and by that of Redis, in ms."""
+    """What an earlier watcher would know; `times` are those of events, by the bot's clock and by that of Redis, in ms."""
 
     basis: BasisStated | None
     times: list[tuple[int, int]]
@@ -57,7 +57,7 @@ async def _basis(redis: Redis, keys: Keys) -> BasisStated | None:
 
 async def _times(redis: Redis, keys: Keys, until_id: str) -> list[tuple[int, int]]:
     newest: Any = await redis.xrevrange(keys.events, max=until_id, count=NEWEST)
-    # in the order in which they came: by it a clock that was set is told from an event that waited
+    # in the order in which they came, which tells a clock that was set from an event that waited
     events = ((stream_id, event_in(fields)) for stream_id, fields in reversed(newest))
     return [(published_ms(event), position(stream_id)[0]) for stream_id, event in events if event is not None]
 
@@ -77,9 +77,9 @@ async def _moments(redis: Redis, keys: Keys, until_id: str) -> list[Moment]:
 
 
 def _data(fields: dict[str, str], quoted_type: str, kind: type[Kind]) -> tuple[Event | None, Kind | None]:
-    """The event in an entry and its data, where it is of that kind.
+    """The event in an entry and its data, if it is of that kind.
 
-    Samples are by far the most of a stream, so an entry is only parsed where its type stands in it.
+    Most entries of a stream are samples, so an entry is parsed only if it contains the type's name.
     """
     event = event_in(fields) if quoted_type in fields.get("event", "") else None
     try:

@@ -1,4 +1,4 @@
-"""Presses of the teacher that mark the lesson: each stands where it was pressed, and once however often it arrives."""
+"""The teacher's presses that mark the lesson: each marks the moment it was made, once however often it arrives."""
 
 import asyncio
 
@@ -9,11 +9,11 @@ from pipeline.keys import Keys
 from pipeline.markers import SKEW_MS, Marker, events_now_ms, mark, markers
 
 OLDEST_PRESS_MS = 90_000
-"""A page sends a press for a minute at most; what claims to be older was timed by a clock that no longer holds."""
+"""A page sends a press for a minute at most; one that claims to be older was timed by a clock that is no longer valid."""
 
 
 class Press(BaseModel):
-    """A press as a page sends it; who sends neither id nor moment marks when it arrives, as often as it arrives."""
+    """A press as a page sends it; without an id, each arrival makes a mark, and without a time, it marks when it arrives."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,7 +23,7 @@ class Press(BaseModel):
 
 
 class Presses:
-    """Makes a mark of each press, which bears its id: so the room's marks themselves tell what has been marked."""
+    """Makes a mark of each press, with the press's id, so that the room's marks show which presses are already marked."""
 
     def __init__(self, redis: Redis, retention_ms: int) -> None:
         self._redis = redis
@@ -32,7 +32,7 @@ class Presses:
 
     async def mark(self, keys: Keys, press: Press) -> Marker:
         """The mark of a press, made now or earlier; raises MarkRefused and redis.exceptions.RedisError."""
-        async with self._one_at_a_time:  # a press that is sent again may overtake itself
+        async with self._one_at_a_time:  # a press that is sent again may arrive while it is being marked
             made = {marker.id: marker for marker in await markers(self._redis, keys)}
             if press.id in made:
                 return made[press.id]

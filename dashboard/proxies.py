@@ -1,4 +1,4 @@
-"""Who asks by HTTP, where a reverse proxy stands between."""
+"""Where HTTP requests come from, if there is a reverse proxy in between."""
 
 import ipaddress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -10,18 +10,18 @@ Network = IPv4Network | IPv6Network
 
 
 def address_from(text: str) -> Address:
-    """The address that a socket or a header tells; raises ValueError.
+    """The address in the text of a socket or a header; raises ValueError.
 
-    A socket for both kinds tells an IPv4 address as one of IPv6 (RFC 4291, section 2.5.5.2): it is the IPv4 address.
+    A socket for both kinds gives an IPv4 address as an IPv6 one (RFC 4291, section 2.5.5.2); here it is the IPv4 address.
     """
     address = ipaddress.ip_address(text)
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def address_of(request: web.Request, proxies: tuple[Network, ...]) -> str:
-    """The address that a request comes from; `proxies` are believed in what they say of it.
+    """The address that a request comes from; `proxies` are believed in what they say about it.
 
-    Where they say nothing that can be read it is the proxy's own.
+    If a proxy says nothing that can be read, it is the proxy's own address.
     """
     if is_within(address_from(request.remote or "::"), proxies) and (address := forwarded_for(request, proxies)):
         return str(address)
@@ -29,8 +29,8 @@ def address_of(request: web.Request, proxies: tuple[Network, ...]) -> str:
 
 
 def forwarded_for(request: web.Request, proxies: tuple[Network, ...]) -> Address | None:
-    """Whom the proxies bring, by the `X-Forwarded-For` header; None where it does not say so in a way that can be read."""
-    # the last that no proxy of ours has written: what stands before it, the client may have made up
+    """The address for which the proxies forward, by the `X-Forwarded-For` header; None if it names none that can be read."""
+    # the last address that is not a proxy of ours: what comes before it, the client may have made up
     for hop in reversed(",".join(request.headers.getall("X-Forwarded-For", ())).split(",")):
         try:
             address = address_from(hop.strip())
@@ -47,7 +47,7 @@ def is_within(address: Address, networks: tuple[Network, ...]) -> bool:
 
 
 def network_of(address: Address) -> str:
-    """What limits count by: an IPv4 address, or the 64 bits of an IPv6 address that one subscriber has at least."""
+    """What limits count by: an IPv4 address, or an IPv6 network of 64 bits, the least that one subscriber has."""
     if address.version == 4:
         return str(address)
     return str(ipaddress.ip_network((int(address), 64), strict=False))

@@ -12,13 +12,13 @@ from pipeline.follow import rooms
 from pipeline.keys import Keys
 
 KEPT_MS = 1000
-"""How long an answer holds: finding rooms means looking through all keys, which browsers must not ask for at will."""
+"""How long a list is reused: finding rooms means scanning all keys, which browsers must not cause at will."""
 
 MOST_ROOMS = 200
 
 
 class RoomsList:
-    """The list, read at most once a second however many ask."""
+    """The list of rooms, read at most once a second however many browsers ask."""
 
     def __init__(self, redis: Redis, prefix: str, clock: Clock = now_ms) -> None:
         self._redis = redis

@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 
 LARGEST_BODY_BYTES = 4096
 END_SECONDS = 1.0
-"""How long answers that are being sent may take when the dashboard ends."""
+"""How long answers that are still being sent may take when the dashboard ends."""
 
 
 @asynccontextmanager
 async def serving(redis: Redis, key_prefix: str, options: DashboardOptions) -> AsyncIterator[str]:
-    """Serve the dashboard while the block runs, at the URL that is given.
+    """Serve the dashboard while the block runs; yields its URL.
 
-    The client's replies must be text; Redis need not be there yet. Raises DashboardRefused for options that are unsafe or
+    The client must decode its replies; Redis need not be there yet. Raises DashboardRefused for options that are unsafe or
     cannot be used, such as a port that is taken.
     """
     options.check()
@@ -64,5 +64,5 @@ async def _listen(runner: web.AppRunner, options: DashboardOptions, tls: SSLCont
 def _reachable(host: str) -> str:
     if host in ("", "0.0.0.0"):  # nosec B104
         return "127.0.0.1"
-    # "::" asyncio takes for the addresses of IPv6 alone
+    # asyncio takes "::" to mean IPv6 addresses alone
     return in_url("::1" if host == "::" else host)

@@ -1,4 +1,4 @@
-"""The files of the pages, and the chart library as its package brings it: nothing comes from another host."""
+"""The files of the pages, and the chart library from its Python package: nothing comes from another host."""
 
 import asyncio
 import gzip
@@ -18,7 +18,7 @@ CHARTS = "plotly.min.js"
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """A file as it is sent; `zipped` where that is worth it."""
+    """A file as it is sent; `zipped` if that is worth it."""
 
     body: bytes
     content_type: str
@@ -38,7 +38,7 @@ class StaticFiles:
         self._reading = asyncio.Lock()
 
     async def get(self, request: web.Request) -> web.Response:
-        """One file, or that the browser's own copy is still good (RFC 9110, section 13)."""
+        """One file, or 304 if the browser's own copy is still good (RFC 9110, section 13)."""
         name = request.match_info["file"]
         if name == CHARTS and name not in self._files:
             async with self._reading:
@@ -52,7 +52,7 @@ class StaticFiles:
 
 def charts_path() -> Path:
     """Where the installed chart library lies; raises DashboardRefused if it is not installed."""
-    # looked for, not imported: its Python half is of no use here
+    # found, not imported: its Python half is of no use here
     found = find_spec("plotly")
     path = Path(found.origin or "").parent / "package_data" / CHARTS if found else None
     if path is None or not path.exists():

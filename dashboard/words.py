@@ -14,13 +14,13 @@ _MISSING: dict[Coverage, tuple[str, str]] = {
     Coverage.NOT_CONSENTED: ("did not consent", "did not consent"),
     Coverage.UNSUPPORTED_CODEC: ("cannot be decoded", "cannot be decoded"),
 }
-"""One, and several, of those who are not seen."""
+"""The words for one, and for several, of those who are not seen."""
 
 
 def coverage_in_words(coverage: dict[Coverage, int], total: int | None = None) -> str:
-    """Such as "18 of 32 seen: 9 cameras off, 3 no face, 2 did not consent"; the most frequent first.
+    """The coverage as text, such as "18 of 32 seen: 9 cameras off, 3 no face, 2 did not consent"; the most frequent first.
 
-    `total` is how many there are, where the states were rounded each by itself and do not add up to it.
+    `total` is how many people there are, if the counts were rounded separately and do not add up to it.
     """
     total = sum(coverage.values()) if total is None else total
     if not total:
@@ -31,7 +31,7 @@ def coverage_in_words(coverage: dict[Coverage, int], total: int | None = None) -
 
 
 def presentable(text: str, longest: int = LONGEST_NAME) -> str:
-    """Text without control characters, cut to `longest` characters; what it does to the text beside it the page isolates."""
+    """Text without control characters, cut to `longest` characters; the page isolates its effect on the text beside it."""
     clean = "".join(character for character in text[: 20 * longest] if character >= " " and not "\x7f" <= character <= "\x9f")
     clean = clean.strip()
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"

@@ -1,4 +1,4 @@
-// The last ten minutes as stacked shares, and valence below; the time goes by the bot's clock, as minutes ago.
+// The last ten minutes as stacked shares, with valence below; times are minutes ago, by the bot's clock.
 
 import { make, setText } from "./dom.js";
 import { clock } from "./live.js";
@@ -21,7 +21,7 @@ export class Chart {
     this.fetchLibrary();
   }
 
-  /** It is larger than all the rest together: nothing waits for it, and what came before it is drawn when it is there. */
+  /** The library is larger than all the rest together, so nothing waits for it; what came before it is drawn once it is there. */
   fetchLibrary() {
     const library = make("script");
     library.src = "/static/plotly.min.js";
@@ -37,7 +37,7 @@ export class Chart {
   }
 
   draw() {
-    // without the library everything else is still there, and the table has the same figures
+    // without the library everything else still works, and the table has the same figures
     if (document.hidden || !window.Plotly) return;
     this.node.querySelector(".note")?.remove();
     window.Plotly.react(this.node, this.traces(), this.layout(), CONFIG);
@@ -62,7 +62,7 @@ export class Chart {
     return [...areas, valence];
   }
 
-  /** The line is broken where nothing was heard for long: nobody knows how it went there. */
+  /** The line is broken where nothing was heard for long, since nobody knows how it went there. */
   unjoined(x, y) {
     const { at_ms: times, gap_ms: gapMs } = this.history;
     const line = { x: [], y: [] };
@@ -93,7 +93,7 @@ export class Chart {
     };
   }
 
-  /** A share that was withheld is no share of zero: the stack is covered there. */
+  /** A share that was withheld is not a share of zero, so the stack is covered there. */
   gaps() {
     const { at_ms: times, gap_ms: gapMs, shares } = this.history;
     const missing = [];
@@ -123,7 +123,7 @@ export class Chart {
     return shown.filter(({ x }) => x >= -MINUTES && x <= 0.5).slice(-12);
   }
 
-  /** Each area is named where it ends, so that its colour need not be told from the others'. */
+  /** Each area is named where it ends, so that nobody has to tell the colours apart. */
   names() {
     const last = this.history.at_ms.length - 1;
     if (last < 0 || clock.now() - this.history.at_ms[last] > this.history.gap_ms) return [];
@@ -142,7 +142,7 @@ export class Chart {
   }
 }
 
-/** plotly.js reads a little HTML in its texts; a mark is the teacher's own words, and nothing else. */
+/** plotly.js interprets some HTML in its texts, but a mark is plain text: the teacher's own words. */
 function asText(text) {
   const short = text.length > 18 ? `${text.slice(0, 17)}…` : text;
   return short.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

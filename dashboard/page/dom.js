@@ -9,7 +9,7 @@ export function make(tag, className = "", text = "") {
   return made;
 }
 
-/** Touch the page only where something is different: what is set is laid out and drawn anew. */
+/** Touch the page only where something is different: whatever is set is laid out and drawn again. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -25,7 +25,7 @@ export function sign(emotion) {
   return made;
 }
 
-/** Somebody's own text, which must not turn the direction of what stands beside it. */
+/** Somebody's own text, which must not change the direction of the text beside it. */
 export function isolated(text, className = "") {
   const made = make("bdi", className, text);
   made.dir = "auto";

@@ -1,4 +1,4 @@
-// Who may need help: names, reasons and how long, in the order in which it began.
+// Who may need help: names, reasons and for how long, in the order in which it began.
 
 import { element, isolated, make, setText } from "./dom.js";
 import { clock } from "./live.js";
@@ -12,7 +12,7 @@ export class Help {
   }
 
   take({ attention, level }) {
-    // rebuilt only when somebody comes or goes, so that a screen reader tells no more than that
+    // rebuilt only when the list changes, so that a screen reader announces nothing else
     const now = JSON.stringify(attention.people);
     if (now !== this.shown) {
       this.shown = now;

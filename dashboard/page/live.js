@@ -1,10 +1,10 @@
-// The room's stream: one message after another, whatever happens to the connection in between.
+// The room's stream of messages, kept up whatever happens to the connection.
 
 const SILENCE_MS = 12_000; // the server says something every five seconds
 const AGAIN_MS = 3_000;
 const ANSWER_MS = 5_000;
 
-/** The bot's clock, told by the server; this browser's own may be minutes off and is not asked. */
+/** The bot's clock, as the server reports it; this browser's own may be minutes off and is not used. */
 export const clock = {
   toldMs: 0,
   atMs: 0,
@@ -46,7 +46,7 @@ export class Live {
 
   trouble() {
     this.lose();
-    // a stream that was refused is not tried again by itself
+    // a browser does not retry a stream that was refused
     if (this.source.readyState === EventSource.CLOSED) this.askWhy();
   }
 

@@ -5,10 +5,10 @@ import { clock } from "./live.js";
 
 const SAID_MS = 6000;
 const ANSWER_MS = 8000;
-const SAME_MS = 60_000; // so long a press of what may not be marked is the same press, sent again
+const SAME_MS = 60_000; // a press repeated within this time, while it is not known to be marked, is the same press sent again
 const REMEMBERED = "classmood.mark-by-key";
 
-// a browser that blocks all cookies throws at the mere mention of its storage
+// a browser that blocks all cookies throws at any access to its storage
 function remembered() {
   try {
     return localStorage.getItem(REMEMBERED);
@@ -21,7 +21,7 @@ function remember(choice) {
   try {
     localStorage.setItem(REMEMBERED, choice);
   } catch {
-    // it holds until the page is closed
+    // then the choice holds until the page is closed
   }
 }
 
@@ -88,7 +88,7 @@ export class Marks {
     return press;
   }
 
-  /** Why it is not marked, or may not be; empty if it is. */
+  /** Why the press is not marked, or perhaps not; empty if it is. */
   async send({ label, id, atMs }) {
     try {
       const body = JSON.stringify({ label, id, at_ms: atMs });
@@ -100,7 +100,7 @@ export class Marks {
     }
   }
 
-  /** The room's stream may know of a mark whose answer is late or lost. */
+  /** The room's stream may show a mark whose answer is late or lost. */
   take({ marks }) {
     const made = new Set(marks?.map(({ id }) => id));
     for (const press of this.presses.values()) if (made.has(press.id)) this.marked(press);
@@ -130,7 +130,7 @@ export class Marks {
   }
 }
 
-/** Browsers give crypto.randomUUID to https and localhost alone. */
+/** Browsers offer crypto.randomUUID only on https and localhost, so it is not used. */
 function newId() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,4 +1,4 @@
-// The mood of the class now, its coverage in words, and its past for those who do not see the chart.
+// The mood of the class now, its coverage in words, and its past as a table for those who cannot see the chart.
 
 import { Chart } from "./chart.js";
 import { element, make, setText, show, sign } from "./dom.js";
@@ -6,7 +6,7 @@ import { clock } from "./live.js";
 import { EMOTIONS, percent, signed } from "./words.js";
 
 const ROW_MS = 60_000;
-const NOW_MS = 60_000; // what is older is the last that is known, and not the present
+const NOW_MS = 60_000; // a figure older than this is the last one known, not the present
 const PASSES_MS = 15_000;
 
 export class Mood {
@@ -16,7 +16,7 @@ export class Mood {
     element("bars").append(...[...this.bars.values()].map(({ node }) => node));
     element("table-head").append(row("th", ["when", ...EMOTIONS, "valence", "seen"]));
     this.shown = "";
-    // the past moves on also while nothing is told
+    // the past moves on even while no message comes
     setInterval(() => this.pass(), PASSES_MS);
   }
 

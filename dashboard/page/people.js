@@ -1,4 +1,4 @@
-// The grid of participants: one card each, of which only what changes is touched.
+// The grid of participants: one card each, in which only what changes is touched.
 
 import { element, isolated, make, setText, show, sign } from "./dom.js";
 import { clock } from "./live.js";

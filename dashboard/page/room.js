@@ -1,4 +1,4 @@
-// One room: what the stream tells is handed to the parts of the page.
+// One room: hands the stream's messages to the parts of the page.
 
 import { element, setText, show } from "./dom.js";
 import { Help } from "./help.js";

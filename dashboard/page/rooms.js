@@ -1,4 +1,4 @@
-// The rooms that there are, asked for now and then.
+// The list of rooms, fetched now and then.
 
 import { element, isolated, make, setText, show } from "./dom.js";
 

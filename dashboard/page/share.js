@@ -16,7 +16,7 @@ export function offerLink(path, may) {
   };
   copy.onclick = async () => {
     field.select();
-    // browsers give the clipboard to https and localhost alone
+    // browsers offer the clipboard only on https and localhost
     await navigator.clipboard?.writeText(field.value);
     setText(copy, navigator.clipboard ? "Copied" : "Selected: copy it with Ctrl-C");
   };

@@ -18,7 +18,7 @@ export class Standing {
     this.render();
   }
 
-  /** Nothing more comes, and waiting does not help: `why` stands until the page is left. */
+  /** Nothing more comes, and waiting does not help: `why` is shown until the page is left. */
   refuse(why) {
     this.refused = why;
     this.render();
