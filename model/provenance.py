@@ -103,7 +103,7 @@ def heard_the_crowd(checkpoint: Path) -> bool:
 
 
 def _owes(checkpoint: Path, words: str) -> bool:
-    """Whether the card beside an exported file, from which a training may have begun, says so."""
+    """Whether the card beside an exported file, from which a training may have begun, contains these words."""
     card = checkpoint.with_name(CARD_FILE)
     return checkpoint.suffix == ".tflite" and card.exists() and words in card.read_text()
 

@@ -31,7 +31,7 @@ ENLARGED, MARGIN = 180, 50
 
 
 def crop_table(candidate: Candidate, split: Split) -> list[dict[str, float]]:
-    """Accuracy on squares cut too tight, too wide or off-centre; where a crop extends beyond the edge, that is repeated."""
+    """Accuracy on squares cut too tight, too wide or off-centre; where a crop extends beyond the edge, the edge is repeated."""
     rows = [{"crop": crop, "right": right, "down": down} for crop, right, down in CROPS]
     accuracies = [_accuracy(candidate, cut_otherwise(split.pixels, *each), split) for each in CROPS]
     return [

@@ -87,7 +87,7 @@ class Attention:
         self._at_ms = 0
 
     def tell(self, data: Data) -> None:
-        """Pass data on; what was raised for somebody is cleared before it tells that they left or withdrew their consent."""
+        """Pass data on; what was raised for somebody is cleared just before the data that they left or withdrew consent."""
         if isinstance(data, ParticipantLeft | ConsentWithdrawn):
             self._forget(data.participant)
         self._tell(data)

@@ -8,7 +8,7 @@ Result = TypeVar("Result")
 
 
 async def cancellable(step: Awaitable[Result]) -> Result:
-    """The result of `step`, or CancelledError if the task was cancelled meanwhile, even where `step` did not pass it on.
+    """The result of `step`, or CancelledError if the task was cancelled meanwhile, even if `step` did not pass it on.
 
     redis-py sends through asyncio.wait_for, which before Python 3.12 loses a cancellation that arrives in the same
     iteration of the event loop as the result; a loop around it would then run forever.

@@ -23,7 +23,7 @@ Label = Emotion | Literal["unknown"]
 BotState = Literal["starting", "running", "stopping"]
 
 Classification = Literal["sensitive", "personal", "aggregate", "operational"]
-"""What an event says about people: how one feels or whether they consent, who one is, how the class is, or nothing."""
+"""What an event says about people: one person's feelings or consent, who one is, how the class as a whole is, or nothing."""
 
 Publication = Literal["individual", "aggregate"]
 

@@ -17,7 +17,7 @@ def at_level(level: Publication) -> Filter:
 
 
 class ClassAlone:
-    """Passes only what is about no one person: the summary, the stated basis, and the bot's status without per-camera counters.
+    """Passes only what is not about one person: the summary, the stated basis, and the bot's status without per-camera counters.
 
     It is an allowlist, so event types added later do not pass by accident. The status gives the number of participants
     from the last summary.

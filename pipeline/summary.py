@@ -1,4 +1,4 @@
-"""The class as a whole, in figures that reveal nobody: withheld if too few, rounded, and slow to let people in and out."""
+"""The class as a whole, in figures that reveal nobody: withheld for a small group, rounded, slow to let people in and out."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ STEPS = 20
 
 
 class ClassFigures:
-    """The summaries of one class, to be taken at a fixed rate: one triggered by a person's act would reveal something of them.
+    """The summaries of one class, to be taken at a fixed rate: one triggered by somebody's action would reveal it.
 
     Shares and valence cover a cohort that changes only by a group at a time. At the level `individual`, the counts of
     people are exact, since each coming and going is published anyway; at `aggregate`, they too change by a group at a
