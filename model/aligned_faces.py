@@ -86,7 +86,7 @@ def align(picture: Image, detector: FaceDetector) -> Image | None:
 
 
 def _found(picture: Image, detector: FaceDetector) -> Face | None:
-    """The one face of a picture, which is enlarged first: it is too small and too tightly cut for the detector."""
+    """The only face of a picture, enlarged first, as it is too small and tight for the detector; None if not exactly one."""
     faces = detector.detect(roomy(picture))
     return faces[0] if len(faces) == 1 else None
 

@@ -33,7 +33,7 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def alone_with(path: Path) -> Iterator[None]:
-    """Lock a file, and by it what is written beside it, for this process while the block runs; a kill ends the lock too.
+    """Lock a file, and with it what is written beside it, for this process while the block runs; a kill ends the lock too.
 
     Raises ModelUnusable if another process holds it.
     """

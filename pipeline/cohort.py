@@ -93,7 +93,7 @@ class Cohort:
             person.emotion, person.held = known[person], False
 
     def _go_out(self) -> None:
-        """Remove those who are away, unless too few would stay for any figures: those away may all be back soon."""
+        """Remove those who are away once they are a group, unless too few would stay for figures: they may be back soon."""
         away = {member for member in self._members if member.away}
         stay = self._members - away
         if min(len(away), len(stay)) >= self._smallest_group and self._published.allow(stay, away):

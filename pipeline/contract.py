@@ -200,7 +200,7 @@ def _unknown(model: BaseModel, path: str) -> Iterator[str]:
 
 
 class Sequences:
-    """Checks that the sequence numbers of each run have no gaps and no repeats, from the first that is seen."""
+    """Checks that the sequence numbers of each run are consecutive, from the first that is seen."""
 
     def __init__(self) -> None:
         self.runs: dict[str, tuple[int, int]] = {}

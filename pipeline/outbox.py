@@ -118,7 +118,7 @@ class Outbox:
         return next(iter(self._waiting.values())).told_ms if self._waiting else None
 
     def take(self, most: int) -> list[Waiting]:
-        """Remove and return the first items, at most so many."""
+        """Remove and return the first items, at most `most`."""
         return [self._remove(next(iter(self._waiting))) for _ in range(min(most, len(self._waiting)))]
 
     def discard_withdrawn(self) -> None:
