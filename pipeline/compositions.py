@@ -50,7 +50,8 @@ class Compositions:
 
     def forget(self, person: Person) -> None:
         """Remove somebody from all of them, as if they had never been there."""
-        self._published_ms = {each - {person}: then for each, then in self._published_ms.items()}
+        in_order = sorted(self._published_ms.items(), key=lambda item: item[1])
+        self._published_ms = {each - {person}: then for each, then in in_order}  # of those that become equal, the newest stays
 
     def people(self) -> Composition:
         """Everybody who was in any of them."""

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from pipeline.cohort import RENEWAL_SECONDS, Cohort
+from pipeline.compositions import Compositions, Person
 from pipeline.coverage import Coverage
 from pipeline.events import Label
 from tests.moods_of import mood_of, moods_of
@@ -182,3 +183,14 @@ def test_where_the_withdrawn_are_not_kept_they_are_out_at_once_and_the_others_go
     these.goes_on(s0="sad")
     assert these.refuses("s0") == {"happy": 7}
     assert these.goes_on(s1="sad") == {"happy": 6, "sad": 1} and these.cohort.is_large_enough
+
+
+def test_figures_that_become_those_of_the_same_people_are_remembered_from_the_newest_on() -> None:
+    stayed, withdrew = frozenset(Person(0) for _ in range(6)), frozenset(Person(0) for _ in range(3))
+    compositions = Compositions(3, seconds=100)
+    for at_ms, people in ((0, stayed), (50_000, stayed | withdrew), (100_000, stayed)):
+        compositions.add(people, at_ms)
+    for person in withdrew:
+        compositions.forget(person)
+    compositions.drop_older(199_000)
+    assert compositions.people() == stayed
