@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     max_offer_bytes: int = Field(65_536, ge=1024, le=1_048_576, description="largest SDP offer; a larger one gets 413")
     page_width: int = Field(480, ge=160, le=1920, description="width that the student page sends, pixels")
     page_height: int = Field(270, ge=90, le=1080, description="height that the student page sends, pixels")
-    page_frames_per_second: float = Field(10.0, gt=0, le=60, description="frame rate that the student page sends")
+    page_frames_per_second: float = Field(10.0, ge=1, le=60, description="frame rate that the student page sends")
 
     bot_name: Annotated[str, AfterValidator(readable)] = Field(
         "classmood (reads emotions)", min_length=1, max_length=100, description="name in rooms it joins"

@@ -33,6 +33,7 @@ def test_a_flag_stands_over_the_environment_and_that_over_the_env_file(monkeypat
         ("port", "70000"),
         ("looks_per_second", "0"),
         ("looks_per_second", "often"),
+        ("page_frames_per_second", "0.9"),
         ("unknown_below", "1.5"),
         ("smallest_group", "2"),
         ("redis_url", "http://localhost"),

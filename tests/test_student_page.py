@@ -273,6 +273,16 @@ async def test_a_student_whose_page_goes_away_has_left(room: LocalRoom, page: Pa
 
 
 @needs_chromium
+@pytest.mark.slow  # of a camera at less than one frame a second, Chromium sends nothing
+async def test_a_page_at_the_lowest_frame_rate_that_can_be_set_sends_pictures(page: Page) -> None:
+    async with host("maths", read_settings(port=0, page_frames_per_second=1)) as room:
+        await page.goto(room.url)
+        await page.get_by_label("I agree").check()
+        await page.get_by_role("button", name="Join").click()
+        assert await first_frames((await next_arrival(room.happenings())).track)
+
+
+@needs_chromium
 @pytest.mark.slow
 async def test_the_page_says_in_plain_words_why_it_did_not_go_on(page: Page) -> None:
     settings = read_settings(port=0, max_participants=1, room_token="se+same/=")
