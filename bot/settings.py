@@ -210,6 +210,14 @@ class Settings(BaseSettings):
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("room_token")
+    @classmethod
+    def _as_clients_can_send_it(cls, token: SecretStr) -> SecretStr:
+        # browsers refuse other characters in a header, and blanks at its ends are lost on the way
+        if not re.fullmatch(r"[!-~]*", token.get_secret_value()):
+            raise ValueError("a token is written in visible ASCII characters without blanks, as browsers can send no others")
+        return token
+
     @field_validator("allowed_origins")
     @classmethod
     def _as_browsers_write_them(cls, origins: tuple[str, ...]) -> tuple[str, ...]:

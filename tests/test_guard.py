@@ -225,9 +225,9 @@ async def test_pages_of_this_machine_and_those_that_know_the_token_may(http: aio
 
     for origin in ("http://localhost:5173", "http://127.0.0.1:1", "http://[::1]:8000"):
         assert await granted(room.whip_url, origin) == origin
-    async with host("maths", chosen(room_token="open sesame", allowed_origins="")) as locked:
+    async with host("maths", chosen(room_token=TOKEN, allowed_origins="")) as locked:
         assert await granted(locked.whip_url, "https://school.example") == "https://school.example"
-    async with host("maths", chosen(room_token="open sesame", allowed_origins="https://school.example")) as locked:
+    async with host("maths", chosen(room_token=TOKEN, allowed_origins="https://school.example")) as locked:
         assert await granted(locked.whip_url, "https://other.example") is None
 
 

@@ -114,6 +114,22 @@ def test_an_env_file_in_another_encoding_is_one_line(encoding: str) -> None:
         read_settings()
 
 
+@pytest.mark.parametrize("token", ["geheim ", " geheim", "   ", "ge heim", "gehe\tim", "geheim\n", "tök", "t€", "gehe\x7fim"])
+def test_a_room_token_that_no_browser_can_send_is_refused_in_one_line_that_does_not_show_it(
+    monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("CLASSMOOD_ROOM_TOKEN", token)
+    with pytest.raises(SettingsWrong) as wrong:
+        read_settings()
+    why = "a token is written in visible ASCII characters without blanks, as browsers can send no others"
+    assert str(wrong.value) == f"CLASSMOOD_ROOM_TOKEN: {why}"
+
+
+@pytest.mark.parametrize("token", ["4f1d6b2a9c7e", "a+b/c==", "!#%&'\"~"])
+def test_a_room_token_may_hold_every_visible_character_of_ascii(token: str) -> None:
+    assert read_settings(room_token=token).room_token.get_secret_value() == token
+
+
 def test_a_wrong_setting_does_not_print_a_secret_either() -> None:
     with pytest.raises(SettingsWrong) as wrong:
         read_settings(redis_url="http://ada:s3cret@localhost", room_token="hush")
