@@ -142,6 +142,8 @@ def test_a_setting_out_of_range_is_named(capsys: pytest.CaptureFixture[str], arg
         ("local://user:s3cret@class", "a local room is written local://ROOM, where "),
         ("local://\udcff", "the room's name is not valid text"),
         ("local://%ff", "the room's name is not valid text"),
+        ("local://..", "no URL can lead to a room called ..: give it another name"),
+        ("local://%2E/", "no URL can lead to a room called .: give it another name"),
         ("janus://gateway/Mathe #1", "a Janus room is written janus://HOST:PORT/ROOM, with "),
         ("janus://gateway/\udcff", "the room's URL is not valid text"),
         ("janus://a..b/1", "the room's URL: "),

@@ -44,4 +44,7 @@ def local_name(url: str) -> str:
         raise SettingsWrong("a local room is written local://ROOM, where ?, # and @ are %3F, %23 and %40")
     name = unquote(written, errors="surrogateescape")  # bytes that are not UTF-8 are refused below
     check_room_name(name)
+    # in a URL's path these are steps, however they are written: https://url.spec.whatwg.org/#single-dot-path-segment
+    if name in (".", ".."):
+        raise SettingsWrong(f"no URL can lead to a room called {name}: give it another name")
     return name
