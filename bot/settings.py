@@ -223,6 +223,8 @@ class Settings(BaseSettings):
     def _as_browsers_write_them(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         plain = tuple(origin.lower().rstrip("/") for origin in origins)
         for origin in plain:
+            if "*" in origin and origin != "*":
+                raise ValueError(f"{origin} matches no page: origins have no wildcards, so name each, or * alone for all of them")
             if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin):
                 raise ValueError(f"{origin} is no origin, which is written https://HOST or https://HOST:PORT")
         return plain

@@ -45,6 +45,8 @@ def test_a_flag_stands_over_the_environment_and_that_over_the_env_file(monkeypat
         ("trusted_proxies", "127.0.0.1,10.0.0.1/24"),
         ("allowed_origins", "https://lms.example/course"),
         ("allowed_origins", "lms.example"),
+        ("allowed_origins", "https://lms.example,https://*.example"),
+        ("allowed_origins", "https://lms.example:*"),
         ("public_names", "https://class.example"),
         ("public_names", "class.example:8443"),
     ],
