@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
 from aiortc.mediastreams import VideoStreamTrack
 
 from bot.errors import RoomRefused
 from bot.rooms.janus_messages import Description, RoomEvent, Subscribed
 from bot.rooms.janus_peer import Broken, CannotAnswer, SubscriberPeer
 from bot.rooms.janus_roster import Camera
+from bot.rooms.server_watch import ServerWatch
 
 NOWHERE = RTCConfiguration(iceServers=[])
 JUNK = ("x", "", "1 2 3", "999999 y")
@@ -48,10 +49,11 @@ class Starting(Refusing):
         pass
 
 
-async def answered(sdp: str, handle: Refusing | None = None) -> None:
+async def answered(sdp: str, handle: Refusing | None = None, configuration: RTCConfiguration = NOWHERE) -> None:
     """Have an offer answered by a connection of its own, which is closed and detached whatever comes of it; nobody arrives."""
     handle, arrived = handle or Refusing(), list[Camera]()
-    peer = SubscriberPeer(handle, NOWHERE, lambda camera, track: arrived.append(camera), lambda: None)  # type: ignore[arg-type]  # as much as is needed
+    servers = ServerWatch(configuration)
+    peer = SubscriberPeer(handle, configuration, servers, lambda camera, track: arrived.append(camera), lambda: None)  # type: ignore[arg-type]  # as much as is needed
     streams = tuple(Subscribed(mid=mid, feed_id=f"feed{mid}", feed_mid="0") for mid in ("0", "1"))
     peer.note(RoomEvent(videoroom="attached", streams=streams))
     try:
@@ -65,6 +67,13 @@ async def answered(sdp: str, handle: Refusing | None = None) -> None:
 async def test_a_sound_offer_is_answered(offer: str) -> None:
     with pytest.raises(RoomRefused, match=r"^no$"):
         await answered(offer)
+
+
+async def test_a_turn_server_that_gives_no_relay_is_told(offer: str, caplog: pytest.LogCaptureFixture) -> None:
+    turn = RTCIceServer("turn:127.0.0.1:9?transport=tcp", "class", "s3cret")
+    with pytest.raises(RoomRefused):
+        await answered(offer, configuration=RTCConfiguration(iceServers=[turn]))
+    assert "the first server in CLASSMOOD_TURN_URLS gives the bot no relay" in caplog.text and "s3cret" not in caplog.text
 
 
 @pytest.mark.parametrize("start", LINES)

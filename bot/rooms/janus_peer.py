@@ -16,6 +16,7 @@ from bot.rooms.janus_api import JanusHandle
 from bot.rooms.janus_messages import Description, RoomEvent
 from bot.rooms.janus_roster import Camera
 from bot.rooms.offer import UNUSABLE_SDP
+from bot.rooms.server_watch import ServerWatch
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class SubscriberPeer:
         self,
         handle: JanusHandle,
         configuration: RTCConfiguration,
+        servers: ServerWatch,
         arrived: Callable[[Camera, MediaStreamTrack], None],
         changed: Callable[[], None],
     ) -> None:
@@ -60,6 +62,7 @@ class SubscriberPeer:
         self.joined = False
         self._peer = RTCPeerConnection(configuration)
         self._peer.on("connectionstatechange", changed)
+        self._servers = servers
         self._arrived = arrived
         self._sources: dict[str, _Source] = {}
         self._promised_at: float | None = None
@@ -146,6 +149,7 @@ class SubscriberPeer:
         # only now: until here, shutting out a camera must reach its old receiver, not the new one in its place
         self._sources = sources
         await self._peer.setLocalDescription(await self._peer.createAnswer())
+        self._servers.note(self._peer.localDescription.sdp)
         sockets = sockets_of(self._peer)
         for each in sockets:
             widen(each)

@@ -14,6 +14,7 @@ from bot.rooms.janus_api import JanusRefused, JanusSession
 from bot.rooms.janus_messages import NO_SUCH_FEED, VIDEO_ROOM, Envelope, read_room_event
 from bot.rooms.janus_peer import Broken, CannotAnswer, SubscriberPeer
 from bot.rooms.janus_roster import Camera
+from bot.rooms.server_watch import ServerWatch
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Subscription:
         self._session = session
         self._terms = terms
         self._configuration = configuration
+        self._servers = ServerWatch(configuration)
         self._arrived = arrived
         self._unreadable = unreadable
         self._wanted: dict[str, Camera] = {}
@@ -111,7 +113,7 @@ class Subscription:
         self._stale.clear()
         self._let_go.clear()
         handle = await self._session.attach(VIDEO_ROOM, self._changed.set)
-        self._peer = peer = SubscriberPeer(handle, self._configuration, self._arrived, self._changed.set)
+        self._peer = peer = SubscriberPeer(handle, self._configuration, self._servers, self._arrived, self._changed.set)
         try:
             await self._join(peer)
             while not self._session.lost.is_set():

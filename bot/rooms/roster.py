@@ -12,6 +12,7 @@ from aiortc.exceptions import InvalidStateError
 from bot.rooms import ConsentChanged, Departure, Happening, Participant
 from bot.rooms.offer import Offer
 from bot.rooms.refusals import Refusals
+from bot.rooms.server_watch import ServerWatch
 from bot.rooms.session import WhipSession
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Roster:
         self._connecting_limit = connecting_limit
         self._limit = limit
         self._configuration = configuration
+        self._servers = ServerWatch(configuration)
         self._tasks = tasks
         self._connect_seconds = connect_seconds
         self._sessions: dict[str, WhipSession] = {}
@@ -84,6 +86,7 @@ class Roster:
         async with AsyncExitStack() as unless_admitted:
             unless_admitted.push_async_callback(self._forget, session)
             answer = await session.answer()
+            self._servers.note(answer)
             if self._closed:
                 raise RoomFull("the room is closing")
             unless_admitted.pop_all()
