@@ -252,6 +252,19 @@ def test_a_name_is_no_longer_than_those_of_other_rooms() -> None:
     assert isinstance(presence, Presence) and presence.participant.name == ("Ada " * 20).strip()
 
 
+def test_a_name_cannot_write_on_the_terminal_of_whoever_reads_it() -> None:
+    (presence,) = JanusRoster().take(read_room_event({"joining": {"id": 5, "display": "Ada\x1b[31m\u202e\nof the red hair"}}))
+    assert isinstance(presence, Presence) and presence.participant.name == "Ada[31mof the red hair"
+
+
+def test_a_new_name_for_somebody_who_is_there_changes_nothing() -> None:
+    roster = JanusRoster(policy=EVERYONE)
+    roster.take(read_room_event(publishing()))
+    assert taken(roster, id=5, display="Augusta") == []
+    renamed = {"videoroom": "participants", "participants": [{"id": 5, "display": "Augusta"}]}
+    assert roster.reconcile(read_room_event(renamed)) == []
+
+
 def test_the_servers_list_can_withdraw_a_consent_and_its_silence_cannot() -> None:
     roster = JanusRoster()
     roster.take(read_room_event(publishing({"consent": True})))

@@ -9,9 +9,6 @@ from aiortc import MediaStreamTrack
 from pipeline.coverage import Coverage
 from pipeline.mood import Mood
 
-LONGEST_NAME = 80
-"""Most characters of a display name; longer ones are cut off."""
-
 
 @dataclass(frozen=True, slots=True)
 class Participant:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bot.rooms import LONGEST_NAME
+from bot.rooms.names import display_name
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -18,7 +18,7 @@ Id = Annotated[str, BeforeValidator(lambda value: (str(value) or None) if type(v
 Words = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else "")]
 """Optional text; any other value counts as empty."""
 
-Name = Annotated[str, BeforeValidator(lambda value: value[:LONGEST_NAME].strip() if isinstance(value, str) else "")]
+Name = Annotated[str, BeforeValidator(lambda value: display_name(value) if isinstance(value, str) else "")]
 """The display name of a participant; any value that is not text counts as empty."""
 
 VIDEO_ROOM = "janus.plugin.videoroom"

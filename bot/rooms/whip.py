@@ -3,16 +3,16 @@
 import asyncio
 import math
 import secrets
-import unicodedata
 from urllib.parse import quote
 
 from aiohttp import web
 
 from bot.consent import NO_VISITORS, ConsentPolicy, said_in_words
-from bot.rooms import LONGEST_NAME, Participant
+from bot.rooms import Participant
 from bot.rooms.fragment import read_fragment
 from bot.rooms.guard import Guard
 from bot.rooms.ice import ice_server_links
+from bot.rooms.names import display_name
 from bot.rooms.offer import Offer, OfferMalformed, OfferUnacceptable, read_offer
 from bot.rooms.roster import NetworkFull, RoomFull, Roster, SessionOver
 from bot.rooms.session import WhipSession
@@ -196,8 +196,7 @@ def _full(refusal: RoomFull) -> web.HTTPServiceUnavailable:
 
 
 def _name(request: web.Request) -> str:
-    name = "".join(each for each in request.query.get("name", "") if unicodedata.category(each)[0] != "C")
-    return name.strip()[:LONGEST_NAME].strip() or "student"
+    return display_name(request.query.get("name", "")) or "student"
 
 
 def _said(request: web.Request) -> bool | None:
