@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
@@ -12,6 +13,7 @@ from bot.consent import NO_VISITORS, consent_policy
 from bot.rooms import Departure, Happening
 from bot.rooms.billboard import Billboard
 from bot.rooms.local import LocalRoom, host
+from bot.rooms.student_page import OVER
 from bot.settings import read_settings
 from model.faces import Emotion
 from pipeline.coverage import Coverage
@@ -93,9 +95,17 @@ async def test_a_student_is_shown_their_own_mood_until_they_leave(room: LocalRoo
             room.drop(participant.id, "stalled")
             rest = await stream.content.read()
         assert json.loads(lines[0]) == {"coverage": "ok", "emotion": "happy", "confidence": 0.812}
-        assert b"data:" not in rest
+        assert rest.endswith(OVER) and b"data:" not in rest.removesuffix(OVER)
         async with http.get(f"{published.session_url}/mood") as response:
             assert response.status == 404
+
+
+async def test_a_student_is_told_that_the_room_closes() -> None:
+    async with aiohttp.ClientSession() as http, AsyncExitStack() as opened:
+        room = await opened.enter_async_context(host("maths", read_settings(port=0)))
+        async with publisher(http, room.whip_url) as published, http.get(f"{published.session_url}/mood") as stream:
+            await opened.aclose()
+            assert (await stream.content.read()).endswith(OVER)
 
 
 async def test_who_asks_for_the_headers_of_a_stream_alone_is_refused_at_once(room: LocalRoom) -> None:
@@ -270,6 +280,44 @@ async def test_a_student_whose_page_goes_away_has_left(room: LocalRoom, page: Pa
     await expect(page.get_by_role("button", name="Leave")).to_be_visible()
     await page.goto("about:blank")
     assert await next_departure(happenings) == Departure(arrival.participant.id, "left")
+
+
+@needs_chromium
+@pytest.mark.slow
+async def test_while_a_no_is_under_way_sign_and_status_agree_on_it(room: LocalRoom, page: Page) -> None:
+    may_go = asyncio.Event()
+
+    async def held(route: Route) -> None:
+        await may_go.wait()
+        await route.continue_()
+
+    happenings = room.happenings()
+    await page.route("**/consent", held)
+    await page.goto(room.url)
+    await page.get_by_label("I agree").check()
+    await page.get_by_role("button", name="Join").click()
+    await next_arrival(happenings)
+    assert (await next_consent(happenings)).granted
+    await expect(page.get_by_role("status")).to_have_text("You are in the room, and you are being read.")
+    await page.get_by_role("button", name="Stop reading me").click()
+    await expect(page.locator("#sign")).to_have_text("You are not being read")
+    await expect(page.get_by_role("status")).to_have_text("You are in the room, and you are not being read.")
+    may_go.set()
+    assert not (await next_consent(happenings)).granted
+    await expect(page.get_by_role("button", name="Let me be read again")).to_be_visible()
+
+
+@needs_chromium
+@pytest.mark.slow
+async def test_the_page_tells_at_once_that_the_room_has_closed(page: Page) -> None:
+    async with host("maths", read_settings(port=0)) as room:
+        await page.goto(room.url)
+        await page.get_by_label("I agree").check()
+        await page.get_by_role("button", name="Join").click()
+        await expect(page.get_by_role("status")).to_have_text("You are in the room, and you are being read.")
+    # before Chromium gives the connection up, which takes it 15 s and more
+    await expect(page.get_by_role("status")).to_contain_text("connection to the room was lost", timeout=5000)
+    await expect(page.locator("#sign")).to_be_hidden()
 
 
 @needs_chromium

@@ -16,6 +16,9 @@ from bot.rooms.tokens import check_token
 from bot.settings import Settings
 from pipeline.mood import Mood
 
+OVER = b"event: over\ndata: {}\n\n"
+"""Tells that the session is at its end: a browser takes a stream that merely ends for one that was interrupted."""
+
 HEARTBEAT_SECONDS = 15.0
 """Silence after which a comment is sent, so that proxies keep the stream open and a vanished reader is noticed."""
 
@@ -72,6 +75,7 @@ class StudentPage:
                 await response.write(b"retry: 1000\n\n")
                 async for mood in session.mood.follow(HEARTBEAT_SECONDS):
                     await response.write(_as_event(mood))
+                await response.write(OVER)
             except ClientConnectionResetError:
                 pass  # the reader is gone
             return response

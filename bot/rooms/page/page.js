@@ -156,6 +156,8 @@ const LOOKS = { fear: "afraid", disgust: "disgusted", surprise: "surprised" };
 function followMood(session) {
   const source = new EventSource(`${session}/mood`);
   source.addEventListener("message", (event) => showMood(JSON.parse(event.data)));
+  // the last event of a session, also where the room closes, and nobody would answer any more
+  source.addEventListener("over", () => lose(session));
   // closed for good, not merely interrupted: the room does not know this session any more
   source.addEventListener("error", () => source.readyState === EventSource.CLOSED && lose(session));
   return source;
@@ -173,7 +175,6 @@ async function changeReading() {
   here.changing = true;
   try {
     await (here.isRead ? stopReading(here) : beginReading(here));
-    if (present === here) say(inTheRoom());
   } catch (error) {
     if (present === here) say(error.message, "trouble"); // who left meanwhile was told so
   } finally {
@@ -181,10 +182,16 @@ async function changeReading() {
   }
 }
 
+/** Sign and status line change together: whoever stopped it must not be told that they are being read. */
+function tellReading(here, isRead) {
+  showReading(here, isRead);
+  say(inTheRoom());
+}
+
 async function stopReading(here) {
   await here.sender.replaceTrack(null);
   if (present !== here) return;
-  showReading(here, false);
+  tellReading(here, false);
   try {
     await tellConsent(here, "no");
   } catch (error) {
@@ -198,7 +205,7 @@ async function stopReading(here) {
 async function beginReading(here) {
   await tellConsent(here, "yes");
   if (present !== here) return;
-  showReading(here, true);
+  tellReading(here, true);
   await here.sender.replaceTrack(here.camera.getVideoTracks()[0]);
 }
 
