@@ -86,8 +86,8 @@ def _event_model(event_type: str, data: type[BaseModel]) -> type[TypedEvent]:
         "dataschema": (Literal[schema_url(event_type)], _field("dataschema")),
         "data": (data, _field("data")),
         # an event of ours says what it is in every attribute, though CloudEvents would not need some
-        "specversion": (Literal["1.0"], Field(description="of CloudEvents")),
-        "datacontenttype": (Literal["application/json"], Field(description="of the data")),
+        "specversion": (Literal["1.0"], Field(description="version of CloudEvents")),
+        "datacontenttype": (Literal["application/json"], Field(description="media type of the data")),
         "dataclassification": (Literal[CLASSIFICATION[event_type]], _field("dataclassification")),
         **about_one,
     }
