@@ -49,7 +49,7 @@ def test_every_picture_of_the_page_is_there(picture: str) -> None:
 
 
 def test_the_page_tells_what_was_measured_and_draws_it(page: str, data: Path) -> None:
-    assert "the Training split, 40 faces" in page and "PublicTest, 8 faces, of which 0 stand" in page
+    assert "the Training split, 40 faces" in page and "PublicTest, 8 faces, of which 0 are also in Training" in page
     assert "The detector finds 100.0 % of the squares" in page
     assert sorted(path.name for path in (data / "model").iterdir()) == ["confusion.png", "reliability.png", "risk-coverage.png"]
     for blank in ("|\n#", "|\n```", "```\n|", "\n\n\n\n"):
