@@ -86,6 +86,17 @@ def test_every_command_has_help_that_names_its_settings(capsys: pytest.CaptureFi
     assert end.value.code == 0 and told.startswith(f"usage: classmood {command} ") and "--redis-url" in told
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_flag_says_what_it_does_and_the_settings_come_last(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    own, _, settings = re.sub(r"\n {10,}", "  ", capsys.readouterr().out).partition("\nsettings:\n")
+    flags = [line for line in own.splitlines() if re.match(r"  -(h, -)?-", line)]
+    assert flags and all("  " in line.strip() for line in flags), flags
+    fields = ["--" + name.replace("_", "-") for name in Settings.model_fields]
+    assert {line.split()[0] for line in settings.splitlines() if line.startswith("  --")} <= {*fields}
+
+
 def test_a_wrong_argument_is_told_beside_what_the_command_itself_takes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["simulate"])

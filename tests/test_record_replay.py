@@ -533,7 +533,7 @@ def waiting_in(pipe: int) -> int:
 def test_a_silent_room_leaves_no_file(server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "class.jsonl"
     assert main(["record", "nowhere", "--seconds", "0.1", "--out", str(out), "--redis-url", server.url]) == 6
-    assert capsys.readouterr().err.endswith("classmood: no event came in room nowhere\n") and not out.exists()
+    assert capsys.readouterr().err.endswith("classmood: no event arrived in room nowhere\n") and not out.exists()
 
 
 @pytest.mark.slow

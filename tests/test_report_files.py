@@ -229,7 +229,7 @@ def test_a_room_in_redis_becomes_a_report_and_an_unknown_one_a_line(
     assert main(["mark", "nowhere", "exercise"]) == 0
     capsys.readouterr()
     code, out, err = said(capsys, "report", "nowhere")
-    assert (code, out, err) == (6, "", "classmood: room nowhere holds no event, but 1 marks\n")
+    assert (code, out, err) == (6, "", "classmood: room nowhere holds no event, but 1 mark\n")
     monkeypatch.setenv("CLASSMOOD_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
     code, _, err = said(capsys, "report", "algebra")
     assert (code, err.count("\n")) == (4, 1)
