@@ -116,7 +116,8 @@ def _record(arguments: argparse.Namespace, settings: Settings) -> None:
         try:
             run_in_loop(_record_room(keys, recorder, arguments, settings))
         finally:
-            missing = f", {recorder.sequences.missing} missing" if recorder.sequences.missing else ""
+            gaps = f"{recorder.gaps} gap{'' if recorder.gaps == 1 else 's'}"
+            missing = f", {recorder.sequences.missing} missing in {gaps}" if recorder.gaps else ""
             left_out = f", {recorder.left_out} entries left out" if recorder.left_out else ""
             marks = f"{recorder.marks} mark{'' if recorder.marks == 1 else 's'}"
             marked = f", {marks} in a file beside it" if recorder.marks else ""
