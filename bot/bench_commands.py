@@ -57,7 +57,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _bench(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, None] | None:
     if arguments.what != "model" and (arguments.pixels or arguments.labels):
-        raise SettingsWrong("--pixels and --labels are for bench model: only there is accuracy measured")
+        raise SettingsWrong("--pixels and --labels are for bench model: nothing else measures accuracy")
     if arguments.what in _OF_A_CLASS:
         return _OF_A_CLASS[arguments.what](arguments, settings)
     from bot.app import load_analyst
@@ -80,7 +80,7 @@ def _split(arguments: argparse.Namespace) -> "Split | None":
             return None
         case Path(), Path():
             return read_split(arguments.pixels, arguments.labels)
-    raise SettingsWrong("--pixels and --labels belong together")
+    raise SettingsWrong("--pixels and --labels go together")
 
 
 async def _bench_room(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -89,7 +89,7 @@ async def _bench_room(arguments: argparse.Namespace, settings: Settings) -> None
 
     if arguments.plot and (arguments.plot.suffix not in PICTURES or not arguments.plot.parent.is_dir()):
         # after all of the measurements it would be told too late
-        raise SettingsWrong(f"--plot {arguments.plot}: a file of {' or '.join(PICTURES)} in a folder that exists is wanted")
+        raise SettingsWrong(f"--plot {arguments.plot}: give a {' or '.join(PICTURES)} file in an existing folder")
     plan = Plan(arguments.students, arguments.layer, arguments.seconds, arguments.runs, arguments.overload)
     rows = await bench_room(settings, plan, lambda line: print(line, file=sys.stderr, flush=True))
     print(json.dumps(rows)) if arguments.json else _show_rooms(rows)

@@ -82,9 +82,9 @@ def _is_class_alone(audited: Any) -> bool:
 async def _only_room(redis: Redis, prefix: str) -> str:
     found = await rooms(redis, prefix)
     if not found:
-        raise NothingHappened("Redis knows of no room yet")
+        raise NothingHappened("Redis has no room yet")
     if len(found) > 1:
-        raise SettingsWrong(f"which room? there are {', '.join(map(_shown, found))}")
+        raise SettingsWrong(f"name a room: there are {', '.join(map(_shown, found))}")
     return found[0]
 
 

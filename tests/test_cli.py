@@ -144,7 +144,7 @@ def test_a_setting_out_of_range_is_named(capsys: pytest.CaptureFixture[str], arg
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("carrier-pigeon://coop/4", "carrier-pigeon:// is no kind of room that is known here; there are local://, "),
+        ("carrier-pigeon://coop/4", "carrier-pigeon:// is not a kind of room that classmood knows; known are local://, "),
         ("algebra", "algebra is not a room URL such as local://algebra"),
         ("local://", "local:// is not a room URL such as local://algebra"),
         ("local:///", "a room without a name has no keys"),
@@ -194,7 +194,7 @@ def test_weights_that_cannot_be_used_are_named(capsys: pytest.CaptureFixture[str
     [
         ("janus://[bad/1", "the room's URL: Invalid IPv6 URL"),
         ("JANUS://[bad/1", "the room's URL: Invalid IPv6 URL"),
-        ("livekit://host/x", "livekit:// is no kind of room that is known here; there are local://, "),
+        ("livekit://host/x", "livekit:// is not a kind of room that classmood knows; known are local://, "),
         ("local://\udcff", "the room's name is not valid text"),
         ("http://classroom/\udcff", "the room's URL is not valid text"),
         ("http://[bad/whip/x", "the room's URL: Invalid IPv6 URL"),
@@ -212,7 +212,7 @@ def test_a_room_elsewhere_with_a_url_that_is_none_is_one_line(
 
 def test_a_host_that_is_no_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     code, told = one_line(capsys, "join", "local://algebra", "--host", "a..b")
-    assert (code, told) == (2, "CLASSMOOD_HOST=a..b is no name of a host")
+    assert (code, told) == (2, "CLASSMOOD_HOST=a..b is not a host name")
 
 
 def test_numbers_of_students_and_seconds_that_make_no_sense_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,7 +285,7 @@ def test_results_that_a_full_disk_does_not_take_are_one_line() -> None:
     command = [sys.executable, "-m", "bot", "settings"]
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    assert (result.returncode, result.stderr) == (1, "classmood: what it writes cannot be written: No space left on device\n")
+    assert (result.returncode, result.stderr) == (1, "classmood: cannot write the output: No space left on device\n")
 
 
 @pytest.mark.slow

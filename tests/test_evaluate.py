@@ -132,7 +132,7 @@ def test_a_terminal_is_told_everything_that_was_measured(capsys: pytest.CaptureF
         "repeats",
     ):
         assert f"\n{name}: " in told
-    assert "taken for" in told and "answering for 80%: accuracy 0." in told
+    assert "taken for" in told and "share answered 80%: accuracy 0." in told
     assert all(told.count(f"{emotion}: ") == 2 for emotion in EMOTIONS)  # its recall, and its row of confusions
 
 

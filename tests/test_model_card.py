@@ -97,10 +97,10 @@ def test_figures_that_were_printed_are_used_again(
     assert "| macro-F1 | 0.123 |" in (tmp_path / "card.md").read_text()
     figures.write_text(json.dumps({name: value for name, value in found.items() if name != "per_class"}))
     assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 3
-    assert "the figures are not whole: KeyError('per_class')" in capsys.readouterr().err
+    assert "the figures are incomplete or wrong: KeyError('per_class')" in capsys.readouterr().err
     figures.write_text(json.dumps(found | {"accuracy": "x"}))
     assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 3
-    assert "the figures are not whole: ValueError(" in capsys.readouterr().err
+    assert "the figures are incomplete or wrong: ValueError(" in capsys.readouterr().err
     figures.write_text(json.dumps(found | {"model": "other@1"}))
     assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 3
     assert "the figures are of other@1, not of" in capsys.readouterr().err

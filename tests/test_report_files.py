@@ -171,7 +171,7 @@ def test_reports_are_laid_side_by_side(recording: Path, tmp_path: Path, capsys: 
             "--since is not before --until",
         ),
         (["--recording", "CLASS", "--markers", "/nowhere"], 3, "cannot read /nowhere"),
-        (["--compare", "CLASS", "CLASS"], 3, "no JSON"),
+        (["--compare", "CLASS", "CLASS"], 3, "not JSON"),
         (["--compare", "CLASS"], 3, "takes 2 to 12"),
         (["--recording", "CLASS", "--out", "FOLDER"], 2, "is a folder"),
         (["--recording", "CLASS", "--out", "/nowhere/r.md"], 3, "cannot write /nowhere/r.md"),
@@ -306,4 +306,4 @@ def test_a_file_that_is_nested_beyond_any_report_is_one_line(tmp_path: Path, cap
     deep.write_text("[" * 100_000)
     ended, out, err = said(capsys, "report", "--compare", str(deep), str(deep))
     assert (ended, out, err.count("\n")) == (3, "", 1)
-    assert "no JSON" in err
+    assert "not JSON" in err

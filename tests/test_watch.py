@@ -229,5 +229,5 @@ async def test_which_room_is_asked_in_one_line() -> None:
     with running_redis(SERVER) as server:
         await publish_joined(server, "algebra")
         await publish_joined(server, "geometry")
-        with pytest.raises(SettingsWrong, match=r"^which room\? there are algebra, geometry$"):
+        with pytest.raises(SettingsWrong, match=r"^name a room: there are algebra, geometry$"):
             await watch(settings(server), console=console)

@@ -132,7 +132,7 @@ class SubscriberPeer:
             await close_peer(self._peer)
         except UNUSABLE_SDP as error:
             # of a connection that an offer left half made, aiortc cannot close what is not there
-            logger.info("a connection could not be closed in full: %s", type(error).__name__)
+            logger.info("a connection could not be closed completely: %s", type(error).__name__)
         finally:
             await self.handle.detach()
 
