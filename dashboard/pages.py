@@ -162,7 +162,7 @@ class Pages:
         """The room of a read-only link; raises HTTPNotFound if it is none of ours."""
         room = self._keys(request).room
         if not self._access.secrets.is_link(room, request.match_info["token"]):
-            raise web.HTTPNotFound(text="this link is not, or no longer, valid: ask for a new one")
+            raise web.HTTPNotFound(text="this link is not valid, or no longer: ask for a new one")
         return room
 
 
