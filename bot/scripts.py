@@ -47,7 +47,7 @@ class Step(BaseModel):
     @model_validator(mode="after")
     def _something_happens(self) -> Self:
         if not (self.mark or self.leave or self.join or self.feel or self.camera is not None):
-            raise ValueError("nothing happens: give feel, camera, leave, join or mark")
+            raise ValueError("nothing happens in this step: give feel, camera, leave, join or mark")
         if self.leave and self.join:
             raise ValueError("leave and join exclude each other")
         return self

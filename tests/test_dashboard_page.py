@@ -478,7 +478,7 @@ async def test_the_password_is_asked_for_and_leads_back(server: RedisServer, red
         await page.goto(f"{url}/rooms/maths")
         await page.get_by_label("Password").fill("guess guess")
         await page.get_by_role("button", name="Log in").click()
-        await expect(page.get_by_role("alert")).to_have_text("That is not the password.")
+        await expect(page.get_by_role("alert")).to_have_text("Wrong password.")
         await page.get_by_label("Password").fill("open sesame")
         await page.get_by_role("button", name="Log in").click()
         await is_live(page)

@@ -82,7 +82,7 @@ class StudentPage:
         readers = self._readers[secret]
         # one whose connection is gone does not count, though it takes until the next heartbeat to notice
         if sum(each.transport is not None for each in readers) >= MOST_READERS:
-            raise web.HTTPTooManyRequests(text="too many are reading these moods", headers={"Retry-After": "15"})
+            raise web.HTTPTooManyRequests(text="too many readers of these moods", headers={"Retry-After": "15"})
         readers.append(request)
         try:
             yield
