@@ -69,10 +69,10 @@ def of_version(number: object) -> Answer:
     [
         (of_version(91), "HOST is Janus 0.9.1: 1.0 or later is needed"),
         (of_version(1102), "janus refuses (453): Unknown request"),
-        (of_version("new"), "HOST is not a Janus gateway: its answer is something else"),
+        (of_version("new"), "HOST is not a Janus gateway: its answer cannot be read"),
         (echo, "HOST is not a Janus gateway"),
-        (lambda message: "hello", "HOST is not a Janus gateway: its answer is something else"),
-        (lambda message: "[1, 2]", "HOST is not a Janus gateway: its answer is something else"),
+        (lambda message: "hello", "HOST is not a Janus gateway: its answer cannot be read"),
+        (lambda message: "[1, 2]", "HOST is not a Janus gateway: its answer cannot be read"),
     ],
 )
 async def test_a_server_that_is_another_one_is_told(answer: Answer, line: str) -> None:

@@ -46,7 +46,10 @@ export class Standing {
     if (!this.state) return { badge: "connecting", kind: "asking", why: "", seconds: null };
     const { refused, refuses_writes: refusesWrites, away_seconds: away, begun, known, bot, silent_seconds: silent } = this.state;
     if (refused) return no("not live", "Redis refuses the dashboard. Its log says why.", null);
-    if (away !== null) return no("not live", "Redis is away. The dashboard keeps trying; until then, this is what was last known.", away + sinceTold);
+    if (away !== null) {
+      const why = "Redis is away. The dashboard keeps trying; until then, this is what was last known.";
+      return no("not live", why, away + sinceTold);
+    }
     const lastHeard = begun && known ? silent + sinceTold : null;
     if (refusesWrites) {
       const why = "Redis is full or refuses writes. Until it accepts what the bot sends, this is what was last known.";

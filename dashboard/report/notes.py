@@ -52,6 +52,6 @@ def _about_what_is_missing(report: Report, begins_cut: bool) -> Iterator[str]:
     if report.source.left_out:
         yield f"{report.source.left_out} events were too many to keep: of more people, calls for attention or the bot's absences."
     if report.source.clock_set_back:
-        yield "A clock was set back during the class: later times continue from before that."
+        yield "A clock was set back during the class: times after that continue from where they were."
     if not report.declared:
         yield "No legal basis is on record for this class."
