@@ -24,22 +24,22 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml bot pipeline model dashboard
 
-# known vulnerabilities of what the image installs; says so where no advisory service can be reached
+# known vulnerabilities in what the image installs; says so if no advisory service can be reached
 audit: $(VENV)/.test
 	$(BIN)/python tests/audit.py
 
-# what the image installs, to the byte; run it after a change of the dependencies, and now and then for their fixes
+# pins what the image installs, to the byte; run it after changing the dependencies, and now and then for their fixes
 lock: $(VENV)/.test
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --extra dashboard --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml requirements.in
 
-# what the tests run beside Python, where this machine lets us install it; without it they are skipped by name
+# programs that the tests run besides Python, if this machine lets us install them; tests without theirs are skipped by name
 programs:
 	@sh tests/install-programs.sh
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	@# Debian ships venv apart from Python; virtualenv comes through pip alone
+	@# Debian packages venv separately; virtualenv needs only pip
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV) && \
 	  $(PYTHON) -m pip install --quiet --target $(VENV)-maker virtualenv && \
 	  PYTHONPATH=$(VENV)-maker $(PYTHON) -m virtualenv --quiet $(VENV) && rm -rf $(VENV)-maker; }
@@ -52,7 +52,7 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,train,test]'
 	@touch $(VENV)/.demo $@
 
-# Node and npm come as a wheel with the tests' other needs; where npm's registry is out of reach, Debian's own package is taken
+# Node and npm come as a wheel with the tests' other requirements; if npm's registry is out of reach, Debian's package is used
 $(NODE_MODULES): docs/examples/package-lock.json | programs $(VENV)/.test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix docs/examples --silent --no-audit --no-fund && touch $@ || \
 	  { mkdir -p $(@D) && ln -sfn /usr/share/nodejs/redis $(@D)/redis; }

@@ -32,7 +32,7 @@ def main() -> int:
         if error.errno not in DISK_FULL:
             raise
         _leave_the_rest()
-        sys.stderr.write(f"classmood: what it writes cannot be written: {error.strerror}\n")
+        sys.stderr.write(f"classmood: cannot write the output: {error.strerror}\n")
         return 1
 
 

@@ -60,7 +60,7 @@ def jurisdiction_of(text: str, table: RuleTable) -> str:
         return _unlisted(text.strip()[len(OTHER) :].strip(), table)
     code = _code(text, table)
     if code not in table.places.known:
-        raise BasisMissing(f"{PREFIX}JURISDICTION: {_shown(text)} is no place known here; {_choice_of_places(table)}")
+        raise BasisMissing(f"{PREFIX}JURISDICTION: {_shown(text)} is not a known place; {_choice_of_places(table)}")
     return code
 
 
@@ -74,14 +74,14 @@ def _unlisted(name: str, table: RuleTable) -> str:
         raise BasisMissing(f"{PREFIX}JURISDICTION: {OTHER}NAME must name the place")
     code = _code(name, table)
     if code in table.places.known or (code := table.places.called(name) or ""):
-        raise BasisMissing(f"{PREFIX}JURISDICTION: {code} is a place known here: state it without {OTHER}")
+        raise BasisMissing(f"{PREFIX}JURISDICTION: {code} is a known place: state it without {OTHER}")
     return f"{OTHER}{' '.join(name.split())}"
 
 
 def _basis(text: str, table: RuleTable) -> str:
     basis = text.strip().lower()
     if basis not in table.bases:
-        raise BasisMissing(f"{PREFIX}BASIS: {_shown(text)} is no basis known here; {_choice_of_bases(table)}")
+        raise BasisMissing(f"{PREFIX}BASIS: {_shown(text)} is not a known basis; {_choice_of_bases(table)}")
     return basis
 
 

@@ -12,10 +12,10 @@ from bot.settings import PREFIX, Settings
 
 def add_basis_command(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add `basis` to the parser's commands."""
-    summary = "what may be stated as the basis of reading faces, and what the law of a place (--jurisdiction) permits"
+    summary = "list what can be stated as the basis for reading faces, and what the law of a place (--jurisdiction) permits"
     parser = command(commands, "basis", _basis, summary)
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.add_argument("--markdown", action="store_true", help="the table of rules, as it stands in docs/law.md")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--markdown", action="store_true", help="print the table of rules, as in docs/law.md")
 
 
 def _basis(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -20,26 +20,35 @@ STUDENTS = (10, 25, 50, 100, 200)
 
 def add_bench_command(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add `bench` to the parser's commands."""
-    bench = command(commands, "bench", _bench, "what a look, a face and a whole room cost here, beside limits and libraries")
+    summary = "measure what a face, a look, receiving and a whole room cost on this machine"
+    bench = command(commands, "bench", _bench, summary, own_groups=_add_own_groups)
     what = (
-        "`model`: a face that is cut out; `pipeline`: a whole look; `receiving`: media alone, beside aiortc's own way;"
+        "`model`: a face that is cut out; `pipeline`: a whole look; `receiving`: media alone, compared with plain aiortc;"
         " `room`: the whole bot in a room of replayed students"
     )
     bench.add_argument("what", choices=("model", "pipeline", "receiving", "room"), help=what)
-    bench.add_argument("--json", action="store_true", help="machine-readable: an object, of `room` a list of them")
-    model = bench.add_argument_group("model", "with both, the accuracy on these faces is told, too")
+    bench.add_argument("--json", action="store_true", help="machine-readable: an object; for `room`, a list")
+
+
+def _add_own_groups(bench: argparse.ArgumentParser) -> None:
+    model = bench.add_argument_group("model", "with both, the accuracy on these faces is measured, too")
     model.add_argument("--pixels", type=Path, metavar="PNG", help="mosaic of labelled faces, as for evaluate")
     model.add_argument("--labels", type=Path, metavar="CSV", help="their labels")
     room = bench.add_argument_group("room and receiving")
     room.add_argument(
-        "--students", type=_numbers, default=STUDENTS, metavar="N,…", help="how many (default 10,25,50,100,200; 50 for receiving)"
+        "--students",
+        type=_numbers,
+        default=STUDENTS,
+        metavar="N,…",
+        help="how many (default: 10,25,50,100,200; 50 for receiving)",
     )
-    room.add_argument("--layer", choices=("simulcast", "single"), default="simulcast", help="lowest layer, or one stream of 360p")
-    room.add_argument("--seconds", type=positive, default=20.0, metavar="S", help="length of each measurement (default 20)")
-    room.add_argument("--runs", type=at_least_one, default=3, metavar="N", help="measurements that the median is of (default 3)")
-    overload = "measure too while the bot has one core alone, and afterwards; each look is published then"
+    layer = "the lowest simulcast layer (default), or a single stream of 360p"
+    room.add_argument("--layer", choices=("simulcast", "single"), default="simulcast", help=layer)
+    room.add_argument("--seconds", type=positive, default=20.0, metavar="S", help="length of each measurement (default: 20)")
+    room.add_argument("--runs", type=at_least_one, default=3, metavar="N", help="runs to take the median of (default: 3)")
+    overload = "also measure while the bot has only one core, and afterwards; each look is published then"
     room.add_argument("--overload", action="store_true", help=overload)
-    room.add_argument("--plot", type=Path, metavar="FILE", help="draw the cost per student, PNG or SVG by the file's name")
+    room.add_argument("--plot", type=Path, metavar="FILE", help="draw the cost per student, as PNG or SVG by the file's name")
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -48,7 +57,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _bench(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, None] | None:
     if arguments.what != "model" and (arguments.pixels or arguments.labels):
-        raise SettingsWrong("--pixels and --labels are for bench model: only there is accuracy measured")
+        raise SettingsWrong("--pixels and --labels are for bench model: nothing else measures accuracy")
     if arguments.what in _OF_A_CLASS:
         return _OF_A_CLASS[arguments.what](arguments, settings)
     from bot.app import load_analyst
@@ -71,7 +80,7 @@ def _split(arguments: argparse.Namespace) -> "Split | None":
             return None
         case Path(), Path():
             return read_split(arguments.pixels, arguments.labels)
-    raise SettingsWrong("--pixels and --labels belong together")
+    raise SettingsWrong("--pixels and --labels go together")
 
 
 async def _bench_room(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -80,7 +89,7 @@ async def _bench_room(arguments: argparse.Namespace, settings: Settings) -> None
 
     if arguments.plot and (arguments.plot.suffix not in PICTURES or not arguments.plot.parent.is_dir()):
         # checked now, because after all the measurements it would be too late
-        raise SettingsWrong(f"--plot {arguments.plot}: a file of {' or '.join(PICTURES)} in a folder that exists is wanted")
+        raise SettingsWrong(f"--plot {arguments.plot}: give a {' or '.join(PICTURES)} file in an existing folder")
     plan = Plan(arguments.students, arguments.layer, arguments.seconds, arguments.runs, arguments.overload)
     rows = await bench_room(settings, plan, lambda line: print(line, file=sys.stderr, flush=True))
     print(json.dumps(rows)) if arguments.json else _show_rooms(rows)

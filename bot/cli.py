@@ -255,41 +255,47 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="classmood", description="Joins an online class and publishes its mood to Redis.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    demo = _command(commands, "demo", _demo, "everything embedded: Redis, a room, simulated students, the bot")
+    script = "the lesson that they play (YAML; default: a lesson of three minutes)"
+    demo = _command(
+        commands, "demo", _demo, "a complete demonstration: Redis, a room, simulated students, the bot and the dashboard"
+    )
     demo.add_argument("--students", type=at_least_one, metavar="N", help="how many (default: the script's number, or 12)")
-    demo.add_argument("--script", type=Path, metavar="FILE", help="the lesson they play (YAML); else one of three minutes")
-    demo.add_argument("--seconds", type=positive, metavar="S", help="end after S seconds and tell what was published")
+    demo.add_argument("--script", type=Path, metavar="FILE", help=script)
+    demo.add_argument("--seconds", type=positive, metavar="S", help="end after S seconds and print what was published")
     demo.add_argument("--json", action="store_true", help="with --seconds: the result as one JSON object")
 
-    join = _command(commands, "join", _join, "the bot: join a room and publish until the room closes or it is stopped")
-    join.add_argument("room_url", metavar="ROOM_URL", help="local://ROOM is hosted by the bot; janus://HOST:PORT/ROOM is joined")
+    join = _command(commands, "join", _join, "join a room as the bot, and publish until the room closes or it is stopped")
+    join.add_argument(
+        "room_url", metavar="ROOM_URL", help="local://ROOM: the bot hosts the room; janus://HOST:PORT/ROOM: it joins one"
+    )
 
-    simulate = _command(commands, "simulate", _simulate, "students that publish video into a room")
+    simulate = _command(commands, "simulate", _simulate, "publish simulated students into a room")
     simulate.add_argument(
         "room_url", metavar="ROOM_URL", help="local://ROOM at --host and --port, janus://HOST:PORT/ROOM, or a WHIP URL"
     )
     simulate.add_argument("--students", type=at_least_one, metavar="N", help="how many (default: the script's number, or 12)")
     shown = simulate.add_mutually_exclusive_group()
-    shown.add_argument("--script", type=Path, metavar="FILE", help="the lesson they play (YAML); else one of three minutes")
-    shown.add_argument("--video", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help="files to show instead")
+    shown.add_argument("--script", type=Path, metavar="FILE", help=script)
+    video = "show these video files instead of simulated students"
+    shown.add_argument("--video", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help=video)
     simulate.add_argument("--seconds", type=positive, metavar="S", help="leave after S seconds")
 
-    analyse = _command(commands, "analyse", _analyse, "the same pipeline on recorded files")
+    analyse = _command(commands, "analyse", _analyse, "read emotions in recorded video files")
     analyse.add_argument("video", type=Path, nargs="+", metavar="VIDEO")
     analyse.add_argument("--json", action="store_true", help="a JSON array with an object per file")
 
-    watch = _command(commands, "watch", _watch, "live table of a room in the terminal, from Redis")
-    watch.add_argument("room", nargs="?", metavar="ROOM", help="not needed where there is only one")
+    watch = _command(commands, "watch", _watch, "show a live table of a room in the terminal, read from Redis")
+    watch.add_argument("room", nargs="?", metavar="ROOM", help="not needed if there is only one")
 
-    _command(commands, "dashboard", _dashboard, "the teacher's web page: the class at a glance, from Redis")
+    _command(commands, "dashboard", _dashboard, "serve the teacher's web page: the class at a glance, read from Redis")
 
-    health = _command(commands, "health", _health, "exit 0 if the bot's status stands in Redis")
-    health.add_argument("room", nargs="?", metavar="ROOM", help="any room if not given")
+    health = _command(commands, "health", _health, "exit with 0 if Redis holds a live bot's status")
+    health.add_argument("room", nargs="?", metavar="ROOM", help="default: any room")
 
     add_forget_command(commands, _command)
 
     add_basis_command(commands, _command)
-    _command(commands, "settings", _settings, "the table of all settings, as it stands in the README")
+    _command(commands, "settings", _settings, "print the table of all settings, as in the README")
     _add_model_commands(commands)
     return parser
 
@@ -312,18 +318,31 @@ def _add_model_commands(commands: Any) -> None:
     add_bench_command(commands, _command)
 
 
-def _command(commands: Any, name: str, run: Command, summary: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Any,
+    name: str,
+    run: Command,
+    summary: str,
+    own_groups: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+    **meanings: str,
+) -> argparse.ArgumentParser:
+    """A command; `own_groups` adds arguments that its help lists before the settings.
+
+    `meanings` are of settings that mean something else here.
+    """
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary, formatter_class=_Help)
     parser.set_defaults(command=run)
+    own_groups(parser)
     group = parser.add_argument_group(
-        "settings", "each also as CLASSMOOD_NAME in the environment or in .env; flags stand over both"
+        "settings", "each also as CLASSMOOD_NAME in the environment or in .env; flags override both"
     )
     taken = {"students", "seconds", "json", "video", "script"}
     for field, info in Settings.model_fields.items():
         # a secret on the command line would be visible in every process list
         if info.annotation is not SecretStr and field not in taken:
             flag = "--" + field.replace("_", "-")
-            group.add_argument(flag, dest=f"{SETTING}{field}", metavar="VALUE", help=(info.description or "").replace("%", "%%"))
+            meaning = meanings.get(field, info.description or "").replace("%", "%%")
+            group.add_argument(flag, dest=f"{SETTING}{field}", metavar="VALUE", help=meaning)
     return parser
 
 

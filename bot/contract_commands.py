@@ -17,12 +17,14 @@ from pipeline.keys import Keys
 def add_contract_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the four commands to the parser."""
     _add_validate(command(commands, "validate", _validate, "check events against the contract: a file, or a room in Redis"))
-    _add_record(command(commands, "record", _record, "write a room's events to a file, as JSON lines, as they come"))
-    _add_replay(command(commands, "replay", _replay, "play a recorded class into Redis as if it happened now"))
+    _add_record(command(commands, "record", _record, "write a room's events to a file as they arrive, as JSON lines"))
+    _add_replay(command(commands, "replay", _replay, "play a recorded class into Redis as if it were happening now"))
     schemas = command(
         commands, "schemas", _schemas, "write the JSON Schemas, the AsyncAPI document and the tables of docs/events.md"
     )
-    schemas.add_argument("--out", type=Path, default=Path("docs"), metavar="FOLDER", help="folder of the documents (docs)")
+    schemas.add_argument(
+        "--out", type=Path, default=Path("docs"), metavar="FOLDER", help="folder of the documents (default: docs)"
+    )
 
 
 def _add_validate(parser: argparse.ArgumentParser) -> None:
@@ -30,15 +32,15 @@ def _add_validate(parser: argparse.ArgumentParser) -> None:
         "file", nargs="?", metavar="FILE", help="JSON lines, a JSON array or one event; also gzipped; - for standard input"
     )
     parser.add_argument("--room", metavar="ROOM", help="instead of a file: what the room's stream in Redis holds")
-    parser.add_argument("--follow", action="store_true", help="with --room: go on with what comes")
+    parser.add_argument("--follow", action="store_true", help="with --room: keep checking new events")
     parser.add_argument("--seconds", type=positive, metavar="S", help="with --follow: end after S seconds")
-    parser.add_argument("--allow-gaps", action="store_true", help="take gaps in the sequence for erased events")
-    parser.add_argument("--json", action="store_true", help="the findings as one JSON object")
+    parser.add_argument("--allow-gaps", action="store_true", help="treat gaps in the sequence as erased events")
+    parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("room", metavar="ROOM")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="FILE.jsonl or FILE.jsonl.gz; standard output if not given")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="FILE.jsonl or FILE.jsonl.gz (default: standard output)")
     parser.add_argument("--seconds", type=positive, metavar="S", help="end after S seconds")
     parser.add_argument("--from-start", action="store_true", help="begin with the oldest event that Redis holds")
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
@@ -46,14 +48,12 @@ def _add_record(parser: argparse.ArgumentParser) -> None:
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="JSON lines as `record` writes them; also gzipped")
-    parser.add_argument("--room", metavar="ROOM", help="play into this room; the one it was recorded in if not given")
-    parser.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="times its own speed; 0 or max for at once")
+    parser.add_argument("--room", metavar="ROOM", help="play into this room (default: the one it was recorded in)")
+    parser.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="speed factor (default: 1); 0 or max: all at once")
     parser.add_argument("--loop", action="store_true", help="begin again at the end, until stopped")
-    parser.add_argument(
-        "--history", action="store_true", help="at once, with the times it would have if the class had just ended"
-    )
+    parser.add_argument("--history", action="store_true", help="all at once, dated as if the class had just ended")
     parser.add_argument("--force", action="store_true", help="play into a room where a bot is live")
-    parser.add_argument("--json", action="store_true", help="what was played as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print what was played as one JSON object")
 
 
 def _validate(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, None] | None:
@@ -116,12 +116,14 @@ def _record(arguments: argparse.Namespace, settings: Settings) -> None:
         try:
             run_in_loop(_record_room(keys, recorder, arguments, settings))
         finally:
-            missing = f", {recorder.sequences.missing} missing" if recorder.sequences.missing else ""
+            gaps = f"{recorder.gaps} gap{'' if recorder.gaps == 1 else 's'}"
+            missing = f", {recorder.sequences.missing} missing in {gaps}" if recorder.gaps else ""
             left_out = f", {recorder.left_out} entries left out" if recorder.left_out else ""
-            marked = f", {recorder.marks} marks beside it" if recorder.marks else ""
+            marks = f"{recorder.marks} mark{'' if recorder.marks == 1 else 's'}"
+            marked = f", {marks} in a file beside it" if recorder.marks else ""
             _say(f"{recorder.events} events recorded{missing}{left_out}{marked}")
     if not recorder.events:
-        raise NothingHappened(f"no event came in room {arguments.room}")
+        raise NothingHappened(f"no event arrived in room {arguments.room}")
 
 
 async def _record_room(keys: Keys, recorder: Any, arguments: argparse.Namespace, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Everything in one process: a Redis server, a local room, simulated students, and the bot."""
+"""Everything in one command: a Redis server, in its own process, and a local room, simulated students and the bot in this one."""
 
 import asyncio
 import logging
@@ -61,7 +61,7 @@ async def demo(
         dashboard = await stack.enter_async_context(_dashboard(redis, settings))
         _say_where(room, dashboard, settings, say)
         if not policy.reads_visitors:
-            say("who is read:    the simulated students alone, until a basis is stated: see `classmood basis`")
+            say("who is read:    only the simulated students, until a basis is stated: see `classmood basis`")
         keys, seats = Keys(settings.key_prefix, ROOM), dict(bot.attendance.seats)
         if seconds is not None:  # a demonstration without an end returns no figures
             await stack.enter_async_context(background(_remember(bot, seats)))
@@ -69,7 +69,7 @@ async def demo(
         enter = await stack.enter_async_context(whip_entrance(room.whip_url, settings, policy.ticket))
         await stack.enter_async_context(acting(enter, script, count))
         await stack.enter_async_context(background(marking(redis, keys, script, started)))
-        say(f"{count} students are in the room, {_now() - started:.1f} s after the first asked to come in")
+        say(f"{count} students are in the room, {_now() - started:.1f} s after the first asked to join")
         await stay(seconds)
         return await figures(bot, seats | bot.attendance.seats, redis, keys, seconds or 0)
 
@@ -184,4 +184,4 @@ def check(result: dict[str, Any], count: int, *, sampled: bool) -> None:
     else:
         heard = sum(student["looks"] > 0 for student in result["students"])
     if heard < count:
-        raise NothingHappened(f"{'emotion events' if sampled else 'looks'} came of {heard} of {count} students")
+        raise NothingHappened(f"{'emotion events' if sampled else 'looks'} came from only {heard} of {count} students")

@@ -41,7 +41,7 @@ def _confusion(table: list[list[int]]) -> Iterator[str]:
 def _coverage(curve: list[dict[str, float]]) -> Iterator[str]:
     for point in curve[::10]:
         covered, accuracy, confidence = point["coverage"], point["accuracy"], point["confidence"]
-        yield f"answering for {covered:.0%}: accuracy {accuracy:.3f}, confidence from {confidence:.3f}"
+        yield f"share answered {covered:.0%}: accuracy {accuracy:.3f}, confidence from {confidence:.3f}"
 
 
 def _robustness(found: dict[str, Any]) -> Iterator[str]:

@@ -23,8 +23,8 @@ def add_forget_command(commands: Any, command: Callable[..., argparse.ArgumentPa
     parser.add_argument("room", metavar="ROOM")
     parser.add_argument("participant", metavar="PARTICIPANT", help="their id, as events name it in `subject`")
     parser.add_argument("--keep-consent", action="store_true", help="keep the audit stream's record of their consent")
-    parser.add_argument("--summaries", action="store_true", help="erase the class's summaries too, see docs/redis.md")
-    parser.add_argument("--json", action="store_true", help="what was erased, as one JSON object")
+    parser.add_argument("--summaries", action="store_true", help="also erase the class summaries, see docs/redis.md")
+    parser.add_argument("--json", action="store_true", help="print what was erased as one JSON object")
 
 
 async def _forget(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -42,7 +42,7 @@ async def forget_participant(settings: Settings, room: str, participant_id: str,
         try:
             return await cancellable(forget(redis, keys, participant_id, **which))
         except RedisError as error:
-            raise RedisRefused(f"not everything is erased, run it again: {reason(error)}") from None
+            raise RedisRefused(f"not everything was erased, run it again: {reason(error)}") from None
 
 
 def in_words(forgotten: Forgotten) -> str:

@@ -181,7 +181,7 @@ class Forwarder:
 
     def _wait_before_the_next_try(self, error: NotNow) -> None:
         if not self._rounds:
-            logger.warning("the target does not take events now: %s", error)
+            logger.warning("the target does not accept events now: %s", error)
         self.counts.retries += 1
         now = self._monotonic()
         if now >= self._not_before:  # failures of lanes while we already wait belong to the same round
@@ -191,8 +191,8 @@ class Forwarder:
 
     def _took(self) -> None:
         self.counts.forwarded += 1
-        if self._rounds and self._monotonic() >= self._not_before:  # otherwise it was already under way when others failed
-            logger.info("the target takes events again")
+        if self._rounds and self._monotonic() >= self._not_before:  # else it was on its way before the others failed
+            logger.info("the target accepts events again")
             self._rounds = 0
 
     def _drop(self, event: Event, error: Exception) -> None:

@@ -22,7 +22,7 @@ def add_forward_command(commands: Any, command: Callable[..., argparse.ArgumentP
         "--to", required=True, metavar="URL", help="mqtt://HOST[:PORT][/TOPIC], mqtts://…, or http(s)://URL of a webhook"
     )
     forward.add_argument(
-        "--from-start", action="store_true", help="the first time, begin with everything that Redis holds, not with what comes"
+        "--from-start", action="store_true", help="on the first run, begin with everything that Redis holds, not with new events"
     )
 
 

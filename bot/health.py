@@ -18,7 +18,7 @@ async def health(settings: Settings, room: str | None = None) -> None:
         try:
             alive = await _is_live(redis, settings.key_prefix, room)
         except RedisError as error:
-            raise RedisRefused(f"redis cannot be asked: {error}") from None
+            raise RedisRefused(f"cannot ask redis: {error}") from None
     if not alive:
         raise NothingHappened(f"no bot is live in room {room!r}" if room else "no bot is live in any room")
 

@@ -111,7 +111,7 @@ def _created(path: Path | None, force: bool) -> RawIOBase:
     try:
         return open(path, "wb" if force else "xb", buffering=0, opener=_as_it_is)
     except FileExistsError:
-        raise SettingsWrong(f"{path} is there already: --force overwrites it") from None
+        raise SettingsWrong(f"{path} already exists: --force overwrites it") from None
     except OSError as error:
         raise RecordingUnusable(f"cannot write {path}: {error.strerror}") from None
 

@@ -27,10 +27,10 @@ def add_mark_command(commands: Any, command: Callable[..., argparse.ArgumentPars
     parser.add_argument("room", metavar="ROOM")
     parser.add_argument("label", metavar="LABEL", help="what begins, 1 to 60 characters")
     parser.add_argument(
-        "--at", type=moment, metavar="TIME", help="another moment than now: 2026-01-31T09:15:00Z, 09:15, or 90s for so long ago"
+        "--at", type=moment, metavar="TIME", help="a moment other than now: 2026-01-31T09:15:00Z, 09:15, or 90s (ago)"
     )
     parser.add_argument("--kind", default="", metavar="TEXT", help="free text for programs that read the mark")
-    parser.add_argument("--json", action="store_true", help="the mark as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print the mark as one JSON object")
 
 
 async def _mark(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -73,7 +73,7 @@ def moment(text: str) -> int:
             return last_time(text, datetime.now())
         return round(datetime.fromisoformat(text).timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no moment such as 2026-01-31T09:15:00Z, 09:15 or 90s (ago)") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a moment such as 2026-01-31T09:15:00Z, 09:15 or 90s (ago)") from None
 
 
 def last_time(text: str, now: datetime) -> int:

@@ -56,7 +56,7 @@ def write_model_card(weights: Path | None, data: Path, page: Path, figures: dict
         with disk_told(page.parent):
             draw_evaluation(result, page.parent / PICTURES)
     except (UndefinedError, LookupError, TypeError, ValueError) as error:
-        raise DataUnusable(f"the figures are not whole: {error!r}") from error
+        raise DataUnusable(f"the figures are incomplete or wrong: {error!r}") from error
     with disk_told(page), drafted(page) as draft:
         draft.write_text(text)
 
@@ -89,9 +89,9 @@ def _check(result: dict[str, Any], card: Card) -> None:
         raise DataUnusable(f"the figures are of {result['model']}, not of {card.name}")
     robustness = result["robustness"]
     if not robustness["squares"]["found"] or not robustness["video"]["found"]:
-        raise DataUnusable("the detector finds no face in the data: there is nothing to tell of the crop")
+        raise DataUnusable("the detector finds no face in the data, so the crop cannot be judged")
     if result["accuracy_without_repeats"] is None:
-        raise DataUnusable("the figures were measured without --training, or on nothing else")
+        raise DataUnusable("the figures were measured without --training, or only on faces that it repeats")
 
 
 def _sizes(training: Split, test: Split) -> dict[str, int]:

@@ -21,32 +21,32 @@ LICENCE = "For research and education, as FER-2013 itself."
 SPLITS = ("PublicTest", "PrivateTest")
 """The splits to judge on; copied from `model.splits`, which takes long to import."""
 
-CHOICES: dict[str, Callable[[str], Any]] = {
-    "epochs": at_least_one,
-    "batch_size": at_least_one,
-    "size": face_size,
-    "learning_rate": positive,
-    "weight_decay": not_negative,
-    "jitter": not_negative,
-    "mixup": not_negative,
-    "averaging": share,
-    "crowd": share,
-    "trust": share,
-    "smoothing": part,
-    "rarest": part_of_seven,
-    "held_out": part,
-    "without_part": one_of_parts,
-    "passes": at_least_one,
-    "patience": at_least_one,
-    "seed": seed,
+CHOICES: dict[str, tuple[Callable[[str], Any], str]] = {
+    "epochs": (at_least_one, "most epochs (default: 60)"),
+    "batch_size": (at_least_one, "faces in a batch (default: 64)"),
+    "size": (face_size, "width and height of the faces that the network reads, in pixels (default: 48)"),
+    "learning_rate": (positive, "highest learning rate, which then falls as a cosine (default: 0.001)"),
+    "weight_decay": (not_negative, "weight decay of AdamW (default: 0.01)"),
+    "jitter": (not_negative, "how much the faces are moved, relit and so on; 0: only mirrored (default: 1.0)"),
+    "mixup": (not_negative, "how much faces are blended with each other; 0: not at all (default: 0.0)"),
+    "averaging": (share, "momentum with which the weights are averaged, such as 0.998; 0: not at all (default: 0.0)"),
+    "crowd": (share, "share of the FER+ votes in the target, where there are any (default: 0.3)"),
+    "trust": (share, "share of the teachers' answers in the target (default: 0.5)"),
+    "smoothing": (part, "share of the label that is spread evenly over all emotions (default: 0.05)"),
+    "rarest": (part_of_seven, "least share of each emotion per epoch; rarer faces are repeated (default: 0.05)"),
+    "held_out": (part, "share of the faces that is kept for calibrating the confidence (default: 0.03)"),
+    "without_part": (one_of_parts, "N/COUNT: leave out part N of the faces, to be asked about them later (default: none)"),
+    "passes": (at_least_one, "passes over the faces in each epoch (default: 1)"),
+    "patience": (at_least_one, "end after this many epochs without a better one (default: 20)"),
+    "seed": (seed, "seed of everything random (default: 2013)"),
 }
-"""The options of a training that can be set on the command line, and the type of each."""
+"""The options of a training that can be set on the command line: the type of each, and its help."""
 
 NETWORK_NAMES = "custom_cnn, residual_cnn, mobile_cnn, face_resnet, vgg_cnn, resnet18, vgg16 or resnet50"
 
-REPLACED = "folder for the file and its card; if not given, that of the shipped weights, which are replaced"
+REPLACED = "folder for the file and its card (default: that of the shipped weights, which are replaced)"
 
-PARTED = "; several checkpoints, trained --without-part 1/2 and 2/2 or so, are each asked about what they were trained without"
+PARTED = "; several checkpoints, such as of --without-part 1/2 and 2/2, are each asked about the part they were trained without"
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 """Keras dtype policies: the second is for GPUs, which calculate faster with half the bits."""
@@ -57,9 +57,11 @@ BACKENDS = ("tensorflow", "torch", "jax")
 
 def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the six commands to the parser."""
-    train = command(commands, "train", _train, "train a network on FER-2013, or go on after a kill")
+    begins = "`imagenet`: vgg16 and resnet50 begin from Keras' weights of that name"
+    summary = "train a network on FER-2013, or resume a training that was killed"
+    train = command(commands, "train", _train, summary, weights=begins)
     train.add_argument(
-        "network", metavar="NETWORK", help=f"{NETWORK_NAMES}; the last two begin from Keras' with --weights imagenet"
+        "network", metavar="NETWORK", help=f"{NETWORK_NAMES}; the last two can begin from Keras' weights, with --weights imagenet"
     )
     train.add_argument(
         "--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv, or fer2013.csv"
@@ -81,27 +83,31 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
         help="teachers (.keras, or weights with a card.json) that are asked about the very faces it is trained on",
     )
     train.add_argument(
-        "--precision", choices=PRECISIONS, help="what it is trained in, float32 if not set; it is saved in float32"
+        "--precision", choices=PRECISIONS, help="precision to train in (default: float32); results are saved in float32"
     )
     train.add_argument(
-        "--workers", type=at_least_one, default=0, metavar="N", help="processes of their own that jitter the faces, for a GPU"
+        "--workers",
+        type=at_least_one,
+        default=0,
+        metavar="N",
+        help="number of separate processes that jitter the faces, for a GPU",
     )
     train.add_argument(
-        "--finish", action="store_true", help="train no further: settle and draw what a training with these flags left"
+        "--finish", action="store_true", help="do not train further: finish and plot what a training with these flags left"
     )
-    for name, kind in CHOICES.items():
-        train.add_argument(f"--{name.replace('_', '-')}", type=kind)
+    for name, (kind, meaning) in CHOICES.items():
+        train.add_argument(f"--{name.replace('_', '-')}", type=kind, help=meaning)
 
-    teach = command(
-        commands, "teach", _teach, "write down what a network sees in the training faces, for another one to learn from"
-    )
+    teach = command(commands, "teach", _teach, "record what a network sees in the training faces, for another one to learn from")
     teacher = "a .keras checkpoint, weights with a card.json, or a network of -1 to 1 as .tflite or .json of TensorFlow.js"
     teach.add_argument("teachers", nargs="+", type=Path, metavar="TEACHER", help=teacher + PARTED)
     teach.add_argument("--data", type=Path, required=True, help="as for train")
     teach.add_argument("--out", type=Path, required=True, help="the file (CSV)")
 
     average = command(commands, "average", _average, "average the weights of several trainings of one network")
-    average.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="trained one from another, two or more")
+    average.add_argument(
+        "checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="two or more, each trained further from another"
+    )
     average.add_argument("--data", type=Path, required=True, help="as for train")
     average.add_argument("--out", type=Path, required=True, help="folder for the result")
 
@@ -116,38 +122,40 @@ def add_model_commands(commands: Any, command: Callable[..., argparse.ArgumentPa
 
     evaluate = command(commands, "evaluate", _evaluate, "judge a classifier on a mosaic of labelled faces")
     evaluate.add_argument(
-        "--data", type=Path, help="as for train: judged on one of its splits, and without what Training repeats"
+        "--data", type=Path, help="as for train; measured on one of its splits, also without what Training repeats"
     )
     evaluate.add_argument(
-        "--split", choices=SPLITS, help="which one, PublicTest if not set; in a folder private-test.png and .csv"
+        "--split", choices=SPLITS, help="which one (default: PublicTest); PrivateTest is private-test.png and .csv in a folder"
     )
-    evaluate.add_argument("--pixels", type=Path, help="instead: mosaic of 48x48 grey faces, 128 to a row (PNG)")
+    evaluate.add_argument("--pixels", type=Path, help="instead of --data: mosaic of 48x48 grey faces, 128 to a row (PNG)")
     evaluate.add_argument(
-        "--labels", type=Path, help="to that, the CSV with a line per face: label, and the ten FER+ votes or none"
+        "--labels", type=Path, help="with --pixels: the CSV with a line per face: label, and the ten FER+ votes or none"
     )
     evaluate.add_argument("--training", type=Path, help="mosaic that was trained on, to report accuracy without its repeats")
     evaluate.add_argument(
         "--model",
         type=Path,
-        help="a .keras checkpoint, a folder with a card.json, or the .tflite in it; if not set, the shipped one",
+        help="a .keras checkpoint, a folder with a card.json, or the .tflite in it (default: the shipped one)",
     )
     evaluate.add_argument("--groups", metavar="COLUMN", help="column that names a group of people for each face, to compare them")
-    evaluate.add_argument("--groups-file", type=Path, metavar="CSV", help="where that column stands, if not in the labels' file")
-    evaluate.add_argument("--robustness", action="store_true", help="other crops, tilted heads and a poor video, too (minutes)")
-    evaluate.add_argument("--faces", type=at_least_one, metavar="N", help="with --robustness: on N of the faces only")
+    evaluate.add_argument(
+        "--groups-file", type=Path, metavar="CSV", help="the file with that column, if it is not that of the labels"
+    )
+    evaluate.add_argument("--robustness", action="store_true", help="also try other crops, tilted heads and poor video (minutes)")
+    evaluate.add_argument("--faces", type=at_least_one, metavar="N", help="with --robustness: only on N of the faces")
     evaluate.add_argument(
         "--plots", type=Path, metavar="FOLDER", help="draw confusion, calibration and risk-coverage there (PNG)"
     )
-    evaluate.add_argument("--json", action="store_true", help="one JSON object")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
 
     page = command(commands, "model-card", _model_card, "measure a classifier and write the page that describes it (minutes)")
     page.add_argument("--data", type=Path, required=True, help="as for train: what it is judged on")
-    page.add_argument("--model", type=Path, help="folder with a card.json, or the .tflite in it; the shipped one if not set")
+    page.add_argument("--model", type=Path, help="folder with a card.json, or the .tflite in it (default: the shipped one)")
     page.add_argument(
         "--out", type=Path, required=True, help="the page (Markdown); its pictures go into a folder `model` beside it"
     )
     page.add_argument(
-        "--figures", type=Path, metavar="JSON", help="what evaluate --robustness --json printed, to measure nothing"
+        "--figures", type=Path, metavar="JSON", help="output of evaluate --robustness --json, to skip the measurement"
     )
 
 
@@ -157,12 +165,12 @@ def _train(arguments: argparse.Namespace, settings: Settings) -> None:
         from model.networks import NETWORKS
         from model.train import Training, train
     if arguments.network not in NETWORKS:
-        raise SettingsWrong(f"{arguments.network} is none of the networks: {', '.join(NETWORKS)}")
+        raise SettingsWrong(f"{arguments.network} is not a known network: {', '.join(NETWORKS)}")
     given = {name: getattr(arguments, name) for name in ("network", "start_from", "precision", *CHOICES)}
     # every command has the flag --weights of that setting; here it names what a backbone starts from, such as `imagenet`
     given["weights"] = arguments.setting_weights
     if arguments.taught_by and arguments.distilled_from:
-        raise SettingsWrong("--taught-by and --distilled-from: one or the other, as --trust is the share of one kind of teachers")
+        raise SettingsWrong("use either --taught-by or --distilled-from: --trust applies to one of them")
     if arguments.trust is not None and not (arguments.taught_by or arguments.distilled_from):
         raise SettingsWrong("--trust needs --taught-by or --distilled-from, whom to trust")
     given["taught_by"] = tuple(arguments.taught_by)
@@ -189,7 +197,7 @@ def _teach(arguments: argparse.Namespace, settings: Settings) -> None:
 def _average(arguments: argparse.Namespace, settings: Settings) -> None:
     quiet_tensorflow()
     if len(arguments.checkpoints) < 2:
-        raise SettingsWrong("there is nothing to average: two checkpoints are needed, or more")
+        raise SettingsWrong("there is nothing to average: give two checkpoints or more")
     with needing_keras():
         from model.average import average
     print(average(arguments.checkpoints, arguments.data, arguments.out))
@@ -204,9 +212,13 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> None:
 
     training, test = read_both(arguments.data)
     if had_teachers(arguments.checkpoint) and not arguments.teachers:
-        raise SettingsWrong(f"--teachers is needed: {arguments.checkpoint} learnt from other networks, and its card names them")
+        raise SettingsWrong(
+            f"--teachers is needed: {arguments.checkpoint} learnt from other networks, and its card must name them"
+        )
     if began_from_others(arguments.checkpoint) and not arguments.begun_from:
-        raise SettingsWrong(f"--begun-from is needed: {arguments.checkpoint} began from others' weights, and its card names them")
+        raise SettingsWrong(
+            f"--begun-from is needed: {arguments.checkpoint} began from others' weights, and its card must name them"
+        )
     made_from = FER_2013 + (VOTED if training.votes.any() and heard_the_crowd(arguments.checkpoint) else "")
     if arguments.begun_from:
         made_from += BEGUN_FROM + arguments.begun_from
@@ -242,15 +254,15 @@ def _check_what_is_judged(arguments: argparse.Namespace) -> None:
     """Raise SettingsWrong for flags of `evaluate` that do not go together."""
     mosaics = [name for name in ("pixels", "labels", "training") if getattr(arguments, name)]
     if arguments.data and mosaics:
-        raise SettingsWrong(f"--data and --{mosaics[0]}: one or the other, as the data have faces and labels of their own")
+        raise SettingsWrong(f"use either --data or --pixels and --labels; --{mosaics[0]} does not go with --data")
     if not arguments.data and not (arguments.pixels and arguments.labels):
-        raise SettingsWrong("--data is needed, or --pixels and --labels: what to judge on")
+        raise SettingsWrong("give --data, or --pixels and --labels")
     if arguments.split and not arguments.data:
         raise SettingsWrong("--split needs --data, whose split it is")
     if arguments.groups_file and not arguments.groups:
         raise SettingsWrong("--groups-file needs --groups, the column in it")
     if arguments.groups and arguments.data and not arguments.groups_file:
-        raise SettingsWrong("--groups with --data needs --groups-file, where the column stands")
+        raise SettingsWrong("--groups with --data needs --groups-file, the file with the column")
     if arguments.faces and not arguments.robustness:
         raise SettingsWrong("--faces needs --robustness: everything else is measured on all of them")
 
@@ -282,7 +294,7 @@ def needing_keras() -> Iterator[None]:
     """
     backend = os.environ.get("KERAS_BACKEND")
     if backend and backend not in BACKENDS:
-        raise SettingsWrong(f"KERAS_BACKEND={backend} is none of {', '.join(BACKENDS)}")
+        raise SettingsWrong(f"KERAS_BACKEND={backend} is not one of {', '.join(BACKENDS)}")
     try:
         yield
     except ModuleNotFoundError as error:

@@ -372,7 +372,7 @@ class DirectReceiver(BoundReceiver):
     def _reported(self, reporting: asyncio.Task[None]) -> None:
         """End a track if feedback to its sender has failed, because without it no loss could be repaired."""
         if not reporting.cancelled() and (error := reporting.exception()) is not None:
-            logger.warning("a track ends because its sender cannot be reported to: %r", error)
+            logger.warning("a track ends because no reports reach its sender: %r", error)
             self._track.stop()
 
     async def stop(self) -> None:
@@ -662,7 +662,7 @@ def can_receive_directly() -> bool:
     """Whether this aiortc has all the internals that a direct receiver uses; if not, one warning says so."""
     known = all(hasattr(owner, name) for owner, names in _INSIDES.items() for name in names)
     if not known:
-        logger.warning("this aiortc (%s) receives in its own way, at a higher cost", aiortc.__version__)
+        logger.warning("with this version of aiortc (%s), receiving costs more", aiortc.__version__)
     return known
 
 

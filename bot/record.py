@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 0.2
 MOST_WARNINGS = 10
+"""Of each kind; how many there were is told at the end."""
 
 LAST_PAGE_SECONDS = 1.0
 """How long a reader of our output may take for the rest of a page when a recording ends."""
@@ -35,6 +36,8 @@ class Recorder:
     lines: Lines
     events: int = 0
     left_out: int = 0
+    gaps: int = 0
+    """Places where the sequence of a run goes on behind events that are missing."""
     begins_ms: float | None = None
     """When the first event was published, in milliseconds since the epoch."""
     marks: int = 0
@@ -63,14 +66,16 @@ class Recorder:
     def _leave_out(self, stream_id: str, why: str) -> None:
         self.left_out += 1
         if self.left_out <= MOST_WARNINGS:
-            logger.warning("stream entry %s is no event and is left out: %s", stream_id, why)
+            logger.warning("stream entry %s is not an event and is left out: %s", stream_id, why)
 
     def _count(self, judged: Judged) -> None:
         if judged.epoch is None or judged.sequence is None:
             return
         problem = self.sequences.check(judged.epoch, judged.sequence)
         if problem is not None and problem.kind is Wrong.GAP:
-            logger.warning("events of run %s were gone before they could be read: %s", judged.epoch, problem.reason)
+            self.gaps += 1
+            if self.gaps <= MOST_WARNINGS:
+                logger.warning("events of run %s are missing: %s", judged.epoch, problem.reason)
 
 
 async def record(

@@ -83,7 +83,7 @@ async def check_that_nobody_is_live(redis: Redis, keys: Keys) -> None:
     except RedisError as error:
         raise RedisRefused(f"redis does not answer: {reason(error)}") from None
     if live is not None:
-        raise SettingsWrong(f"a bot is live in room {shown(keys.room)}: --room names another, --force plays there all the same")
+        raise SettingsWrong(f"a bot is live in room {shown(keys.room)}: --room names another, --force plays there anyway")
 
 
 class _Round:

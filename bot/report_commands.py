@@ -15,17 +15,19 @@ FORMATS = {"html": ".html", "json": ".json", "csv": ".csv", "md": ".md"}
 
 def add_report_command(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add `report` to the parser's commands."""
-    parser = command(commands, "report", _report, "what happened in a class: a page to read, or figures to go on with")
+    parser = command(commands, "report", _report, "report what happened in a class: as a page to read, or as data")
     parser.add_argument("room", nargs="?", metavar="ROOM", help="not needed with --recording or --compare")
-    parser.add_argument("--format", choices=FORMATS, help="html, or what the name of --out says, if not given")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="standard output if not given; - for it, too")
+    parser.add_argument(
+        "--format", choices=FORMATS, help="default: as the name of --out says, otherwise html; md for --compare without --out"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default, or with -: standard output")
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
     _add_choice_of_class(parser)
     parser.add_argument(
         "--participants",
         choices=("pseudonyms", "names", "none"),
         default="pseudonyms",
-        help="how they are listed; names only where the class published names (pseudonyms)",
+        help="how they are listed (default: pseudonyms); names only if the class published names",
     )
     parser.add_argument(
         "--compare", type=Path, nargs="+", metavar="FILE", help="instead of a class: reports in JSON, side by side"
@@ -33,11 +35,13 @@ def add_report_command(commands: Any, command: Callable[..., argparse.ArgumentPa
 
 
 def _add_choice_of_class(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--recording", metavar="FILE", help="the events of a file, as `record` writes them, and not Redis")
+    parser.add_argument("--recording", metavar="FILE", help="read the events from a file written by `record` instead of Redis")
     parser.add_argument("--markers", type=Path, metavar="FILE", help="with --recording: its marks, if they lie elsewhere")
-    parser.add_argument("--run", metavar="EPOCH", help="one run of the bot alone, by its `epoch`")
+    parser.add_argument("--run", metavar="EPOCH", help="only one run of the bot, by its `epoch`")
     parser.add_argument("--since", type=moment, metavar="TIME", help="from then on: 2026-01-31T09:15:00Z, 09:15, or 90m (ago)")
-    parser.add_argument("--until", type=end, metavar="TIME", help="up to then; without either, the last class is told")
+    parser.add_argument(
+        "--until", type=end, metavar="TIME", help="until then; without --since and --until, the last class is reported"
+    )
 
 
 def _report(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -108,8 +112,8 @@ def _read(arguments: argparse.Namespace, settings: Settings, reading: Any) -> tu
 def _why_nothing(arguments: argparse.Namespace, reading: Any, marks: int) -> str:
     where = arguments.recording or f"room {arguments.room}"
     if not reading.events:
-        broken = f", but {reading.broken} entries that are none" if reading.broken else ""
-        marked = f", but {marks} marks" if marks else ""
+        broken = f", but {reading.broken} entries that are not events" if reading.broken else ""
+        marked = f", but {marks} mark{'' if marks == 1 else 's'}" if marks else ""
         return f"{where} holds no event{broken}{marked}"
     if arguments.run is not None and not reading.classes.events:
         return f"{where} holds no event of run {arguments.run}"

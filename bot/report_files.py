@@ -45,7 +45,7 @@ async def read_redis(settings: Settings, room: str, reading: Reading) -> list[Ma
             await cancellable(reading.add_room(redis, keys))
             return await cancellable(markers(redis, keys))
         except RedisError as error:
-            raise RedisRefused(f"redis does not give the room's events: {reason(error)}") from None
+            raise RedisRefused(f"cannot read the room's events from redis: {reason(error)}") from None
 
 
 def read_recording(path: str, marks: Path | None, reading: Reading) -> tuple[str, list[Marker]]:
@@ -60,7 +60,7 @@ def read_recording(path: str, marks: Path | None, reading: Reading) -> tuple[str
             raise
         reading.broken += 1
     if len(reading.rooms) > 1:
-        raise RecordingUnusable(f"{path} holds {len(reading.rooms)} rooms, and a report is of one")
+        raise RecordingUnusable(f"{path} holds {len(reading.rooms)} rooms, but a report covers one")
     return unquote(next(iter(reading.rooms), "")), read_marks(marks or marks_file(path), must_be_there=marks is not None)
 
 

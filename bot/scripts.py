@@ -47,7 +47,7 @@ class Step(BaseModel):
     @model_validator(mode="after")
     def _something_happens(self) -> Self:
         if not (self.mark or self.leave or self.join or self.feel or self.camera is not None):
-            raise ValueError("nothing happens: give feel, camera, leave, join or mark")
+            raise ValueError("nothing happens in this step: give feel, camera, leave, join or mark")
         if self.leave and self.join:
             raise ValueError("leave and join exclude each other")
         return self
@@ -69,7 +69,7 @@ class Script(BaseModel):
             if step.at_seconds >= self.duration_seconds:
                 raise ValueError(f"step {number} at {step.at_seconds:g} s comes after the end at {self.duration_seconds:g} s")
             if max(_numbers(step.who), default=1) > self.students:
-                raise ValueError(f"step {number} names student {max(_numbers(step.who))} of {self.students}")
+                raise ValueError(f"step {number} names student {max(_numbers(step.who))}, but there are only {self.students}")
         return self
 
     def chosen(self, place: int, count: int) -> frozenset[int]:
@@ -93,20 +93,22 @@ def read_script(path: Path) -> Script:
     """The script in a YAML file; raises SettingsWrong with one line that names the file, the line and the field."""
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise SettingsWrong(f"{path} is larger than {LARGEST_BYTES} bytes, which no script is")
+            raise SettingsWrong(f"{path} is larger than {LARGEST_BYTES} bytes, too large for a script")
         text = path.read_text("utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         return Script.model_validate(yaml.safe_load(text))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsWrong(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text in UTF-8'}") from None
+        raise SettingsWrong(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from None
     except yaml.YAMLError as error:
-        raise SettingsWrong(f"{path}{_where(error)} is no YAML: {getattr(error, 'problem', None) or 'not readable'}") from None
+        raise SettingsWrong(
+            f"{path}{_where(error)} is not valid YAML: {getattr(error, 'problem', None) or 'not readable'}"
+        ) from None
     except RecursionError:
         raise SettingsWrong(f"{path} is nested too deeply") from None
     except ValidationError as error:
         raise SettingsWrong(_complaint(path, root, error)) from None
-    except ValueError as error:  # a date that does not exist, or a malformed number
-        raise SettingsWrong(f"{path} holds what cannot be: {first_line(error)}") from None
+    except ValueError as error:  # a date that no calendar has, or a number that is none
+        raise SettingsWrong(f"{path} has an impossible value: {first_line(error)}") from None
 
 
 def _where(error: yaml.YAMLError) -> str:

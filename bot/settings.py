@@ -35,20 +35,22 @@ class Settings(BaseSettings):
     redis_url: RedisDsn = Field(RedisDsn("redis://127.0.0.1:6379/0"), description="where events go; `rediss://` for TLS")
     redis_username: str = Field("", description="ACL user, empty for the default user")
     redis_password: SecretStr = Field(SecretStr(""), description="password of the Redis user")
-    redis_ca_file: Path | None = Field(None, description="PEM authority that signed the certificate of a `rediss://` server")
+    redis_ca_file: Path | None = Field(
+        None, description="PEM file of the authority that signed the certificate of a `rediss://` server"
+    )
     redis_certificate: Path | None = Field(None, description="PEM certificate that the bot shows to a Redis that asks for one")
     redis_key: Path | None = Field(None, description="PEM private key of that certificate")
-    redis_retry_seconds: float = Field(1.0, gt=0, le=60, description="longest wait between two tries while Redis is away")
+    redis_retry_seconds: float = Field(1.0, gt=0, le=60, description="longest wait between retries while Redis is away")
     key_prefix: str = Field("classmood", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="first part of every Redis key")
     retention_hours: float = Field(24.0, ge=0.01, le=24 * 366, description="age at which stream entries and states are dropped")
     audit_retention_days: float = Field(
         90.0, ge=0.01, le=3660, description="age at which entries of the audit stream (consent, stated basis) are dropped"
     )
     names: bool = Field(
-        False, description="publish the room's own ids and names; if not, pseudonyms that change with every class"
+        False, description="publish the room's own ids and names; otherwise pseudonyms that change with every class"
     )
     outbox_limit: int = Field(
-        10_000, ge=10, le=1_000_000, description="events that wait while Redis is away; of more, the least needed fall out"
+        10_000, ge=10, le=1_000_000, description="events that wait while Redis is away; beyond that, the least needed are dropped"
     )
 
     jurisdiction: str = Field(
@@ -58,32 +60,33 @@ class Settings(BaseSettings):
     purpose: str = Field("", max_length=500, description="the basis in words, published as it stands: no personal data")
     consent: Literal["asked", "everyone"] = Field(
         "asked",
-        description="who is read: `asked`, who says yes; `everyone`, also who says nothing, where all have agreed elsewhere",
+        description="who is read: `asked`, only those who say yes; `everyone`, also those who say nothing,"
+        " if all have agreed elsewhere",
     )
     consented_ids: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="room ids of participants who said yes elsewhere, comma-separated"
     )
     withdrawal_erases: bool = Field(
-        True, description="erase what Redis holds of participants who withdraw their consent, but for the record of it"
+        True, description="erase what Redis holds about participants who withdraw their consent, except the record of that"
     )
 
     host: str = Field("127.0.0.1", description="address the local room listens on")
-    port: int = Field(8080, ge=0, le=65535, description="port of the local room; 0 takes a free one")
+    port: int = Field(8080, ge=0, le=65535, description="port of the local room; 0 picks a free one")
     room_token: SecretStr = Field(SecretStr(""), description="bearer token that publishers must bring; empty for none")
-    open_room: bool = Field(False, description="let everybody in without a token, though the room listens beyond this machine")
+    open_room: bool = Field(False, description="let everybody in without a token, even if the room listens beyond this machine")
     public_names: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="host names that the room is called by, comma-separated; needed where a proxy has its TLS certificate"
+        (), description="host names that the room is called by, comma-separated; needed if a proxy holds the TLS certificate"
     )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="web origins whose pages may use the room (CORS), comma-separated, or `*`; none named: with a room token all,"
-        " without one its own and those of this machine",
+        description="web origins whose pages may use the room (CORS), comma-separated, or `*`; if not set: with a room token all,"
+        " otherwise the room's own and those of this machine",
     )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="reverse proxies whose `X-Forwarded-For` is believed, addresses or networks, comma-separated"
     )
     private_candidates: bool = Field(
-        False, description="send media to private addresses also of publishers who come from public ones (VPN, campus NAT)"
+        False, description="also send media to private addresses of publishers who come from public ones (VPN, campus NAT)"
     )
     tls_certificate: Path | None = Field(
         None, description="PEM certificate chain; browsers give cameras only to https or localhost"
@@ -93,15 +96,15 @@ class Settings(BaseSettings):
     turn_urls: Annotated[tuple[str, ...], NoDecode] = Field((), description="TURN servers, `turn:HOST:PORT`, comma-separated")
     turn_username: str = Field("", description="user name at the TURN servers")
     turn_password: SecretStr = Field(SecretStr(""), description="password at the TURN servers; the student page receives it")
-    max_participants: int = Field(200, ge=1, le=2000, description="publishers the local room takes; one more gets 503")
+    max_participants: int = Field(200, ge=1, le=2000, description="publishers the local room accepts; one more gets 503")
     max_connecting: int = Field(
-        150, ge=1, le=2000, description="publishers whose connection is not up yet; of one network, two thirds of that"
+        150, ge=1, le=2000, description="most publishers whose connection is not up yet; from one network, two thirds of that"
     )
     max_connections: int = Field(
-        600, ge=3, le=20_000, description="HTTP connections at a time; of one network, two thirds of that"
+        600, ge=3, le=20_000, description="most HTTP connections at a time; from one network, two thirds of that"
     )
     offers_per_minute: int = Field(
-        60, ge=1, le=100_000, description="offers of one network in the long run; a whole class may come at once"
+        60, ge=1, le=100_000, description="offers per minute from one network, after a burst large enough for a whole class"
     )
     max_offer_bytes: int = Field(65_536, ge=1024, le=1_048_576, description="largest SDP offer; a larger one gets 413")
     page_width: int = Field(480, ge=160, le=1920, description="width that the student page sends, pixels")
@@ -112,52 +115,62 @@ class Settings(BaseSettings):
         "classmood (reads emotions)", min_length=1, max_length=100, description="name in rooms it joins"
     )
     janus_pin: SecretStr = Field(SecretStr(""), description="PIN of the Janus room")
-    janus_token: SecretStr = Field(SecretStr(""), description="token that the Janus gateway or its room wants")
+    janus_token: SecretStr = Field(SecretStr(""), description="token that the Janus gateway or its room requires")
     janus_api_secret: SecretStr = Field(SecretStr(""), description="API secret of the Janus gateway")
-    janus_path: str = Field("/", pattern=r"^/", description="path of the Janus WebSocket, where a proxy stands before it")
-    janus_ca_file: Path | None = Field(None, description="PEM authority that signed the certificate of a `januss://` server")
+    janus_path: str = Field("/", pattern=r"^/", description="path of the Janus WebSocket, if a proxy is in front of it")
+    janus_ca_file: Path | None = Field(
+        None, description="PEM file of the authority that signed the certificate of a `januss://` server"
+    )
     janus_substream: int = Field(0, ge=0, le=2, description="simulcast layer to receive: 0 the smallest, 2 the largest")
     janus_temporal: int = Field(0, ge=0, le=2, description="temporal layer to receive: 0 the fewest frames, 2 all of them")
-    removed_exit_code: int = Field(7, ge=0, le=255, description="exit code when the bot was removed from a room, or the room was")
+    removed_exit_code: int = Field(
+        7, ge=0, le=255, description="exit code if the bot was removed from a room, or the room was closed"
+    )
 
     looks_per_second: float = Field(2.0, gt=0, le=30, description="looks at each participant")
-    batch: int = Field(32, ge=1, le=64, description="most frames that are read at a time")
+    batch: int = Field(32, ge=1, le=64, description="most frames read together")
     gather_ms: float = Field(50.0, ge=0, le=1000, description="age up to which a frame waits for others to be read with it")
     smallest_face_pixels: float = Field(20.0, ge=4, le=1000, description="a face narrower than this is `face_too_small`")
     darkest_face: float = Field(25.0, ge=0, le=255, description="a face with a mean brightness below this is `too_dark`")
     blurriest_face: float = Field(3.0, ge=0, le=1000, description="a face with less detail (Laplacian deviation) is `blurred`")
     smoothing_seconds: float = Field(1.5, ge=0, le=60, description="time constant of the scores' exponential smoothing")
     unknown_below: float = Field(0.4, ge=0, le=1, description="a confidence below this is `unknown`")
-    lead_to_change: float = Field(0.1, ge=0, le=1, description="lead in score that another emotion needs")
+    lead_to_change: float = Field(
+        0.1, ge=0, le=1, description="lead in score that another emotion needs to replace the current one"
+    )
     dwell_seconds: float = Field(1.0, ge=0, le=60, description="time that another emotion must lead before `emotion.changed`")
     sample_seconds: float = Field(
         1.0, ge=0, le=3600, description="time between `emotion.sample` events of a participant; 0 for none"
     )
     summary_seconds: float = Field(5.0, gt=0, le=3600, description="time between class summaries")
     publication: Literal["individual", "aggregate"] = Field(
-        "individual", description="what is published: each consenting participant too, or the class in `aggregate` alone"
+        "individual",
+        description="what is published: `individual`, each consenting participant and the class; `aggregate`, only the class",
     )
     smallest_group: int = Field(
-        5, ge=3, le=100, description="people below which the summary is withheld, and who come and go in its figures at a time"
+        5, ge=3, le=100, description="fewest people that a summary needs, and fewest who enter or leave its figures at a time"
     )
-    attention: bool = Field(False, description="tell who may need help: `attention.raised` and `.cleared`")
+    attention: bool = Field(False, description="publish who may need help: `attention.raised` and `.cleared`")
     attention_changed_seconds: float = Field(
-        90.0, ge=5, le=3600, description="time that someone must look less pleasant than their own usual"
+        90.0, ge=5, le=3600, description="time that someone must look less pleasant than is usual for them"
     )
     attention_not_visible_seconds: float = Field(
         180.0, ge=5, le=3600, description="time that someone who was seen before must be out of sight"
     )
     attention_observation_seconds: float = Field(
-        120.0, ge=5, le=3600, description="time that someone is seen before they have a usual to be compared with"
+        120.0, ge=5, le=3600, description="time that someone is seen before it is known what is usual for them"
     )
     attention_baseline_seconds: float = Field(600.0, ge=60, le=7200, description="time constant of what is usual for someone")
     attention_valence_fall: float = Field(
-        0.4, ge=0.05, le=2, description="fall in valence, on a scale from -1 to 1, that is a change"
+        0.4, ge=0.05, le=2, description="fall in valence, on a scale from -1 to 1, that counts as a change"
     )
     attention_cooldown_seconds: float = Field(
-        300.0, ge=0, le=7200, description="time after an end in which the same reason is not raised again for the same person"
+        300.0,
+        ge=0,
+        le=7200,
+        description="time after attention is cleared before the same reason can be raised again for the same person",
     )
-    attention_most: int = Field(5, ge=1, le=100, description="people for whom attention is raised at a time")
+    attention_most: int = Field(5, ge=1, le=100, description="most people for whom attention is raised at a time")
     heartbeat_seconds: float = Field(5.0, ge=0.1, le=3600, description="time between `bot.status` events")
     stalled_seconds: float = Field(5.0, gt=0, le=3600, description="time without a frame after which a participant is `stalled`")
     left_seconds: float = Field(30.0, gt=0, le=86400, description="time without a frame after which a participant has left")
@@ -165,16 +178,17 @@ class Settings(BaseSettings):
     dashboard_host: str = Field(
         "127.0.0.1", description="address the dashboard listens on; any but this machine's needs a password"
     )
-    dashboard_port: int = Field(8090, ge=0, le=65535, description="port of the dashboard; 0 takes a free one")
+    dashboard_port: int = Field(8090, ge=0, le=65535, description="port of the dashboard; 0 picks a free one")
     dashboard_password: SecretStr = Field(SecretStr(""), description="password of the dashboard, 8 characters or more")
     dashboard_link_secret: SecretStr = Field(
         SecretStr(""),
-        description="makes the read-only links, 16 characters or more; they end with it, or, without one, with the dashboard",
+        description="secret of the read-only links, 16 characters or more; they end when it changes or, if not set,"
+        " when the dashboard stops",
     )
     dashboard_marks: Annotated[tuple[str, ...], NoDecode] = Field(
         ("explanation", "exercise", "discussion", "break"),
         max_length=9,
-        description="marks in the lesson that the keys 1, 2, … make, comma-separated",
+        description="marks that the keys 1, 2, … make in the lesson, comma-separated",
     )
 
     weights: Path | None = Field(
@@ -184,7 +198,7 @@ class Settings(BaseSettings):
     mqtt_password: SecretStr = Field(SecretStr(""), description="password of the MQTT user")
     webhook_secret: SecretStr = Field(SecretStr(""), description="`whsec_…` that signs the webhooks of `forward`")
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -194,7 +208,7 @@ class Settings(BaseSettings):
         try:
             return tuple(ip_network(part) for part in value)
         except ValueError as error:
-            raise ValueError(f"{error}; proxies are addresses or networks, such as 127.0.0.1,10.0.0.0/8") from None
+            raise ValueError(f"{error}; give addresses or networks, such as 127.0.0.1,10.0.0.0/8") from None
 
     @field_validator(
         "stun_urls",
@@ -226,7 +240,7 @@ class Settings(BaseSettings):
             if "*" in origin and origin != "*":
                 raise ValueError(f"{origin} matches no page: origins have no wildcards, so name each, or * alone for all of them")
             if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin):
-                raise ValueError(f"{origin} is no origin, which is written https://HOST or https://HOST:PORT")
+                raise ValueError(f"{origin} is not an origin: write https://HOST or https://HOST:PORT")
         return plain
 
     @field_validator("public_names")
@@ -234,7 +248,7 @@ class Settings(BaseSettings):
     def _without_scheme_and_port(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if not re.fullmatch(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+", name):
-                raise ValueError(f"{name} is no host name: leave https:// and the port out")
+                raise ValueError(f"{name} is not a host name: leave out https:// and the port")
         return names
 
     @model_validator(mode="before")
@@ -251,9 +265,9 @@ class Settings(BaseSettings):
         if (self.redis_ca_file or self.redis_certificate) and self.redis_url.scheme != "rediss":
             raise ValueError("redis_ca_file and redis_certificate need a redis_url that begins with rediss://")
         if self.redis_url.query:
-            raise ValueError("redis_url takes no query: what belongs to the connection has settings of its own")
+            raise ValueError("redis_url takes no query: connection options have their own settings")
         if self.turn_urls and not (self.turn_username and self.turn_password.get_secret_value()):
-            raise ValueError("turn_urls needs turn_username and turn_password: no browser takes a TURN server without")
+            raise ValueError("turn_urls needs turn_username and turn_password: browsers accept no TURN server without them")
         if self.left_seconds <= self.stalled_seconds:
             raise ValueError("left_seconds must be longer than stalled_seconds")
         return self
@@ -302,5 +316,5 @@ def unknown_names() -> Iterator[str]:
     ours = {name.removeprefix(PREFIX.lower()) for name in given if name.startswith(PREFIX.lower())}
     for name in sorted(ours - {*Settings.model_fields, COMPOSE_STUDENTS}):
         near = difflib.get_close_matches(name, Settings.model_fields, n=1)
-        meant = f"; is {PREFIX}{near[0].upper()} meant?" if near else ""
-        yield f"{PREFIX}{name.upper()} is no setting and changes nothing{meant}"
+        meant = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
+        yield f"{PREFIX}{name.upper()} is not a setting and has no effect{meant}"

@@ -113,7 +113,7 @@ class _Tail:
         there: Any = await self._redis.xrevrange(self._keys.events, min=min(read, key=position)) if read else []
         found = next((stream_id for stream_id, _ in there if stream_id in read), BEGINNING)
         if found == BEGINNING:
-            logger.warning("the stream is not what it was before: reading it from its beginning")
+            logger.warning("the stream was replaced: reading it from its beginning")
         else:
             logger.warning("the stream has lost its newest entries: reading on from the last that it kept")
         while self._read and self._read[-1] != found:

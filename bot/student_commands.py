@@ -12,28 +12,33 @@ from bot.settings import Settings
 from model.card import SHIPPED_WEIGHTS
 
 DATA = "FER-2013 (Goodfellow et al. 2013), Training split: pictures that the FER+ crowd agrees on, frontal and aligned"
-CHOICES: dict[str, Callable[[str], float]] = {
-    "steps": at_least_one,
-    "batch_size": at_least_one,
-    "learning_rate": positive,
-    "warm_up": share,
-    "judged": at_least_one,
-    "adversary": not_negative,
-    "emotion": not_negative,
-    "seed": seed,
+CHOICES: dict[str, tuple[Callable[[str], float], str]] = {
+    "steps": (at_least_one, "length of the training in batches (default: 5000)"),
+    "batch_size": (at_least_one, "faces in a batch (default: 64)"),
+    "learning_rate": (positive, "learning rate at the beginning, which falls as a cosine (default: 0.001)"),
+    "warm_up": (share, "share of the steps before the adversary begins (default: 0.2)"),
+    "judged": (at_least_one, "faces of a batch that the critics judge (default: 32)"),
+    "adversary": (not_negative, "how much it counts that faces look real to the adversary (default: 0.2)"),
+    "emotion": (not_negative, "how much it counts that the critics read the wanted emotion (default: 0.03)"),
+    "seed": (seed, "seed of everything random (default: 2013)"),
 }
-"""The options of a training that can be set on the command line, and the type of each."""
+"""The options of a training that can be set on the command line: the type of each, and its help."""
 
 
 def add_student_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the two commands to the parser."""
-    train = command(commands, "train-students", _train, "train the generator of simulated students' faces, or go on after a kill")
+    train = command(
+        commands,
+        "train-students",
+        _train,
+        "train the generator of simulated students' faces, or resume a training that was killed",
+    )
     train.add_argument("--data", type=Path, required=True, help="folder with training.png/.csv and public-test.png/.csv")
     train.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
     train.add_argument("--critic", type=Path, nargs="+", required=True, help=".keras classifiers that judge the expressions")
     train.add_argument("--start-from", type=Path, help="the folder of another training, whose networks are taken over")
-    for name, kind in CHOICES.items():
-        train.add_argument(f"--{name.replace('_', '-')}", type=kind)
+    for name, (kind, meaning) in CHOICES.items():
+        train.add_argument(f"--{name.replace('_', '-')}", type=kind, help=meaning)
 
     export = command(commands, "export-students", _export, "turn a trained generator into a .tflite file and its card")
     export.add_argument("checkpoint", type=Path)

@@ -123,7 +123,8 @@ class Findings:
         """The findings in one line."""
         runs = len(self.sequences.runs)
         wrong = [f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(self.kinds.items())]
-        unknown = [f"{len(self.unknown_fields)} fields that are not known here"] if self.unknown_fields else []
+        count = len(self.unknown_fields)
+        unknown = [f"{count} unknown field{'' if count == 1 else 's'}"] if count else []
         counted = f"{self.valid} of {self.events} events valid, {runs} run{'' if runs == 1 else 's'} of a bot"
         erased = [f"{self.erased} erased since"] if self.erased else []
         return "; ".join([counted, *wrong, *erased, *unknown])

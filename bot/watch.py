@@ -82,9 +82,9 @@ def _is_class_alone(audited: Any) -> bool:
 async def _only_room(redis: Redis, prefix: str) -> str:
     found = await rooms(redis, prefix)
     if not found:
-        raise NothingHappened("Redis knows of no room yet")
+        raise NothingHappened("Redis has no room yet")
     if len(found) > 1:
-        raise SettingsWrong(f"which room? there are {', '.join(map(_shown, found))}")
+        raise SettingsWrong(f"name a room: there are {', '.join(map(_shown, found))}")
     return found[0]
 
 
@@ -102,7 +102,7 @@ def table(
     For a terminal, it lists as many people as fit, and says how many more there are.
     """
     if class_alone:
-        return Group(_title(state, trouble), Text("the class alone is published, nobody on their own"), _figures(state.summary))
+        return Group(_title(state, trouble), Text("only the class is published, nobody individually"), _figures(state.summary))
     if console is None or not console.is_terminal:
         return _people(state, at_ms, trouble, len(state.present))
     most = min(len(state.present), console.height)
@@ -163,7 +163,7 @@ def _figures(summary: SummaryState | None) -> Text:
     if summary is None:
         return Text("no summary yet")
     if summary.shares is None or summary.valence is None:
-        return Text("withheld: too few can be read for figures that tell of nobody")
+        return Text("withheld: too few can be read for figures that reveal nobody")
     shares = sorted(summary.shares.items(), key=lambda share: -share[1])
     line = Text.assemble(*((f"{emotion} {share:.0%}  ", STYLES[emotion]) for emotion, share in shares if share))
     words = coverage_in_words(summary.coverage, summary.participants)

@@ -18,7 +18,7 @@ def check_place(path: Path, *, force: bool = False) -> None:
     if path.is_dir():
         raise SettingsWrong(f"{path} is a folder: name a file in it")
     if not force and path.exists():
-        raise SettingsWrong(f"{path} is there already: --force overwrites it")
+        raise SettingsWrong(f"{path} already exists: --force overwrites it")
 
 
 def write_whole(path: Path, content: bytes, *, force: bool = False) -> None:

@@ -49,7 +49,7 @@ class Access:
         if not _is_public(request) and not self.is_known(request):
             if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
                 raise web.HTTPSeeOther(f"/login?next={quote(request.rel_url.raw_path, safe='')}")
-            raise web.HTTPUnauthorized(text="the password is needed")
+            raise web.HTTPUnauthorized(text="a password is needed")
         return await handler(request)
 
     def is_known(self, request: web.Request) -> bool:
@@ -68,7 +68,7 @@ class Access:
             )
         if not self.secrets.is_password(password):
             self._attempts.failed(address)
-            raise web.HTTPForbidden(text="That is not the password.")
+            raise web.HTTPForbidden(text="Wrong password.")
         response = web.Response(status=303, headers={"Location": own_path(then)})
         response.set_cookie(
             self._cookie,
@@ -94,7 +94,7 @@ class Access:
         With a password, the cookie is bound to the name under which it was set.
         """
         if not self.secrets.asked and not is_loopback(_name(request.host)):
-            raise web.HTTPMisdirectedRequest(text="this dashboard has no password, so it answers to localhost alone")
+            raise web.HTTPMisdirectedRequest(text="this dashboard has no password, so it answers only to localhost")
 
 
 def _is_public(request: web.Request) -> bool:

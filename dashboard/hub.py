@@ -262,7 +262,7 @@ class RoomHub:
             await self._redis.xadd(self._keys.nothing, {"": ""}, nomkstream=True)
         except ResponseError as error:  # a dashboard that has no right to write learns nothing
             if heals(error) and not self._link.refuses_writes:
-                logger.warning("redis refuses to write: %s", reason(error))
+                logger.warning("redis refuses writes: %s", reason(error))
             return heals(error)
         return False
 

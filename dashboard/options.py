@@ -45,17 +45,17 @@ class DashboardOptions:
         length = len(self.password.get_secret_value())
         if not length and not is_loopback(self.host):
             raise DashboardRefused(
-                f"{self.host or 'every address'} can be reached by others: set CLASSMOOD_DASHBOARD_PASSWORD, "
-                "or CLASSMOOD_DASHBOARD_HOST=127.0.0.1 to show the dashboard on this machine alone"
+                f"{self.host or 'every address'} can be reached from other machines: set CLASSMOOD_DASHBOARD_PASSWORD, "
+                "or CLASSMOOD_DASHBOARD_HOST=127.0.0.1 to show the dashboard only on this machine"
             )
         if 0 < length < SHORTEST_PASSWORD:
             raise DashboardRefused(
-                f"CLASSMOOD_DASHBOARD_PASSWORD: {length} characters are too few, take {SHORTEST_PASSWORD} or more"
+                f"CLASSMOOD_DASHBOARD_PASSWORD: {length} characters are too few, use {SHORTEST_PASSWORD} or more"
             )
         length = len(self.link_secret.get_secret_value())
         if 0 < length < SHORTEST_LINK_SECRET:
             raise DashboardRefused(
-                f"CLASSMOOD_DASHBOARD_LINK_SECRET: {length} characters are too few, take {SHORTEST_LINK_SECRET} or more"
+                f"CLASSMOOD_DASHBOARD_LINK_SECRET: {length} characters are too few, use {SHORTEST_LINK_SECRET} or more"
             )
         for label in self.marks:
             _check_mark(label)

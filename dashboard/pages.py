@@ -99,7 +99,7 @@ class Pages:
         except MarkRefused as error:
             raise web.HTTPUnprocessableEntity(text=str(error)) from None
         except RedisError as error:
-            raise web.HTTPServiceUnavailable(text=f"Redis did not take the mark: {reason(error)}") from None
+            raise web.HTTPServiceUnavailable(text=f"Redis did not accept the mark: {reason(error)}") from None
         self._hubs.hurry(keys.room)
         return web.json_response({"id": made.id, "at_ms": made.at_ms}, status=201)
 
@@ -162,7 +162,7 @@ class Pages:
         """The room of a read-only link; raises HTTPNotFound if the link is not valid."""
         room = self._keys(request).room
         if not self._access.secrets.is_link(room, request.match_info["token"]):
-            raise web.HTTPNotFound(text="this link is not, or no longer, valid: ask for a new one")
+            raise web.HTTPNotFound(text="this link is not valid, or no longer: ask for a new one")
         return room
 
 
@@ -177,7 +177,7 @@ async def _form(request: web.Request) -> Mapping[str, object]:
 async def _press(request: web.Request) -> Press:
     """The press in a request to mark; raises HTTPUnsupportedMediaType or HTTPBadRequest if there is none."""
     if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(text="a mark is sent as application/json")
+        raise web.HTTPUnsupportedMediaType(text="send a mark as application/json")
     try:
         return Press.model_validate_json(await request.read())
     except ValidationError:

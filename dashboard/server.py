@@ -35,7 +35,7 @@ async def serving(redis: Redis, key_prefix: str, options: DashboardOptions) -> A
     try:
         port = await _listen(runner, options, tls)
         if tls is None and not is_loopback(options.host):
-            logger.warning("the password and the class travel unencrypted: set CLASSMOOD_TLS_CERTIFICATE and _KEY")
+            logger.warning("the password and the class are sent unencrypted: set CLASSMOOD_TLS_CERTIFICATE and _KEY")
         async with hubs:
             yield f"{'https' if tls else 'http'}://{_reachable(options.host)}:{port}/"
     finally:

@@ -94,7 +94,7 @@ def _passes(network: keras.Model, card: Card, content: bytes, draft: Path, exam:
     try:
         agreement = compare(network, LiteRtClassifier(draft), exam.split.pixels[:COMPARED_FACES])
     except ModelUnusable as error:
-        logger.info("%s will not do: %s", card.arithmetic, error)
+        logger.info("%s cannot be used: %s", card.arithmetic, error)
         return False
     judged = evaluate(load_candidate(draft), exam.split, exam.training)
     logger.info("%s: %d bytes, accuracy %.4f, %.2f ms", card.arithmetic, len(content), judged["accuracy"], judged["ms_per_face"])

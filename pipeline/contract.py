@@ -86,8 +86,8 @@ def _event_model(event_type: str, data: type[BaseModel]) -> type[TypedEvent]:
         "dataschema": (Literal[schema_url(event_type)], _field("dataschema")),
         "data": (data, _field("data")),
         # our events always carry these attributes, though CloudEvents makes some of them optional
-        "specversion": (Literal["1.0"], Field(description="of CloudEvents")),
-        "datacontenttype": (Literal["application/json"], Field(description="of the data")),
+        "specversion": (Literal["1.0"], Field(description="version of CloudEvents")),
+        "datacontenttype": (Literal["application/json"], Field(description="media type of the data")),
         "dataclassification": (Literal[CLASSIFICATION[event_type]], _field("dataclassification")),
         **about_one,
     }

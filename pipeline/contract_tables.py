@@ -13,17 +13,17 @@ HEAD = "| {} | type | says |\n|---|---|---|\n"
 COVERAGE_MEANS = {
     Coverage.OK: "a face was read; the only state with emotions",
     Coverage.NO_FACE: "a picture without a face",
-    Coverage.FACE_TOO_SMALL: "a face too narrow to be read",
+    Coverage.FACE_TOO_SMALL: "a face too small to be read",
     Coverage.TOO_DARK: "too little light on the face, or in the picture",
     Coverage.BLURRED: "a face without detail",
     Coverage.CAMERA_OFF: "no picture is sent",
-    Coverage.STALLED: "pictures ceased to come, though nobody said so",
+    Coverage.STALLED: "pictures stopped coming, though nobody said so",
     Coverage.NOT_CONSENTED: "the participant did not agree to be read, and is not looked at",
     Coverage.UNSUPPORTED_CODEC: "video that the bot cannot decode",
 }
 
 CLASSIFICATION_MEANS: dict[Classification, str] = {
-    "sensitive": "says something of one person's emotions, or whether they agreed to be read",
+    "sensitive": "says something about one person's emotions, or whether they agreed to be read",
     "personal": "names one person, and says nothing of the kind",
     "aggregate": "is about the class, and names nobody",
     "operational": "is about the bot",

@@ -79,7 +79,7 @@ class FaceBox(_Frozen):
     """A bounding box as fractions of the picture's width and height; it may reach over the edge."""
 
     x: float = Field(description="left edge")
-    y: float = Field(description="upper edge")
+    y: float = Field(description="top edge")
     width: float
     height: float
 
@@ -114,17 +114,17 @@ class EmotionSample(_Frozen):
     type: Literal["classmood.emotion.sample"] = Field(default="classmood.emotion.sample", exclude=True)
     participant: ParticipantId
     at_ms: int = Field(description="when the frame was received, milliseconds since the epoch")
-    emotion: Label = Field(description="the emotion that holds at present; it changes with `emotion.changed`")
+    emotion: Label = Field(description="the current emotion; it changes with `emotion.changed`")
     confidence: Fraction = Field(description="the smoothed score of the strongest emotion")
     scores: EachEmotion = Field(description="the smoothed scores of all seven; they add up to 1")
     face: FaceBox = Field(description="where the face is, as fractions of the picture")
-    faces: int = Field(ge=1, description="faces in the picture; the largest is taken for the participant's")
+    faces: int = Field(ge=1, description="faces in the picture; the largest is assumed to be the participant's")
     coverage: Coverage = Field(description="`ok` in every sample")
     model: str = Field(description="name and fingerprint of the weights")
 
 
 class EmotionChanged(_Frozen):
-    """A participant's emotion changed, and stayed changed for the minimum dwell."""
+    """A participant's emotion changed, and stayed changed for the minimum time."""
 
     classification: ClassVar[Classification] = "sensitive"
     type: Literal["classmood.emotion.changed"] = Field(default="classmood.emotion.changed", exclude=True)
@@ -135,7 +135,7 @@ class EmotionChanged(_Frozen):
 
 
 class CoverageChanged(_Frozen):
-    """A participant began or ceased to be readable."""
+    """A participant became readable, or stopped being readable."""
 
     classification: ClassVar[Classification] = "sensitive"  # it tells who did not consent
     type: Literal["classmood.coverage.changed"] = Field(default="classmood.coverage.changed", exclude=True)
@@ -169,34 +169,36 @@ class AttentionRaised(_Frozen):
     type: Literal["classmood.attention.raised"] = Field(default="classmood.attention.raised", exclude=True)
     participant: ParticipantId
     reason: str = Field(description="open text, such as `changed` or `not_visible`")
-    for_seconds: Seconds = Field(description="how long it had held when it was raised")
+    for_seconds: Seconds = Field(description="how long the reason had held when attention was raised")
 
 
 class AttentionCleared(_Frozen):
-    """What a participant may have needed the teacher for is over."""
+    """The reason for which a participant may have needed the teacher has ended."""
 
     classification: ClassVar[Classification] = "sensitive"
     type: Literal["classmood.attention.cleared"] = Field(default="classmood.attention.cleared", exclude=True)
     participant: ParticipantId
     reason: str = Field(description="the reason of the `attention.raised` that this ends")
-    for_seconds: Seconds = Field(description="how long it held in all")
+    for_seconds: Seconds = Field(description="how long the reason held in all")
 
 
 class BasisStated(_Frozen):
-    """What the operator declared, and how this run of the bot is set up; the first that a run tells of itself."""
+    """What the operator declared, and how this run of the bot is set up; the first event of a run about itself."""
 
     classification: ClassVar[Classification] = "operational"
     type: Literal["classmood.basis.stated"] = Field(default="classmood.basis.stated", exclude=True)
     jurisdiction: str = Field(description="open text: whose law applies, such as `US`; empty if none was stated")
     basis: str = Field(description="open text: the ground on which people are read, such as `consent`; empty if none was stated")
-    purpose: str | None = Field(description="open text: what for, where the law asks for that")
-    level: Publication = Field(description="`individual` events of each participant, or the class in `aggregate` alone")
+    purpose: str | None = Field(description="open text: the purpose, where the law asks for one")
+    level: Publication = Field(
+        description="`individual`: events of each participant and of the class; `aggregate`: of the class only"
+    )
     consent: ConsentMode = Field(description="whether participants are `asked`, or `everyone` in the room is read")
     names: bool = Field(description="whether ids and names are the room's own; pseudonyms otherwise")
-    attention: bool = Field(default=False, description="whether `attention` events are published of who may need help")
+    attention: bool = Field(default=False, description="whether `attention` events are published about people who may need help")
     retention_hours: float = Field(gt=0, description="age at which events and states are dropped; the audit stream has its own")
     model: str = Field(description="name and fingerprint of the weights")
-    version: str = Field(description="of classmood")
+    version: str = Field(description="version of classmood")
 
 
 class Summary(_Frozen):
@@ -206,12 +208,14 @@ class Summary(_Frozen):
     type: Literal["classmood.summary"] = Field(default="classmood.summary", exclude=True)
     participants: Count = Field(description="participants in the room")
     scored: Count = Field(
-        description="participants that the shares are over, who come and go by a group at a time; where withheld, those known"
+        description="participants that the shares cover, who enter and leave in groups; if withheld, those whose emotion is known"
     )
     coverage: dict[Coverage, Count] = Field(description="participants by coverage; a state that nobody is in may be missing")
-    shares: EachEmotion | None = Field(description="share of those scored whose emotion it is, in steps of 0.05 that add up to 1")
+    shares: EachEmotion | None = Field(
+        description="share of the scored participants with that emotion, in steps of 0.05 that add up to 1"
+    )
     valence: float | None = Field(ge=-1, le=1, description="mean of +1 happy, 0 neutral and surprise, -1 the others")
-    withheld: bool = Field(description="whether the group is too small to hide in, so that shares and valence are null")
+    withheld: bool = Field(description="whether the group is too small to hide anybody, so that shares and valence are null")
 
 
 class BotStatus(_Frozen):
@@ -219,14 +223,14 @@ class BotStatus(_Frozen):
 
     classification: ClassVar[Classification] = "operational"
     type: Literal["classmood.bot.status"] = Field(default="classmood.bot.status", exclude=True)
-    state: BotState = Field(description="`stopping` is the last status of a run that ends in order")
+    state: BotState = Field(description="`stopping` is the last status of a run that ends in an orderly way")
     participants: Count = Field(description="participants in the room")
     looks_per_second: float = Field(ge=0, description="achieved since the last status, over all participants")
     frames_received: Count = Field(description="since the start, as are all counts below")
     looks: Count = Field(description="frames that were looked at")
     frames_skipped: Count = Field(description="frames received between two looks")
-    frames_dropped: Count = Field(description="frames replaced by a newer one, or grown too old, before they were looked at")
-    events_dropped: Count = Field(description="events that fell out of the outbox while Redis was away")
+    frames_dropped: Count = Field(description="frames replaced by a newer one, or too old, before they were looked at")
+    events_dropped: Count = Field(description="events dropped from the outbox while Redis was away")
     tracks_failed: Count = Field(description="tracks that ended in an unexpected error")
 
 
@@ -273,7 +277,7 @@ class Envelope(_Frozen):
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: str = Field(description="`urn:classmood:schema:VERSION:TYPE`; a name to compare, not a page to fetch")
     # absent from events recorded before it was introduced
-    dataclassification: Classification | None = Field(None, description="what the event says of people, by its type")
+    dataclassification: Classification | None = Field(None, description="what the event says about people, by its type")
 
     def to_json(self) -> str:
         """One line of CloudEvents JSON, without attributes that are not set; data keeps its nulls."""
@@ -283,7 +287,7 @@ class Envelope(_Frozen):
 class Event(Envelope):
     """An event whose data may be of any type, also of one that is not known here."""
 
-    data: dict[str, object] = Field(description="what is told, by type")
+    data: dict[str, object] = Field(description="the content, by type")
 
     def typed(self) -> Data:
         """The data as its own model; raises pydantic.ValidationError if it does not fit its type."""

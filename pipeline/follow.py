@@ -201,7 +201,7 @@ class Follower:
         if position(last_id(info)) < position(self._cursor):
             self._cursor = await self._newest_that_was_seen(redis)
             self._state_is_due = True
-            logger.warning("follow: the stream is gone, begins anew, or lost its newest entries")
+            logger.warning("follow: the stream is gone, was replaced, or lost its newest entries")
         elif not here and outages != self._outages_looked_into:
             self._state_is_due = True  # Redis may have come back empty
         self._outages_looked_into, self._nothing_came = outages, False

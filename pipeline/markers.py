@@ -43,7 +43,7 @@ def _checked_label(text: str) -> str:
     if not 1 <= len(label) <= LONGEST_LABEL:
         raise ValueError(f"a label has 1 to {LONGEST_LABEL} characters, this has {len(label)}")
     if any(_is_control(character) for character in label):
-        raise ValueError("a label holds no control characters")
+        raise ValueError("a label must not contain control characters")
     return label
 
 
@@ -97,7 +97,7 @@ async def mark(
             pipe.pttl(keys.markers)
             _, kept, *lifetimes_ms = await pipe.execute()
         if kept >= MOST_MARKERS:
-            raise MarkRefused(f"the room has {MOST_MARKERS} marks already, and no more are kept")
+            raise MarkRefused(f"the room already has {MOST_MARKERS} marks, and no more are kept")
         async with redis.pipeline(transaction=True) as pipe:
             pipe.xadd(keys.markers, {"marker": marker.model_dump_json()})
             # the bot, or whoever made an earlier mark, may use a longer retention

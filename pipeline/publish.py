@@ -322,7 +322,7 @@ class Publisher:
         is_lost = (before or "0") != str(self._sequence)
         self._acknowledge(len(self._unanswered))
         if is_lost:
-            logger.warning("redis no longer has what it had acknowledged: it is told of %d participants again", len(self._told))
+            logger.warning("redis lost what it had acknowledged: writing %d participants again", len(self._told))
             self._tell_again(self._told.in_order())
             self._outbox.discard_withdrawn()
             self._went_back = True

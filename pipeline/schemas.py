@@ -129,8 +129,8 @@ _OF_STREAM: Schema = {"type": "stream", "field": "event", "read": "XRANGE, XREAD
 
 EVENT_CHANNELS: dict[str, tuple[str, list[str], Schema]] = {
     "live": ("Every event as it happens", [*EVENT_MODELS], {"type": "pub/sub channel", "read": "SUBSCRIBE"}),
-    "events": ("Every event of the retention", [*EVENT_MODELS], _OF_STREAM),
-    "audit": ("Consent and the stated basis, once more, with a retention of their own", _AUDITED, _OF_STREAM),
+    "events": ("Every event within the retention", [*EVENT_MODELS], _OF_STREAM),
+    "audit": ("A second copy of consent and the stated basis, with its own retention", _AUDITED, _OF_STREAM),
 }
 """Where events go: its title, the event types that go there, and how it is read."""
 
@@ -142,7 +142,7 @@ STATE_CHANNELS: dict[str, tuple[str, str, Schema]] = {
 
 MEMBERS: Schema = {
     "address": f"{ADDRESS}participants",
-    "title": "The participants' ids by when they were last seen, milliseconds",
+    "title": "The participants' ids by the time they were last seen, in milliseconds",
     "parameters": PARAMETERS,
     "x-redis": {"type": "sorted set", "read": "ZRANGE … WITHSCORES"},
 }

@@ -120,4 +120,4 @@ def test_a_folder_that_holds_a_training_is_left_as_it_is(data: Path) -> None:
 
 def test_one_checkpoint_is_nothing_to_average(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["average", str(trained(data, "a", tiny())), "--data", str(data), "--out", str(data / "mean")]) == 2
-    assert capsys.readouterr().err == "classmood: there is nothing to average: two checkpoints are needed, or more\n"
+    assert capsys.readouterr().err == "classmood: there is nothing to average: give two checkpoints or more\n"

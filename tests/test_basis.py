@@ -217,7 +217,7 @@ def test_the_command_tells_a_person_what_each_basis_claims(capsys: pytest.Captur
     assert "none of this is legal advice" in told
     assert all(basis in told for basis in TABLE.bases) and "Information Commissioner" in told and "REFUSED" not in told
     assert main(["basis", "--jurisdiction", "Atlantis"]) == 2
-    assert "'Atlantis' is no place known here" in capsys.readouterr().err
+    assert "'Atlantis' is not a known place" in capsys.readouterr().err
 
 
 def test_the_page_about_the_law_shows_the_same_rules_and_their_date(capsys: pytest.CaptureFixture[str]) -> None:

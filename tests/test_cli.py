@@ -86,6 +86,17 @@ def test_every_command_has_help_that_names_its_settings(capsys: pytest.CaptureFi
     assert end.value.code == 0 and told.startswith(f"usage: classmood {command} ") and "--redis-url" in told
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_flag_says_what_it_does_and_the_settings_come_last(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    own, _, settings = re.sub(r"\n {10,}", "  ", capsys.readouterr().out).partition("\nsettings:\n")
+    flags = [line for line in own.splitlines() if re.match(r"  -(h, -)?-", line)]
+    assert flags and all("  " in line.strip() for line in flags), flags
+    fields = ["--" + name.replace("_", "-") for name in Settings.model_fields]
+    assert {line.split()[0] for line in settings.splitlines() if line.startswith("  --")} <= {*fields}
+
+
 def test_a_wrong_argument_is_told_beside_what_the_command_itself_takes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["simulate"])
@@ -133,7 +144,7 @@ def test_a_setting_out_of_range_is_named(capsys: pytest.CaptureFixture[str], arg
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("carrier-pigeon://coop/4", "carrier-pigeon:// is no kind of room that is known here; there are local://, "),
+        ("carrier-pigeon://coop/4", "carrier-pigeon:// is not a kind of room that classmood knows; known are local://, "),
         ("algebra", "algebra is not a room URL such as local://algebra"),
         ("local://", "local:// is not a room URL such as local://algebra"),
         ("local:///", "a room without a name has no keys"),
@@ -185,7 +196,7 @@ def test_weights_that_cannot_be_used_are_named(capsys: pytest.CaptureFixture[str
     [
         ("janus://[bad/1", "the room's URL: Invalid IPv6 URL"),
         ("JANUS://[bad/1", "the room's URL: Invalid IPv6 URL"),
-        ("livekit://host/x", "livekit:// is no kind of room that is known here; there are local://, "),
+        ("livekit://host/x", "livekit:// is not a kind of room that classmood knows; known are local://, "),
         ("local://\udcff", "the room's name is not valid text"),
         ("http://classroom/\udcff", "the room's URL is not valid text"),
         ("http://[bad/whip/x", "the room's URL: Invalid IPv6 URL"),
@@ -203,7 +214,7 @@ def test_a_room_elsewhere_with_a_url_that_is_none_is_one_line(
 
 def test_a_host_that_is_no_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     code, told = one_line(capsys, "join", "local://algebra", "--host", "a..b")
-    assert (code, told) == (2, "CLASSMOOD_HOST=a..b is no name of a host")
+    assert (code, told) == (2, "CLASSMOOD_HOST=a..b is not a host name")
 
 
 def test_numbers_of_students_and_seconds_that_make_no_sense_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -276,7 +287,7 @@ def test_results_that_a_full_disk_does_not_take_are_one_line() -> None:
     command = [sys.executable, "-m", "bot", "settings"]
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    assert (result.returncode, result.stderr) == (1, "classmood: what it writes cannot be written: No space left on device\n")
+    assert (result.returncode, result.stderr) == (1, "classmood: cannot write the output: No space left on device\n")
 
 
 @pytest.mark.slow

@@ -85,14 +85,14 @@ def test_a_password_that_is_soon_guessed_is_refused() -> None:
 
 
 def test_a_link_secret_that_is_soon_guessed_is_refused() -> None:
-    with pytest.raises(DashboardRefused, match=r"^CLASSMOOD_DASHBOARD_LINK_SECRET: 15 characters are too few, take 16 or more$"):
+    with pytest.raises(DashboardRefused, match=r"^CLASSMOOD_DASHBOARD_LINK_SECRET: 15 characters are too few, use 16 or more$"):
         DashboardOptions(link_secret=SecretStr("x" * 15)).check()
     DashboardOptions(link_secret=SecretStr("x" * 16)).check()
 
 
 @pytest.mark.parametrize("label", ["", "x" * 61, "a\nb", "\u202eeve"])
 def test_a_mark_that_could_not_be_made_in_class_is_refused_at_the_start(label: str) -> None:
-    with pytest.raises(DashboardRefused, match=r"^CLASSMOOD_DASHBOARD_MARKS, [ -~]+: label: a label h(as|olds) [^\n]+$"):
+    with pytest.raises(DashboardRefused, match=r"^CLASSMOOD_DASHBOARD_MARKS, [ -~]+: label: a label (has|must not) [^\n]+$"):
         DashboardOptions(marks=("exercise", label)).check()
     DashboardOptions(marks=("exercise", "x" * 60)).check()
 

@@ -175,7 +175,7 @@ async def test_a_redis_that_is_full_is_named_on_an_open_page_and_on_one_opened_m
             await tabs[1].goto(f"{another}/rooms/maths")
             for tab in tabs:
                 await expect(tab.locator("#badge")).to_have_text("not live", timeout=8_000)
-                await expect(tab.locator("#banner")).to_contain_text("Redis is full or refuses to write")
+                await expect(tab.locator("#banner")).to_contain_text("Redis is full or refuses writes")
             await expect(page.locator("#banner-for")).to_have_text(re.compile(r"^\(\d+ s\)$"))
         await lesson.tell(status())
         for tab in tabs:
@@ -190,7 +190,7 @@ async def test_a_bot_that_ends_and_starts_again_is_seen_to(server: RedisServer, 
     async with watched(server, page):
         await redis.delete(killed.keys.bot)  # as its time to live does
         await expect(page.locator("#badge")).to_have_text("no bot", timeout=8_000)
-        await expect(page.locator("#banner")).to_contain_text("no bot in this room any more")
+        await expect(page.locator("#banner")).to_contain_text("There is no longer a bot in this room")
         again = Lesson(redis, "maths", epoch="2")
         await again.leave("Ada")
         await again.begin("Ben")
@@ -316,7 +316,7 @@ async def test_nothing_waits_for_the_chart_which_is_drawn_of_what_came_before_it
             await is_live(page)
             await shows(page, "1 of 1 seen", neutral=1)
             await expect(page.locator(".bar").filter(has_text="happy").locator(".value")).to_have_text("75 %")
-            await expect(page.locator("#chart")).to_have_text(re.compile("^The chart has not arrived yet"))
+            await expect(page.locator("#chart")).to_have_text(re.compile("^The chart has not loaded yet"))
             await page.keyboard.press("2")
             await expect(page.locator("#mark-said")).to_have_text("Marked “exercise”.")
         await expect(page.locator("#chart .js-fill").first).to_be_attached(timeout=30_000)
@@ -331,7 +331,7 @@ async def test_a_chart_that_never_comes_is_told_of_in_its_place(server: RedisSer
         await page.route("**/plotly.min.js", refuse)
         await page.goto(f"{url}/rooms/maths")
         await is_live(page)
-        await expect(page.locator("#chart")).to_have_text(re.compile("^The chart did not arrive"))
+        await expect(page.locator("#chart")).to_have_text(re.compile("^The chart did not load"))
         await judge(page)
 
 
@@ -463,7 +463,7 @@ async def test_an_aggregate_class_shows_the_class_and_nobody(server: RedisServer
     )  # fmt: skip
     await lesson.tell(basis, summary(participants=20, scored=15))
     async with watched(server, page):
-        await expect(page.locator("#people-note")).to_contain_text("summary alone")
+        await expect(page.locator("#people-note")).to_contain_text("publishes only its summary")
         await shows(page, "about 15 of 20 seen: 5 cameras off")
         await expect(page.locator(".person")).to_have_count(0)
         assert "Ada" not in await page.content()
@@ -478,7 +478,7 @@ async def test_the_password_is_asked_for_and_leads_back(server: RedisServer, red
         await page.goto(f"{url}/rooms/maths")
         await page.get_by_label("Password").fill("guess guess")
         await page.get_by_role("button", name="Log in").click()
-        await expect(page.get_by_role("alert")).to_have_text("That is not the password.")
+        await expect(page.get_by_role("alert")).to_have_text("Wrong password.")
         await page.get_by_label("Password").fill("open sesame")
         await page.get_by_role("button", name="Log in").click()
         await is_live(page)

@@ -138,9 +138,9 @@ async def test_a_redis_that_comes_back_empty_is_told_again_of_everybody_present(
             sender.publish(joined("newcomer", 1))
             await sender.flush(10)
             await assert_the_same_people_are_present(redis, before, sender.epoch)
-    lines = [record.getMessage() for record in caplog.records if "no longer" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "redis lost" in record.getMessage()]
     present = sum(state["present"] for state in before.people.values())
-    assert lines == [f"redis no longer has what it had acknowledged: it is told of {present + 1} participants again"]
+    assert lines == [f"redis lost what it had acknowledged: writing {present + 1} participants again"]
 
 
 async def written(redis: Redis) -> list[Event]:

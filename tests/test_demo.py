@@ -102,14 +102,14 @@ async def test_students_without_a_visible_face_fail_the_check_and_all_is_told_to
             kinds = {event.type async for event in events_since(redis, Keys("classmood", "demo"))}
     assert {"classmood.participant.joined", "classmood.coverage.changed"} <= kinds and SAMPLE not in kinds
     assert result["students"][0]["shares"] == {}
-    with pytest.raises(NothingHappened, match=r"^emotion events came of 0 of 1 students$"):
+    with pytest.raises(NothingHappened, match=r"^emotion events came from only 0 of 1 students$"):
         check(result, 1, sampled=True)
 
 
 async def test_a_student_who_never_came_is_missed_too() -> None:
     heard = {"events": {SAMPLE: 3}}
     check({"students": [heard, heard]}, 2, sampled=True)
-    with pytest.raises(NothingHappened, match="of 1 of 2 students"):
+    with pytest.raises(NothingHappened, match="from only 1 of 2 students"):
         check({"students": [heard]}, 2, sampled=True)
 
 

@@ -60,6 +60,6 @@ def test_a_visitor_is_read_only_where_a_basis_is_stated(tmp_path: Path, stated: 
         arguments = ("demo", "--students", "2", "--port", "0", "--redis-url", server.url)
         with started(tmp_path, *arguments, **stated) as demo:
             demo.until_it_says("students are in the room")
-            assert ("simulated students alone" in demo.err) is (stated is NOT_STATED)
+            assert ("only the simulated students" in demo.err) is (stated is NOT_STATED)
             visited = asyncio.run(visit(demo, server))
     assert visited and set(visited) == {expected}

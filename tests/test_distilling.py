@@ -166,5 +166,5 @@ def test_workers_make_no_more_than_so_many_batches_ahead() -> None:
 def test_two_kinds_of_teachers_at_once_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--taught-by", "a.csv", "--distilled-from", "a.keras"]
     assert main(["train", "tiny", "--data", str(tmp_path), "--out", str(tmp_path / "run"), *flags]) != 0
-    assert "--taught-by and --distilled-from: one or the other" in capsys.readouterr().err
+    assert "use either --taught-by or --distilled-from: --trust applies to one of them" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

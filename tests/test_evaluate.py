@@ -132,7 +132,7 @@ def test_a_terminal_is_told_everything_that_was_measured(capsys: pytest.CaptureF
         "repeats",
     ):
         assert f"\n{name}: " in told
-    assert "taken for" in told and "answering for 80%: accuracy 0." in told
+    assert "taken for" in told and "share answered 80%: accuracy 0." in told
     assert all(told.count(f"{emotion}: ") == 2 for emotion in EMOTIONS)  # its recall, and its row of confusions
 
 
@@ -208,10 +208,10 @@ def test_the_splits_that_can_be_named_are_those_that_can_be_read() -> None:
         (("--pixels", "p.png", "--labels", "l.csv", "--split", "PrivateTest"), "--split needs --data, whose split it is"),
         (
             ("--data", "d", "--labels", "l.csv"),
-            "--data and --labels: one or the other, as the data have faces and labels of their own",
+            "use either --data or --pixels and --labels; --labels does not go with --data",
         ),
-        (("--pixels", "p.png"), "--data is needed, or --pixels and --labels: what to judge on"),
-        (("--data", "d", "--groups", "age"), "--groups with --data needs --groups-file, where the column stands"),
+        (("--pixels", "p.png"), "give --data, or --pixels and --labels"),
+        (("--data", "d", "--groups", "age"), "--groups with --data needs --groups-file, the file with the column"),
         (("--data", "d", "--groups-file", "g.csv"), "--groups-file needs --groups, the column in it"),
     ],
 )

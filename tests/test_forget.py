@@ -207,7 +207,7 @@ def test_a_redis_that_is_away_or_holds_something_else_is_one_line(
     server: RedisServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["forget", KEYS.room, "p1", "--redis-url", f"redis://127.0.0.1:{free_port()}/0"]) == 4
-    assert capsys.readouterr().err.startswith("classmood: not everything is erased, run it again: ")
+    assert capsys.readouterr().err.startswith("classmood: not everything was erased, run it again: ")
     asyncio.run(_occupy(server))
     assert main(["forget", KEYS.room, "p1", "--redis-url", server.url]) == 4
     assert capsys.readouterr().err.endswith(": WRONGTYPE Operation against a key holding the wrong kind of value\n")

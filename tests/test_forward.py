@@ -276,8 +276,8 @@ async def test_a_target_that_goes_away_while_many_events_are_under_way_is_told_o
         async with background(bridge.run()):
             await eventually(lambda: bridge.counts.forwarded == 3)
     assert [record.message for record in caplog.records] == [
-        "the target does not take events now: away",
-        "the target takes events again",
+        "the target does not accept events now: away",
+        "the target accepts events again",
     ]
 
 

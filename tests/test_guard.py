@@ -87,7 +87,7 @@ async def test_no_log_holds_a_name_an_address_or_what_opens_a_session(
         async with http.delete(published.session_url) as response:
             assert response.status == 200
     said = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith(("bot", "aiohttp")))
-    assert "came" in said
+    assert "joined" in said
     assert not [each for each in ("Ada", secret, "127.0.0.1", "POST") if each in said]
 
 

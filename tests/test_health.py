@@ -36,10 +36,10 @@ async def test_a_room_with_a_status_is_healthy_and_another_is_not(server: RedisS
 
 async def test_a_redis_that_is_away_or_refuses_is_one_line() -> None:
     with stopped_redis(SERVER, "--requirepass", "right") as server:
-        with pytest.raises(RedisRefused, match=r"^redis cannot be asked: [^\n]+$"):
+        with pytest.raises(RedisRefused, match=r"^cannot ask redis: [^\n]+$"):
             await health(settings(server))
         server.start()
-        with pytest.raises(RedisRefused, match=r"^redis cannot be asked: [^\n]+$"):
+        with pytest.raises(RedisRefused, match=r"^cannot ask redis: [^\n]+$"):
             await health(settings(server, redis_password="wrong"))
 
 

@@ -69,10 +69,10 @@ def of_version(number: object) -> Answer:
     [
         (of_version(91), "HOST is Janus 0.9.1: 1.0 or later is needed"),
         (of_version(1102), "janus refuses (453): Unknown request"),
-        (of_version("new"), "HOST is not a Janus gateway: it says something else"),
+        (of_version("new"), "HOST is not a Janus gateway: its answer cannot be read"),
         (echo, "HOST is not a Janus gateway"),
-        (lambda message: "hello", "HOST is not a Janus gateway: it says something else"),
-        (lambda message: "[1, 2]", "HOST is not a Janus gateway: it says something else"),
+        (lambda message: "hello", "HOST is not a Janus gateway: its answer cannot be read"),
+        (lambda message: "[1, 2]", "HOST is not a Janus gateway: its answer cannot be read"),
     ],
 )
 async def test_a_server_that_is_another_one_is_told(answer: Answer, line: str) -> None:
@@ -108,7 +108,7 @@ async def test_no_server_at_all_is_told() -> None:
 def test_a_url_that_names_no_room_is_told_without_its_secrets(url: str) -> None:
     with pytest.raises(SettingsWrong) as wrong:
         janus_access(url, read_settings())
-    assert "secret" not in str(wrong.value).replace("its secrets stand in the settings", "")
+    assert "secret" not in str(wrong.value).replace("its secrets go into the settings", "")
 
 
 def test_what_opens_a_room_is_in_no_text() -> None:

@@ -49,7 +49,7 @@ def test_every_picture_of_the_page_is_there(picture: str) -> None:
 
 
 def test_the_page_tells_what_was_measured_and_draws_it(page: str, data: Path) -> None:
-    assert "the Training split, 40 faces" in page and "PublicTest, 8 faces, of which 0 stand" in page
+    assert "the Training split, 40 faces" in page and "PublicTest, 8 faces, of which 0 are also in Training" in page
     assert "The detector finds 100.0 % of the squares" in page
     assert sorted(path.name for path in (data / "model").iterdir()) == ["confusion.png", "reliability.png", "risk-coverage.png"]
     for blank in ("|\n#", "|\n```", "```\n|", "\n\n\n\n"):
@@ -97,10 +97,10 @@ def test_figures_that_were_printed_are_used_again(
     assert "| macro-F1 | 0.123 |" in (tmp_path / "card.md").read_text()
     figures.write_text(json.dumps({name: value for name, value in found.items() if name != "per_class"}))
     assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 3
-    assert "the figures are not whole: KeyError('per_class')" in capsys.readouterr().err
+    assert "the figures are incomplete or wrong: KeyError('per_class')" in capsys.readouterr().err
     figures.write_text(json.dumps(found | {"accuracy": "x"}))
     assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 3
-    assert "the figures are not whole: ValueError(" in capsys.readouterr().err
+    assert "the figures are incomplete or wrong: ValueError(" in capsys.readouterr().err
     figures.write_text(json.dumps(found | {"model": "other@1"}))
     assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 3
     assert "the figures are of other@1, not of" in capsys.readouterr().err

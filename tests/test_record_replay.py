@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 
 from bot.cli import main
 from bot.line_files import PlainFile, opened_for_lines
-from bot.record import Recorder, record
+from bot.record import MOST_WARNINGS, Recorder, record
 from bot.recorded_marks import keep_marks, marks_file
 from bot.recordings import RecordingUnusable
 from bot.replay import AS_FAST_AS_POSSIBLE, Pace, Played, moved, replay
@@ -285,8 +285,8 @@ def test_a_replay_goes_where_it_was_recorded_or_where_it_is_told_but_never_besid
         (["replay", "pipe"], "a recording is read twice"),
         (["replay", "two rooms"], "holds the rooms a, b: --room says"),
         (["record", ""], "without a name"),
-        (["record", "algebra", "--out", "there.jsonl"], "there.jsonl is there already: --force overwrites it"),
-        (["record", "algebra", "--out", "marked.jsonl.gz"], "marked.markers.jsonl is there already: --force overwrites it"),
+        (["record", "algebra", "--out", "there.jsonl"], "there.jsonl already exists: --force overwrites it"),
+        (["record", "algebra", "--out", "marked.jsonl.gz"], "marked.markers.jsonl already exists: --force overwrites it"),
         (["record", "algebra", "--out", "."], ". is a folder: name a file in it"),
         (["record", "algebra", "--out", "/", "--force"], "/ is a folder: name a file in it"),
         (["record", "algebra", "--out", "no/such/folder"], "cannot write no/such/folder: No such file or directory"),
@@ -474,7 +474,18 @@ async def test_events_that_were_trimmed_before_they_were_read_are_told(tmp_path:
         for sequence in (5, 6, 9):
             changed = {**event, "id": f"1-{sequence}", "epoch": "1", "sequence": sequence}
             recorder.add([Entry(f"{sequence}-0", json.dumps(changed))])
-    assert recorder.sequences.missing == 2 and "9 follows 6: 2 missing" in caplog.text
+    assert (recorder.sequences.missing, recorder.gaps) == (2, 1) and "9 follows 6: 2 missing" in caplog.text
+
+
+def test_of_many_gaps_the_first_are_told_and_the_rest_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    event = json.loads((FIXTURES / "events/classmood.emotion.changed.json").read_text())
+    with opened_for_lines(tmp_path / "class.jsonl", False) as lines:
+        recorder = Recorder(lines)
+        for sequence in range(1, 2 * MOST_WARNINGS + 4, 2):
+            changed = {**event, "id": f"1-{sequence}", "epoch": "1", "sequence": sequence}
+            recorder.add([Entry(f"{sequence}-0", json.dumps(changed))])
+    assert recorder.gaps == recorder.sequences.missing == MOST_WARNINGS + 1
+    assert len(caplog.records) == MOST_WARNINGS
 
 
 @contextmanager
@@ -538,10 +549,27 @@ def waiting_in(pipe: int) -> int:
     return count[0]
 
 
+def test_at_the_end_it_is_told_how_much_is_missing(
+    server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = json.loads((FIXTURES / "events/classmood.emotion.changed.json").read_text())
+    events = [json.dumps({**event, "id": f"1-{each}", "epoch": "1", "sequence": each}) for each in (1, 2, 5, 7)]
+
+    async def add() -> None:
+        async with server.client() as redis:
+            for text in events:
+                await redis.xadd(Keys("classmood", "gaps").events, {"event": text})
+
+    asyncio.run(add())
+    out = str(tmp_path / "class.jsonl")
+    assert main(["record", "gaps", "--from-start", "--seconds", "0.5", "--out", out, "--redis-url", server.url]) == 0
+    assert capsys.readouterr().err.endswith("4 events recorded, 3 missing in 2 gaps\n")
+
+
 def test_a_silent_room_leaves_no_file(server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "class.jsonl"
     assert main(["record", "nowhere", "--seconds", "0.1", "--out", str(out), "--redis-url", server.url]) == 6
-    assert capsys.readouterr().err.endswith("classmood: no event came in room nowhere\n") and not out.exists()
+    assert capsys.readouterr().err.endswith("classmood: no event arrived in room nowhere\n") and not out.exists()
 
 
 @pytest.mark.slow

@@ -171,7 +171,7 @@ def test_reports_are_laid_side_by_side(recording: Path, tmp_path: Path, capsys: 
             "--since is not before --until",
         ),
         (["--recording", "CLASS", "--markers", "/nowhere"], 3, "cannot read /nowhere"),
-        (["--compare", "CLASS", "CLASS"], 3, "no JSON"),
+        (["--compare", "CLASS", "CLASS"], 3, "not JSON"),
         (["--compare", "CLASS"], 3, "takes 2 to 12"),
         (["--recording", "CLASS", "--out", "FOLDER"], 2, "is a folder"),
         (["--recording", "CLASS", "--out", "/nowhere/r.md"], 3, "cannot write /nowhere/r.md"),
@@ -229,7 +229,7 @@ def test_a_room_in_redis_becomes_a_report_and_an_unknown_one_a_line(
     assert main(["mark", "nowhere", "exercise"]) == 0
     capsys.readouterr()
     code, out, err = said(capsys, "report", "nowhere")
-    assert (code, out, err) == (6, "", "classmood: room nowhere holds no event, but 1 marks\n")
+    assert (code, out, err) == (6, "", "classmood: room nowhere holds no event, but 1 mark\n")
     monkeypatch.setenv("CLASSMOOD_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
     code, _, err = said(capsys, "report", "algebra")
     assert (code, err.count("\n")) == (4, 1)
@@ -306,4 +306,4 @@ def test_a_file_that_is_nested_beyond_any_report_is_one_line(tmp_path: Path, cap
     deep.write_text("[" * 100_000)
     ended, out, err = said(capsys, "report", "--compare", str(deep), str(deep))
     assert (ended, out, err.count("\n")) == (3, "", 1)
-    assert "no JSON" in err
+    assert "not JSON" in err

@@ -85,8 +85,8 @@ def test_a_name_that_is_no_setting_is_told_with_the_one_that_may_be_meant(monkey
     monkeypatch.setenv("CLASSMOOD_PUBLICATON", "aggregate")
     Path(".env").write_text("CLASSMOOD_XYZZY=1\nCLASSMOOD_STUDENTS=8\nCLASSMOOD_PORT=1\nOTHER=2\n")
     assert list(unknown_names()) == [
-        "CLASSMOOD_PUBLICATON is no setting and changes nothing; is CLASSMOOD_PUBLICATION meant?",
-        "CLASSMOOD_XYZZY is no setting and changes nothing",
+        "CLASSMOOD_PUBLICATON is not a setting and has no effect; did you mean CLASSMOOD_PUBLICATION?",
+        "CLASSMOOD_XYZZY is not a setting and has no effect",
     ]
 
 

@@ -227,9 +227,9 @@ async def test_nothing_is_asked_of_the_camera_before_the_tick(room: LocalRoom, p
     await page.goto(room.url)
     await expect(page.get_by_role("heading")).to_have_text("Join maths")
     await expect(page.locator("#published")).to_have_text(
-        "Your teacher receives the estimate under a pseudonym, not under your name, and when you come, go and cannot be seen. "
-        "It is kept for 24 hours, at most for twice as long. If you stop it, what was published of you since you last joined is "
-        "erased. That you agreed, and until when, is kept for 90 days."
+        "Your teacher receives the estimate under a pseudonym, not under your name, and learns when you come, go or cannot be "
+        "seen. It is kept for 24 hours, and at most for twice as long. If you stop it, what was published about you since you "
+        "last joined is erased. That you agreed, and until when, is kept for 90 days."
     )
     await expect(page.get_by_role("button", name="Join")).to_be_disabled()
     await page.get_by_label("Your name").press("Enter")
@@ -259,9 +259,9 @@ async def test_whoever_agreed_to_something_else_than_the_room_publishes_now_is_a
     await page.get_by_label("I agree").check()
     opened_otherwise.set()  # as of a room that was closed meanwhile
     await page.get_by_role("button", name="Join").click()
-    await expect(page.get_by_role("status")).to_have_text("What is published has changed. Read it above, and join again.")
+    await expect(page.get_by_role("status")).to_have_text("What is published has changed. Read it above, then join again.")
     await expect(page.locator("#published")).to_contain_text("under the name that you give")
-    await expect(page.locator("#published")).to_contain_text("They also receive a list of who may need help")
+    await expect(page.locator("#published")).to_contain_text("They also receive a list of people who may need help")
     await expect(page.get_by_label("I agree")).not_to_be_checked()
     await expect(page.get_by_role("button", name="Join")).to_be_disabled()
     assert await page.evaluate("window.asked") == 0

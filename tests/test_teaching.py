@@ -234,7 +234,7 @@ def test_a_backend_that_keras_does_not_know_is_one_line(
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "pytorch")
     assert main(["train", "custom_cnn", "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 2
-    assert "KERAS_BACKEND=pytorch is none of tensorflow, torch, jax\n" in capsys.readouterr().err
+    assert "KERAS_BACKEND=pytorch is not one of tensorflow, torch, jax\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

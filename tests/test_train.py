@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bot.model_commands import CHOICES
 from model.dataset import read_split
 from model.disk import alone_with, disk_told
 from model.errors import DataUnusable, ModelUnusable
@@ -407,3 +408,9 @@ def test_who_reads_the_results_sees_no_progress(data: Path, tmp_path: Path, caps
 def test_what_a_training_prints_to_nobody_is_no_fault_of_its_folder(tmp_path: Path) -> None:
     with pytest.raises(BrokenPipeError), disk_told(tmp_path):
         raise BrokenPipeError
+
+
+def test_the_help_of_each_flag_tells_its_default() -> None:
+    for name, (_, meaning) in CHOICES.items():
+        default = getattr(Training(), name)
+        assert meaning.endswith(f"(default: {'none' if default is None else default})"), name

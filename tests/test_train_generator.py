@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs tensorflow, extra `train`")
 
+from bot.student_commands import CHOICES
 from model.aligned_faces import AlignedFaces
 from model.card import CARD_FILE, fingerprint
 from model.errors import DataUnusable, ModelUnusable
@@ -130,3 +131,8 @@ def test_distances_are_of_grey_levels_and_nearest_leaves_out_the_same_picture() 
     rows = np.array([[0.0, 0.0], [3.0, 3.0], [30.0, 30.0]], np.float32)
     assert np.allclose(distances(rows, rows), [[0, 3, 30], [3, 0, 27], [30, 27, 0]], atol=1e-3)
     assert np.allclose(nearest(rows, rows, itself=True), [30, 27, 27], atol=1e-3)
+
+
+def test_the_help_of_each_flag_tells_its_default() -> None:
+    for name, (_, meaning) in CHOICES.items():
+        assert meaning.endswith(f"(default: {getattr(GeneratorTraining(), name)})"), name

@@ -126,7 +126,7 @@ def test_at_aggregate_it_shows_the_class_alone_and_says_so() -> None:
     shares = {**dict.fromkeys(EMOTIONS, 0.0), Emotion.HAPPY: 0.25, Emotion.NEUTRAL: 0.75}
     summary = SummaryState(15, 10, {Coverage.OK: 10, Coverage.CAMERA_OFF: 5}, shares, 0.25, False, 1, "1", 1)
     assert [line.strip() for line in class_alone(summary)] == [
-        "the class alone is published, nobody on their own",
+        "only the class is published, nobody individually",
         "neutral 75%  happy 25%",
         "valence +0.25, over about 10; 10 of 15 seen: 5 camera_off",
     ]
@@ -212,7 +212,7 @@ async def test_it_learns_the_level_of_publication_from_what_the_run_declared() -
     with running_redis(SERVER) as server:
         await publish_basis(server, "aggregate", "1")
         async with background(watch(settings(server), console=Console(file=screen, force_terminal=True), every_seconds=0.02)):
-            await until(lambda: "the class alone is published" in screen.getvalue())
+            await until(lambda: "only the class is published" in screen.getvalue())
             await publish_basis(server, "individual", "2")
             await until(lambda: "participant" in screen.getvalue()[-1500:])
 
@@ -229,5 +229,5 @@ async def test_which_room_is_asked_in_one_line() -> None:
     with running_redis(SERVER) as server:
         await publish_joined(server, "algebra")
         await publish_joined(server, "geometry")
-        with pytest.raises(SettingsWrong, match=r"^which room\? there are algebra, geometry$"):
+        with pytest.raises(SettingsWrong, match=r"^name a room: there are algebra, geometry$"):
             await watch(settings(server), console=console)

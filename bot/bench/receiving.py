@@ -69,8 +69,8 @@ async def _received(url: str, way: str, seconds: float) -> dict[str, float]:
             process.kill()
             await process.wait()
     if process.returncode or not said:
-        raise NothingHappened(f"whoever receives in the way `{way}` ended with exit code {process.returncode}")
+        raise NothingHappened(f"the receiver `{way}` ended with exit code {process.returncode}")
     spent: dict[str, float] = json.loads(said)
     if not spent["frames"]:
-        raise NothingHappened(f"whoever receives in the way `{way}` got no frame in {seconds:g} s")
+        raise NothingHappened(f"the receiver `{way}` got no frame in {seconds:g} s")
     return spent

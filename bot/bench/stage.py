@@ -82,7 +82,7 @@ class Stage:
                         return status
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            raise NothingHappened(f"the bot told nothing of itself for {seconds:.0f} s") from None
+            raise NothingHappened(f"the bot published no new status for {seconds:.0f} s") from None
 
     async def counts(self) -> dict[str, int]:
         """The room's counts so far."""

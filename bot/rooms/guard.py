@@ -62,7 +62,7 @@ class Guard:
                 return await self._metered(request, handler)
         except TimeoutError:
             self.refused.note("slow")
-            raise web.HTTPRequestTimeout(text="the request did not come in time") from None
+            raise web.HTTPRequestTimeout(text="the request did not arrive in time") from None
 
     def client(self, request: web.Request) -> Client:
         """Who sent a request."""
@@ -99,7 +99,7 @@ class Guard:
         """Prevent DNS rebinding, by which a stranger's page could reach the room under a name of the stranger's."""
         if self._checks_names and not self._is_our_name(_host_name(request)):
             self.refused.note("host")
-            raise web.HTTPMisdirectedRequest(text="this room has another name; CLASSMOOD_PUBLIC_NAMES tells which names it has")
+            raise web.HTTPMisdirectedRequest(text="this room has another name; CLASSMOOD_PUBLIC_NAMES sets its names")
 
     def _is_our_name(self, name: str) -> bool:
         return name in self._names or name.endswith(".localhost") or _is_address(name)

@@ -139,7 +139,7 @@ class JanusRoom:
                 with self._removed():
                     why = await stay.run()
             self._happenings.put_nowait(None)
-            logger.warning("the connection to the room is lost: %s", why)
+            logger.warning("the connection to the room was lost: %s", why)
             with self._removed():
                 stack, stay = await self._again()
             self.rejoined += 1
@@ -201,7 +201,7 @@ async def enter(handle: JanusHandle, name: str, join: dict[str, Any]) -> tuple[i
         answer = await handle.request({**join, "room": room})
     event = read_room_event(answer.plugin_data)
     if event.videoroom != "joined":
-        raise RoomRefused("the server answered the joining with something else")
+        raise RoomRefused("the server gave an unexpected answer to joining")
     return room, event
 
 
@@ -227,7 +227,7 @@ def janus_access(url: str, settings: Settings) -> tuple[Access, str]:
     name = unquote(parts.path.strip("/"))
     if not parts.hostname or not name or parts.username is not None or {"?", "#"} & set(url):
         written = f"{parts.scheme}://HOST:PORT/ROOM, with ? and # as %3F and %23"
-        raise SettingsWrong(f"a Janus room is written {written}; its secrets stand in the settings")
+        raise SettingsWrong(f"a Janus room is written {written}; its secrets go into the settings")
     socket = f"{'wss' if parts.scheme == 'januss' else 'ws'}://{in_url(parts.hostname)}:{port}{settings.janus_path}"
     tls = trusting(settings.janus_ca_file, "JANUS_CA_FILE") if parts.scheme == "januss" else None
     return Access(socket, settings.janus_token.get_secret_value(), settings.janus_api_secret.get_secret_value(), tls), name

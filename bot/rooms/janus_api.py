@@ -172,7 +172,7 @@ class JanusSession:
             return await self.request("info")
         except Unreachable:
             if self.skipped["unreadable"]:
-                raise RoomRefused(f"{self._access.place} is not a Janus gateway: it says something else") from None
+                raise RoomRefused(f"{self._access.place} is not a Janus gateway: its answer cannot be read") from None
             raise
 
     async def attach(self, plugin: str, notify: Callable[[], None] = lambda: None) -> JanusHandle:

@@ -135,7 +135,7 @@ class SubscriberPeer:
             await close_peer(self._peer)
         except UNUSABLE_SDP as error:
             # aiortc cannot fully close a connection that an offer left half made
-            logger.info("a connection could not be closed in full: %s", type(error).__name__)
+            logger.info("a connection could not be closed completely: %s", type(error).__name__)
         finally:
             await self.handle.detach()
 

@@ -102,7 +102,7 @@ class Subscription:
                 await self._one_connection()
             except (Broken, RoomRefused) as error:
                 self.counts["rebuilt"] += 1
-                logger.info("the subscription is built anew: %s", error)
+                logger.info("the subscription is set up again: %s", error)
             lasted = loop.time() - started > LAST_REBUILD_SECONDS
             wait_seconds = FIRST_REBUILD_SECONDS if lasted else min(2 * wait_seconds, LAST_REBUILD_SECONDS)
             await asyncio.sleep(wait_seconds)

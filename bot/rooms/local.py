@@ -94,10 +94,10 @@ async def host(
     Raises RoomRefused if it cannot be served, and SettingsWrong if the settings do not allow it or cannot be used.
     """
     if not can_rebind():
-        raise RoomRefused("this version of aiortc cannot be kept from decoding; see which ones pyproject.toml names")
+        raise RoomRefused("this version of aiortc cannot be kept from decoding; pyproject.toml names the versions to use")
     if not can_guard():
         logger.warning(
-            "this version of aioice keeps the room from bounding what comes by UDP; see which ones pyproject.toml names"
+            "with this version of aioice the room cannot limit what arrives over UDP; pyproject.toml names the versions to use"
         )
     configuration = peer_configuration(settings)
     tls = _tls(settings)
@@ -135,7 +135,7 @@ def _listen(settings: Settings) -> socket.socket:
         both = address[0] == "::" and socket.has_dualstack_ipv6()
         return socket.create_server(address[:2], family=family, backlog=128, dualstack_ipv6=both)
     except UnicodeError:
-        raise SettingsWrong(f"{PREFIX}HOST={host_name} is no name of a host") from None
+        raise SettingsWrong(f"{PREFIX}HOST={host_name} is not a host name") from None
     except OSError as error:
         raise RoomRefused(f"cannot listen on {host_name} port {port}: {error.strerror or error}") from None
 
@@ -145,7 +145,7 @@ def _check_that_it_is_closed(address: str, settings: Settings) -> None:
     reachable = not ipaddress.ip_address(address.partition("%")[0]).is_loopback
     if reachable and not settings.room_token.get_secret_value() and not settings.open_room:
         raise SettingsWrong(
-            f"{PREFIX}HOST={settings.host} lets others than this machine reach the room: "
+            f"{PREFIX}HOST={settings.host} makes the room reachable from other machines: "
             f"set {PREFIX}ROOM_TOKEN, or {PREFIX}OPEN_ROOM=true to let everybody in"
         )
 

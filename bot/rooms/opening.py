@@ -33,7 +33,7 @@ def scheme_of(url: str, *others: str) -> str:
     kinds = (LOCAL, *PORTS, *others)
     if scheme.lower() not in kinds:
         known = ", ".join(f"{kind}://" for kind in kinds)
-        raise SettingsWrong(f"{scheme}:// is no kind of room that is known here; there are {known}")
+        raise SettingsWrong(f"{scheme}:// is not a kind of room that classmood knows; known are {known}")
     return scheme.lower()
 
 

@@ -92,7 +92,7 @@ class Roster:
             unless_admitted.pop_all()
         self._tell_of_coming(session, yes_from)
         self._tasks.create_task(self._hold(session))
-        logger.info("participant %s came, %d in the room", participant.id, len(self))
+        logger.info("participant %s joined, %d in the room", participant.id, len(self))
         return session, answer
 
     async def consent(self, session: WhipSession, granted: bool, source: str) -> None:
@@ -179,7 +179,7 @@ class Roster:
             session.end("room closed")  # if this task was cancelled
             self._happenings.put_nowait(Departure(session.participant.id, session.reason))
             await self._forget(session)
-            logger.info("participant %s is gone (%s), %d in the room", session.participant.id, session.reason, len(self))
+            logger.info("participant %s left (%s), %d in the room", session.participant.id, session.reason, len(self))
 
     async def _forget(self, session: WhipSession) -> None:
         try:

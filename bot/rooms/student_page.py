@@ -86,7 +86,7 @@ class StudentPage:
         readers = self._readers[secret]
         # a reader whose connection is gone does not count, though its stream ends only with the next heartbeat
         if sum(each.transport is not None for each in readers) >= MOST_READERS:
-            raise web.HTTPTooManyRequests(text="too many are reading these moods", headers={"Retry-After": "15"})
+            raise web.HTTPTooManyRequests(text="too many readers of these moods", headers={"Retry-After": "15"})
         readers.append(request)
         try:
             yield

@@ -6,7 +6,7 @@ import { EMOTIONS } from "./words.js";
 
 const MINUTES = 10;
 const LEAST_LABELLED = 0.08;
-const NEVER_CAME = "The chart did not arrive: load the page anew to see it. The table below has all figures.";
+const NEVER_CAME = "The chart did not load: reload the page to see it. The table below has all figures.";
 const CONFIG = { displayModeBar: false, staticPlot: true, responsive: true };
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

@@ -38,7 +38,7 @@ export class Help {
 }
 
 function note({ on, people, more }, level) {
-  if (level === "aggregate") return "Not shown: this class publishes its summary alone.";
+  if (level === "aggregate") return "Not shown: this class publishes only its summary.";
   if (people.length) return more ? `and ${more} more` : "";
   if (on === true) return "Nobody at present.";
   const how = "The bot names people here only if it runs with CLASSMOOD_ATTENTION=true.";

@@ -96,7 +96,7 @@ export class Marks {
       const response = await fetch(`${this.path}/markers`, { method: "POST", headers: { "Content-Type": "application/json" }, body, signal });
       return response.ok ? "" : `Not marked: ${await response.text()}`;
     } catch {
-      return `No answer from the dashboard: “${label}” may not be marked. Press again, it is marked once.`;
+      return `No answer from the dashboard: “${label}” may not be marked. Press again; it is marked only once.`;
     }
   }
 

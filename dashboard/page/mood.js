@@ -70,9 +70,9 @@ export class Mood {
 }
 
 function whyNot(mood, level) {
-  if (!mood) return "The bot has not told how the class is yet.";
+  if (!mood) return "The bot has not published how the class is yet.";
   const rounded = level === "aggregate" ? " Its counts are withheld too." : "";
-  return `Shares are withheld: too few people can be read at present to speak of a class.${rounded}`;
+  return `Shares are withheld: too few people can be read at present to describe a class.${rounded}`;
 }
 
 function bar(emotion) {

@@ -31,7 +31,7 @@ export class People {
   note(level, counts, state) {
     const left = counts.left ? ` ${counts.left} left.` : "";
     let text = left.trim();
-    if (level === "aggregate") text = "This class publishes its summary alone: nobody is shown by themselves.";
+    if (level === "aggregate") text = "This class publishes only its summary: nobody is shown individually.";
     else if (!counts.present && state.begun) text = `Nobody is in the room.${left}`;
     setText(element("people-note"), text);
     show(element("people-note"), Boolean(text));

@@ -39,16 +39,25 @@ export class Standing {
     if (this.refused) return no("not live", this.refused, null);
     const sinceTold = (performance.now() - this.toldMs) / 1000;
     const lost = this.live?.lostSeconds ?? null;
-    if (lost !== null) return no("not live", "No connection to the dashboard. It comes back by itself; until then this is what was last known.", lost);
+    if (lost !== null) {
+      const why = "No connection to the dashboard. The page reconnects by itself; until then, this is what was last known.";
+      return no("not live", why, lost);
+    }
     if (!this.state) return { badge: "connecting", kind: "asking", why: "", seconds: null };
     const { refused, refuses_writes: refusesWrites, away_seconds: away, begun, known, bot, silent_seconds: silent } = this.state;
     if (refused) return no("not live", "Redis refuses the dashboard. Its log says why.", null);
-    if (away !== null) return no("not live", "Redis is away. It is tried again; until then this is what was last known.", away + sinceTold);
+    if (away !== null) {
+      const why = "Redis is away. The dashboard keeps trying; until then, this is what was last known.";
+      return no("not live", why, away + sinceTold);
+    }
     const lastHeard = begun && known ? silent + sinceTold : null;
-    if (refusesWrites) return no("not live", "Redis is full or refuses to write. Until it takes what the bot sends, this is what was last known.", lastHeard);
+    if (refusesWrites) {
+      const why = "Redis is full or refuses writes. Until it accepts what the bot sends, this is what was last known.";
+      return no("not live", why, lastHeard);
+    }
     if (!begun) return { badge: "connecting", kind: "asking", why: "", seconds: null };
-    if (!known) return no("no such room", "Redis knows of no room of this name. As soon as a bot is there, it is shown here.", null);
-    if (bot === null) return no("no bot", "There is no bot in this room any more. This is what was last known.", lastHeard);
+    if (!known) return no("no such room", "Redis has no room of this name. As soon as a bot joins it, it is shown here.", null);
+    if (bot === null) return no("no bot", "There is no longer a bot in this room. This is what was last known.", lastHeard);
     if (bot === "starting") return { badge: "starting", kind: "asking", why: "", seconds: null };
     return { badge: "live", kind: "live", why: "", seconds: null };
   }

@@ -8,7 +8,7 @@ const COVERAGE = {
   too_dark: "too dark",
   blurred: "blurred",
   camera_off: "camera off",
-  stalled: "no picture arrives",
+  stalled: "picture stalled",
   not_consented: "did not consent",
   unsupported_codec: "cannot be decoded",
 };

@@ -135,7 +135,7 @@ def _naming(runs: list[RunSoFar], asked: Naming) -> tuple[bool, str]:
         )
     if asked == "names":
         return True, "The names are those of the room."
-    return False, "The names of the room are not shown: numbers stand for them."
+    return False, "The names of the room are not shown; numbers are used instead."
 
 
 def _people(lesson: Lesson, labels: Mapping[str, str], asked: Naming, why: str) -> People:

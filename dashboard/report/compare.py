@@ -34,10 +34,10 @@ def read_report(text: bytes) -> Report:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ReportUnusable(f"it is no JSON: {error}") from None
+        raise ReportUnusable(f"it is not JSON: {error}") from None
     version = value.get("report_version") if isinstance(value, dict) else None
     if version != REPORT_VERSION:
-        raise ReportUnusable(f"it is no report of version {REPORT_VERSION}: make it with `classmood report --format json`")
+        raise ReportUnusable(f"it is not a report of version {REPORT_VERSION}: make it with `classmood report --format json`")
     try:
         return Report.model_validate(value)
     except ValidationError as error:

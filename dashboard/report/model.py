@@ -40,7 +40,7 @@ class Figures(_Part):
     published_seconds: Seconds = Field(description="of these, with shares that were not withheld")
     participants: Mean | None = Field(description="mean number of people in the room")
     seen: Mean | None = Field(description="mean number of people whose face could be read")
-    scored: Mean | None = Field(description="mean number of people that the shares are over, while they were published")
+    scored: Mean | None = Field(description="mean number of people that the shares cover, while they were published")
     coverage: dict[Coverage, Mean] | None = Field(description="mean number of people by coverage")
     seen_share: Share | None = Field(description="seen seconds by attended seconds, over all people")
     shares: dict[Emotion, Share] | None = Field(description="share of each emotion in the known seconds of all people")
@@ -56,7 +56,7 @@ class Step(Figures):
 class Phase(Figures):
     """From one mark of the teacher to the next."""
 
-    label: str = Field(description="of the mark that it begins with; empty before the first")
+    label: str = Field(description="label of the mark that it begins with; empty before the first")
     from_seconds: Seconds
     to_seconds: Seconds
 
@@ -87,7 +87,7 @@ class BeforeAfter(_Part):
     at_seconds: Seconds
     before_seconds: Seconds = Field(description="length of the stretch before that was compared")
     after_seconds: Seconds
-    people_before: Mean | None = Field(description="mean number of people that the shares are over")
+    people_before: Mean | None = Field(description="mean number of people that the shares cover")
     people_after: Mean | None
     differences: tuple[Difference, ...] = Field(description="none where too little was published")
 
@@ -115,11 +115,11 @@ class Run(_Part):
     to_seconds: Number
     events: int
     missing_events: int = Field(description="numbers that are missing in the sequence")
-    events_dropped: int = Field(description="events that fell out while Redis was away, as the bot says")
+    events_dropped: int = Field(description="events dropped while Redis was away, as the bot says")
     frames_dropped: int
     tracks_failed: int
     looks: int
-    ended: bool = Field(description="whether it said that it stops")
+    ended: bool = Field(description="whether it said that it was stopping")
     models: tuple[str, ...]
 
 
@@ -165,7 +165,7 @@ class Certainty(_Part):
     """How far the figures can be trusted."""
 
     models: tuple[str, ...]
-    accuracy: Share | None = Field(description="of the classifier, as its card says; null if the card is not at hand")
+    accuracy: Share | None = Field(description="of the classifier, as its card says; null if the card was not found")
     macro_f1: Share | None
     crowd_agreement: Share | None = Field(description="with what most of the FER+ crowd saw, where most saw one emotion")
     calibration_error: Share | None
@@ -181,7 +181,7 @@ class Source(_Part):
     broken: int = Field(description="entries or lines that hold no event")
     repeated: int = Field(description="events that came again, or too late")
     left_out: int = Field(
-        description="what was too much to keep: events of further people, calls for attention, absences of the bot"
+        description="events that were too many to keep: of further people, calls for attention, absences of the bot"
     )
     clock_set_back: int = Field(description="times that a clock went back by more than a minute")
 
@@ -209,4 +209,4 @@ class Report(_Part):
     gaps: tuple[Gap, ...]
     certainty: Certainty
     source: Source
-    notes: tuple[str, ...] = Field(description="what a reader must know of this class, in sentences")
+    notes: tuple[str, ...] = Field(description="what a reader must know about this class, in sentences")

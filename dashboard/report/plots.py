@@ -138,7 +138,7 @@ def _finished(report: Report, figure: Figure, axes: Axes, name: str, title: str)
             axes.text(
                 mark.at_seconds, 1.02, _LABEL.format(number), transform=axes.get_xaxis_transform(), color=drawn("ink"), fontsize=8
             )
-    described = "The figures stand in the table below. Dashed lines are the teacher's marks, crossed areas times without the bot."
+    described = "The figures are in the table below. Dashed lines are the teacher's marks, crossed areas times without the bot."
     return _with_labels(svg(figure, name, title, described), [mark.label for mark in report.marks])
 
 

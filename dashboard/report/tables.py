@@ -127,7 +127,7 @@ def _valence(mark: BeforeAfter) -> tuple[str, str, str, str]:
 def _attention(report: Report) -> Iterator[str]:
     if not report.attention:
         return
-    yield "\n## Who may have needed help\n\nIn the order of time; this is no ranking.\n"
+    yield "\n## Who may have needed help\n\nIn order of time; this is not a ranking.\n"
     yield from _header("at", "who", "why", "for")
     for each in report.attention:
         yield _row(clock_time(each.at_seconds), each.participant, reason(each.reason), clock_time(each.for_seconds))
@@ -150,7 +150,7 @@ def _declared(report: Report) -> Iterator[str]:
         yield f"- jurisdiction {cell(each.jurisdiction or 'none')}, basis {cell(each.basis or 'none')}{purpose}, {each.level}"
     if not report.declared:
         yield "No declaration is on record."
-    yield f"\nWeights: {cell(', '.join(report.certainty.models) or 'not told')}."
+    yield f"\nWeights: {cell(', '.join(report.certainty.models) or 'not known')}."
 
 
 def _header(*names: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ const COVERAGE = {
   too_dark: "Too dark to read",
   blurred: "The picture is blurred",
   camera_off: "Your camera is off",
-  stalled: "No picture arrives",
+  stalled: "No picture is arriving",
   not_consented: "You are not being read",
   unsupported_codec: "Your picture cannot be decoded",
 };
@@ -252,7 +252,7 @@ function leave() {
 function loseCamera() {
   if (!present) return;
   leave();
-  say("Your camera is gone, so you have left the room. Nothing is sent any more; you can join again.", "trouble");
+  say("Your camera is no longer available, so you have left the room. Nothing is sent any more; you can join again.", "trouble");
 }
 
 async function join(joining) {
@@ -263,7 +263,7 @@ async function join(joining) {
     // a room that came back may publish otherwise than what was agreed to
     show(configuration);
     consent.checked = false;
-    throw new Trouble("What is published has changed. Read it above, and join again.");
+    throw new Trouble("What is published has changed. Read it above, then join again.");
   }
   joining.camera = await openCamera(configuration);
   if (present !== joining) return joining.camera.getTracks().forEach((track) => track.stop());
@@ -303,16 +303,17 @@ async function tryToJoin(event) {
 
 /** What is published, so that whoever agrees knows to what. */
 function describePublication({ level, names, retention_hours: hours, withdrawal_erases: erases, record_days: days, attention }) {
-  const kept = `It is kept for ${forHours(hours)}, at most for twice as long.`;
-  if (level === "aggregate") return `Published is the mood of the whole class alone, and nothing about you alone. ${kept}`;
+  const kept = `It is kept for ${forHours(hours)}, and at most for twice as long.`;
+  if (level === "aggregate") return `Only the mood of the whole class is published, and nothing about you alone. ${kept}`;
   const under = names ? "under the name that you give" : "under a pseudonym, not under your name";
   const help = attention
-    ? " They also receive a list of who may need help: whose face has looked less pleasant than is usual for them, and who has been out of sight, for minutes."
+    ? " They also receive a list of people who may need help: those whose face has looked less pleasant than is usual for them, " +
+      "or who have been out of sight, for minutes."
     : "";
-  const erased = erases ? " If you stop it, what was published of you since you last joined is erased." : "";
+  const erased = erases ? " If you stop it, what was published about you since you last joined is erased." : "";
   const record = ` That you agreed, and until when, is kept for ${forHours(24 * days)}.`;
   return (
-    `Your teacher receives the estimate ${under}, and when you come, go and cannot be seen.${help} ` +
+    `Your teacher receives the estimate ${under}, and learns when you come, go or cannot be seen.${help} ` +
     `${kept}${erased}${record}`
   );
 }
@@ -348,7 +349,7 @@ function introduceUnread(why) {
   unreadBecause = why;
   element("notice").hidden = element("consent-field").hidden = Boolean(why);
   element("unread").hidden = !why;
-  element("unread").textContent = `You will not be read: ${why}. You can join all the same; your picture is not sent.`;
+  element("unread").textContent = `You will not be read: ${why}. You can still join; your picture is not sent.`;
   joinButton.textContent = why ? "Join without being read" : "Join with camera";
   showState(stage.dataset.state);
   if (why) say("Nothing is sent before you join.");
