@@ -73,7 +73,13 @@ def _of_a_class(arguments: argparse.Namespace, settings: Settings, form: str) ->
 
     reading = Reading(Classes(_wanted(arguments)))
     room, marks = _read(arguments, settings, reading)
-    options = Options(room, time.time_ns() // 1_000_000, arguments.participants, known_cards(settings.weights))
+    options = Options(
+        room,
+        time.time_ns() // 1_000_000,
+        arguments.participants,
+        known_cards(settings.weights),
+        from_recording=arguments.recording is not None,
+    )
     report = build(reading.classes, marks, reading.broken, options)
     if report is None:
         raise NothingHappened(_why_nothing(arguments, reading, len(marks)))

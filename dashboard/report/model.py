@@ -184,6 +184,8 @@ class Source(_Part):
         description="what was too much to keep: events of further people, calls for attention, absences of the bot"
     )
     clock_set_back: int = Field(description="times that a clock went back by more than a minute")
+    # absent in reports that were made before it was added
+    from_recording: bool = Field(False, description="whether it was made of a recording, and not of what Redis holds")
 
 
 class Report(_Part):

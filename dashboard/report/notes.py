@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dashboard.report.model import Report
+from dashboard.report.words import UNDECLARED_IN_RECORDING
 
 NEVER = (
     "A face shows an expression, not a feeling, and the classifier is often wrong. "
@@ -53,4 +54,4 @@ def _about_what_is_missing(report: Report, begins_cut: bool) -> Iterator[str]:
     if report.source.clock_set_back:
         yield "A clock was set back during the class: times behind that are carried on from before."
     if not report.declared:
-        yield "No legal basis is on record for this class."
+        yield UNDECLARED_IN_RECORDING if report.source.from_recording else "No legal basis is on record for this class."
