@@ -60,8 +60,11 @@ def _is_to_standard_output(arguments: argparse.Namespace) -> bool:
 
 
 def _format(arguments: argparse.Namespace) -> str:
+    """The format that is asked for, or that the name of the file says; raises SettingsWrong for an ending that says none."""
     by_name = {ending: name for name, ending in FORMATS.items()}
     ending = arguments.out.suffix.lower() if arguments.out else ""
+    if ending and ending not in by_name and arguments.format is None:
+        raise SettingsWrong(f"no report ends in {ending}: name a file that ends in {', '.join(by_name)}, or give --format")
     return str(arguments.format or by_name.get(ending) or ("md" if arguments.compare and not arguments.out else "html"))
 
 

@@ -174,6 +174,8 @@ def test_reports_are_laid_side_by_side(recording: Path, tmp_path: Path, capsys: 
         (["--compare", "CLASS", "CLASS"], 3, "no JSON"),
         (["--compare", "CLASS"], 3, "takes 2 to 12"),
         (["--recording", "CLASS", "--out", "FOLDER"], 2, "is a folder"),
+        (["--recording", "CLASS", "--out", "FOLDER/x.pdf"], 2, "no report ends in .pdf: name a file that ends in .html, .json"),
+        (["--compare", "CLASS", "CLASS", "--out", "x.TXT"], 2, "no report ends in .txt"),
         (["--recording", "CLASS", "--out", "/nowhere/r.md"], 3, "cannot write /nowhere/r.md"),
         (["--recording", "CLASS", "--out", "/dev/full", "--format", "md"], 3, "No space left"),
     ],
@@ -182,10 +184,19 @@ def test_what_cannot_be_done_is_said_in_one_line(
     recording: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, why: str
 ) -> None:
     names = {"CLASS": str(recording), "FOLDER": str(recording.parent)}
-    ended, out, err = said(capsys, "report", *(names.get(each, each) for each in arguments), "--force")
+    in_folder = (each.replace("FOLDER/", f"{recording.parent}/") for each in arguments)
+    ended, out, err = said(capsys, "report", *(names.get(each, each) for each in in_folder), "--force")
     assert (ended, out) == (code, "")
     assert why in err and err.count("\n") == 1
     assert sorted(path.name for path in recording.parent.iterdir()) == ["class.jsonl", "class.markers.jsonl"]
+
+
+def test_a_file_of_any_ending_is_written_if_the_format_is_said_and_one_without_any_is_a_page(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, said_format, begins in (("r.txt", ["--format", "md"], "# Class in demo"), ("report", [], "<!doctype html>")):
+        code, _, _ = said(capsys, "report", "--recording", str(recording), "--out", str(tmp_path / name), *said_format)
+        assert code == 0 and (tmp_path / name).read_text().startswith(begins)
 
 
 def test_a_recording_that_is_cut_off_counts_up_to_there(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
