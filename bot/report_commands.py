@@ -82,6 +82,7 @@ def _of_a_class(arguments: argparse.Namespace, settings: Settings, form: str) ->
         arguments.participants,
         known_cards(settings.weights),
         from_recording=arguments.recording is not None,
+        ends_early=bool(reading.cut_by),
     )
     report = build(reading.classes, marks, reading.broken, options)
     if report is None:
@@ -100,13 +101,16 @@ def _wanted(arguments: argparse.Namespace) -> Any:
 
 def _read(arguments: argparse.Namespace, settings: Settings, reading: Any) -> tuple[str, list[Any]]:
     """Take in the events that are meant; the room's name, and its marks."""
-    from bot.cli import run_in_loop
+    from bot.cli import run_in_loop, say
     from bot.report_files import read_recording, read_redis
 
     if arguments.recording is not None:
         if arguments.room is not None:
             raise SettingsWrong("report takes either a room or --recording")
-        return read_recording(arguments.recording, arguments.markers, reading)
+        found = read_recording(arguments.recording, arguments.markers, reading)
+        if reading.cut_by:
+            say(f"{reading.cut_by}: the report is of what came before")
+        return found
     if arguments.room is None:
         raise SettingsWrong("report takes a room, --recording or --compare")
     if arguments.markers is not None:

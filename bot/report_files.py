@@ -55,10 +55,10 @@ def read_recording(path: str, marks: Path | None, reading: Reading) -> tuple[str
     """
     try:
         reading.add_lines(line.text for line in recorded(path))
-    except RecordingUnusable:
+    except RecordingUnusable as error:
         if not reading.events:
             raise
-        reading.broken += 1
+        reading.cut_by = str(error)
     if len(reading.rooms) > 1:
         raise RecordingUnusable(f"{path} holds {len(reading.rooms)} rooms, and a report is of one")
     return unquote(next(iter(reading.rooms), "")), read_marks(marks or marks_file(path), must_be_there=marks is not None)

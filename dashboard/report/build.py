@@ -44,6 +44,7 @@ class Options:
     naming: Naming = "pseudonyms"
     cards: Mapping[str, CardFigures] | None = None
     from_recording: bool = False
+    ends_early: bool = False
 
 
 def build(classes: Classes, marks: Iterable[Marker], broken: int, options: Options) -> Report | None:
@@ -107,6 +108,7 @@ def _source(classes: Classes, lesson: Lesson, broken: int, options: Options) -> 
         left_out=left_out,
         clock_set_back=classes.clock.set_back,
         from_recording=options.from_recording,
+        ends_early=options.ends_early,
     )
 
 

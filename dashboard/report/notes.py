@@ -41,6 +41,8 @@ def _about_the_figures(report: Report) -> Iterator[str]:
 def _about_what_is_missing(report: Report, begins_cut: bool) -> Iterator[str]:
     if begins_cut:
         yield "What was stored begins in the middle of a run: earlier events are gone, and the class may have begun before."
+    if report.source.ends_early:
+        yield "The recording is cut off or damaged: what came after that is not in this report."
     if away := sum(gap.to_seconds - gap.from_seconds for gap in report.gaps):
         yield f"For {away:.0f} seconds, in {len(report.gaps)} stretches, nothing came from the bot; nothing is assumed of them."
     if missing := sum(run.missing_events for run in report.runs):

@@ -20,6 +20,8 @@ class Reading:
         self.classes = classes
         self.events = 0
         self.broken = 0
+        self.cut_by = ""
+        """Why what may have followed could not be read."""
         self.rooms: dict[str, None] = {}
 
     def add(self, event: Event) -> None:
