@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from redis.exceptions import RedisError
 
 from bot.errors import RedisRefused
+from bot.recorded_basis import read_basis
 from bot.recorded_marks import marks_file, read_marks
 from bot.recordings import RecordingUnusable, recorded
 from bot.redis_client import connect
@@ -54,6 +55,7 @@ def read_recording(path: str, marks: Path | None, reading: Reading) -> tuple[str
     A file that is cut off, as where the recorder was killed, counts up to there.
     """
     try:
+        reading.classes.declared |= read_basis(path)
         reading.add_lines(line.text for line in recorded(path))
     except RecordingUnusable as error:
         if not reading.events:
