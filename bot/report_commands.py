@@ -109,7 +109,7 @@ def _read(arguments: argparse.Namespace, settings: Settings, reading: Any) -> tu
             raise SettingsWrong("report takes either a room or --recording")
         found = read_recording(arguments.recording, arguments.markers, reading)
         if reading.cut_by:
-            say(f"{reading.cut_by}: the report is of what came before")
+            say(f"{reading.cut_by}; the report is of what came before")
         return found
     if arguments.room is None:
         raise SettingsWrong("report takes a room, --recording or --compare")
