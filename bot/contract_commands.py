@@ -103,14 +103,16 @@ def _record(arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.cli import run_in_loop
     from bot.line_files import opened_for_lines
     from bot.record import Recorder
+    from bot.recorded_basis import basis_file
     from bot.recorded_marks import marks_file
     from bot.whole_files import check_place
 
     keys = Keys(settings.key_prefix, arguments.room)
     if arguments.out is not None:
         check_place(arguments.out, force=arguments.force)
-        # the marks of another recording may be there: class.jsonl and class.jsonl.gz share one marks file
+        # another recording may have its own there: class.jsonl and class.jsonl.gz share these files
         check_place(marks_file(arguments.out), force=arguments.force)
+        check_place(basis_file(arguments.out), force=arguments.force)
     with opened_for_lines(arguments.out, arguments.force) as lines:
         recorder = Recorder(lines)
         try:
@@ -121,13 +123,15 @@ def _record(arguments: argparse.Namespace, settings: Settings) -> None:
             left_out = f", {recorder.left_out} entries left out" if recorder.left_out else ""
             marks = f"{recorder.marks} mark{'' if recorder.marks == 1 else 's'}"
             marked = f", {marks} in a file beside it" if recorder.marks else ""
-            _say(f"{recorder.events} events recorded{missing}{left_out}{marked}")
+            declared = ", what was declared before in a file beside it" if recorder.declarations else ""
+            _say(f"{recorder.events} events recorded{missing}{left_out}{marked}{declared}")
     if not recorder.events:
         raise NothingHappened(f"no event arrived in room {arguments.room}")
 
 
 async def _record_room(keys: Keys, recorder: Any, arguments: argparse.Namespace, settings: Settings) -> None:
     from bot.record import record
+    from bot.recorded_basis import keep_basis
     from bot.recorded_marks import keep_marks
     from bot.redis_client import connect
 
@@ -138,6 +142,8 @@ async def _record_room(keys: Keys, recorder: Any, arguments: argparse.Namespace,
         finally:
             if arguments.out is not None and recorder.begins_ms is not None:
                 recorder.marks = await keep_marks(redis, keys, arguments.out, recorder.begins_ms)
+                if arguments.out.is_file():  # beside a pipe nobody would look for it
+                    recorder.declarations = await keep_basis(redis, keys, arguments.out, recorder.undeclared)
 
 
 def _replay(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, None]:

@@ -14,6 +14,7 @@ from bot.tasks import in_a_thread
 from bot.timeline import published_ms
 from pipeline.contract import Judged, Sequences, Wrong, judge
 from pipeline.entries import BEGINNING
+from pipeline.events import BasisStated
 from pipeline.keys import Keys
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,16 @@ class Recorder:
     """When the first event was published, in milliseconds since the epoch."""
     marks: int = 0
     """How many of the teacher's marks were written beside the recording."""
+    declarations: int = 0
+    """How many declarations from before the first event were written beside it."""
     sequences: Sequences = field(default_factory=Sequences)
+    declared: set[str] = field(default_factory=set)
+    """The runs whose declaration is among the events."""
+
+    @property
+    def undeclared(self) -> set[str]:
+        """The other runs."""
+        return set(self.sequences.runs) - self.declared
 
     def add(self, page: list[Entry]) -> None:
         """Write a page of entries; raises RecordingUnusable if the file cannot take them."""
@@ -58,6 +68,8 @@ class Recorder:
             self._leave_out(entry.stream_id, wrong[0].reason if entry.text else "it has no field `event`")
             return None
         self._count(judged)
+        if judged.event is not None and isinstance(judged.event.data, BasisStated):
+            self.declared.add(judged.event.epoch)
         if self.begins_ms is None and judged.event is not None:
             self.begins_ms = published_ms(judged.event)
         # another program may have written an event over several lines

@@ -10,7 +10,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from bot.recordings import recorded
+from bot.recordings import beside, recorded
 from bot.whole_files import write_whole
 from pipeline.cancellation import cancellable
 from pipeline.keys import Keys
@@ -21,9 +21,8 @@ logger = logging.getLogger(__name__)
 
 
 def marks_file(recording: str | Path) -> Path:
-    """The file that holds the marks of a recording: class.markers.jsonl beside class.jsonl.gz."""
-    path = Path(recording)
-    return path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.jsonl')}.markers.jsonl")
+    """The file beside a recording that holds its marks: class.markers.jsonl beside class.jsonl.gz."""
+    return beside(recording, "markers")
 
 
 def read_marks(path: Path, *, must_be_there: bool = False) -> list[Marker]:

@@ -46,6 +46,12 @@ def named(path: str) -> str:
     return "standard input" if path == STANDARD_INPUT else path
 
 
+def beside(recording: str | Path, what: str) -> Path:
+    """The file beside a recording that holds something else of the class: class.WHAT.jsonl beside class.jsonl.gz."""
+    path = Path(recording)
+    return path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.jsonl')}.{what}.jsonl")
+
+
 def recorded(path: str) -> Iterator[Line]:
     """The events of a file, or of standard input for `-`, without blank lines; raises RecordingUnusable, perhaps midway."""
     name = named(path)

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bot.errors import RedisRefused, SettingsWrong
+from bot.recorded_basis import read_basis
 from bot.recorded_marks import MarksToPlay
 from bot.settings import Settings
 from bot.timeline import Survey, published_ms, timeline
@@ -116,12 +117,15 @@ class _Round:
         """Play the recording to its end; `in_order`, or if interrupted, end it by everybody's leaving and the bot's stopping."""
         await self._publisher.wait_until_reachable()
         as_recorded = False
+        declared = read_basis(self._recording.path)
         try:
             for offset_ms, event in timeline(self._recording.path):
                 await self._wait_for(offset_ms)
                 await self._marks.play(offset_ms, self._started_ms, None if self._pace.history else self._clock())
                 if isinstance(event.data, ConsentWithdrawn):
                     await self._flush()  # else the publisher would drop their waiting events
+                if (basis := declared.pop(event.epoch, None)) is not None:
+                    self._publisher.publish(basis)
                 self._tell(event)
                 played.events += 1
                 played.types[event.type] += 1

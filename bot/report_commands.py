@@ -64,8 +64,11 @@ def _is_to_standard_output(arguments: argparse.Namespace) -> bool:
 
 
 def _format(arguments: argparse.Namespace) -> str:
+    """The format that is asked for, or that the name of the file says; raises SettingsWrong for an ending that says none."""
     by_name = {ending: name for name, ending in FORMATS.items()}
     ending = arguments.out.suffix.lower() if arguments.out else ""
+    if ending and ending not in by_name and arguments.format is None:
+        raise SettingsWrong(f"no report ends in {ending}: name a file that ends in {', '.join(by_name)}, or give --format")
     return str(arguments.format or by_name.get(ending) or ("md" if arguments.compare and not arguments.out else "html"))
 
 
@@ -77,7 +80,14 @@ def _of_a_class(arguments: argparse.Namespace, settings: Settings, form: str) ->
 
     reading = Reading(Classes(_wanted(arguments)))
     room, marks = _read(arguments, settings, reading)
-    options = Options(room, time.time_ns() // 1_000_000, arguments.participants, known_cards(settings.weights))
+    options = Options(
+        room,
+        time.time_ns() // 1_000_000,
+        arguments.participants,
+        known_cards(settings.weights),
+        from_recording=arguments.recording is not None,
+        ends_early=bool(reading.cut_by),
+    )
     report = build(reading.classes, marks, reading.broken, options)
     if report is None:
         raise NothingHappened(_why_nothing(arguments, reading, len(marks)))
@@ -95,13 +105,16 @@ def _wanted(arguments: argparse.Namespace) -> Any:
 
 def _read(arguments: argparse.Namespace, settings: Settings, reading: Any) -> tuple[str, list[Any]]:
     """Feed the chosen events to `reading`; returns the room's name and its marks."""
-    from bot.cli import run_in_loop
+    from bot.cli import run_in_loop, say
     from bot.report_files import read_recording, read_redis
 
     if arguments.recording is not None:
         if arguments.room is not None:
             raise SettingsWrong("report takes either a room or --recording")
-        return read_recording(arguments.recording, arguments.markers, reading)
+        found = read_recording(arguments.recording, arguments.markers, reading)
+        if reading.cut_by:
+            say(f"{reading.cut_by}; the report is of what came before")
+        return found
     if arguments.room is None:
         raise SettingsWrong("report takes a room, --recording or --compare")
     if arguments.markers is not None:

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from redis.exceptions import RedisError
 
 from bot.errors import RedisRefused
+from bot.recorded_basis import read_basis
 from bot.recorded_marks import marks_file, read_marks
 from bot.recordings import RecordingUnusable, recorded
 from bot.redis_client import connect
@@ -54,11 +55,12 @@ def read_recording(path: str, marks: Path | None, reading: Reading) -> tuple[str
     A file that is cut off, for instance because the recorder was killed, counts up to that place.
     """
     try:
+        reading.classes.declared |= read_basis(path)
         reading.add_lines(line.text for line in recorded(path))
-    except RecordingUnusable:
+    except RecordingUnusable as error:
         if not reading.events:
             raise
-        reading.broken += 1
+        reading.cut_by = str(error)
     if len(reading.rooms) > 1:
         raise RecordingUnusable(f"{path} holds {len(reading.rooms)} rooms, but a report covers one")
     return unquote(next(iter(reading.rooms), "")), read_marks(marks or marks_file(path), must_be_there=marks is not None)

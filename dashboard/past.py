@@ -1,28 +1,21 @@
 """What the last minutes of a room's stream say about the class, and what its operator declared."""
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from dashboard.history import WINDOW_MS, Moment
+from pipeline.audit import declarations
 from pipeline.coverage import Coverage
-from pipeline.entries import PAGE, event_in, position
+from pipeline.entries import PAGE, event_in, position, told_in
 from pipeline.events import BasisStated, Event, Summary
 from pipeline.keys import Keys
 
-_SUMMARY = '"classmood.summary"'
-_BASIS = '"classmood.basis.stated"'
-
 NEWEST = 20
 """Entries by which the bot's clock is judged."""
-
-NEWEST_AUDITED = 1000
-"""How many of the audit stream's newest entries are searched for the latest declaration; the others say who consented."""
-
-Kind = TypeVar("Kind", Summary, BasisStated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +44,9 @@ def published_ms(event: Event) -> int:
 
 
 async def _basis(redis: Redis, keys: Keys) -> BasisStated | None:
-    newest: Any = await redis.xrevrange(keys.audit, count=NEWEST_AUDITED)
-    return next((basis for _, fields in newest if (basis := _data(fields, _BASIS, BasisStated)[1])), None)
+    async with aclosing(declarations(redis, keys)) as newest_first:
+        told = await anext(newest_first, None)
+    return None if told is None else told[1]
 
 
 async def _times(redis: Redis, keys: Keys, until_id: str) -> list[tuple[int, int]]:
@@ -68,22 +62,9 @@ async def _moments(redis: Redis, keys: Keys, until_id: str) -> list[Moment]:
     while True:
         page: Any = await redis.xrange(keys.events, min=after, max=until_id, count=PAGE)
         for _, fields in page:
-            event, summary = _data(fields, _SUMMARY, Summary)
-            if event and summary:
+            if (told := told_in(fields, Summary)) is not None:
+                event, summary = told
                 moments.append(moment_of(summary, published_ms(event)))
         if len(page) < PAGE:
             return moments
         after = f"({page[-1][0]}"
-
-
-def _data(fields: dict[str, str], quoted_type: str, kind: type[Kind]) -> tuple[Event | None, Kind | None]:
-    """The event in an entry and its data, if it is of that kind.
-
-    Most entries of a stream are samples, so an entry is parsed only if it contains the type's name.
-    """
-    event = event_in(fields) if quoted_type in fields.get("event", "") else None
-    try:
-        data = event.typed() if event else None
-    except ValidationError:
-        data = None
-    return event, data if isinstance(data, kind) else None

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
@@ -16,6 +16,8 @@ PAGE = 500
 
 BEGINNING = "0-0"
 """The stream id before every entry."""
+
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 async def events_since(
@@ -58,6 +60,20 @@ def event_in(fields: dict[str, str]) -> Event | None:
         return Event.model_validate_json(fields.get("event", ""))
     except ValidationError:
         return None
+
+
+def told_in(fields: dict[str, str], kind: type[Kind]) -> tuple[Event, Kind] | None:
+    """The event in an entry and its data, if it is of that kind.
+
+    Samples are by far the most of a stream, so an entry is only parsed if the type stands in it.
+    """
+    quoted_type = f'"{kind.model_fields["type"].default}"'
+    event = event_in(fields) if quoted_type in fields.get("event", "") else None
+    try:
+        data = event.typed() if event else None
+    except ValidationError:
+        return None
+    return (event, data) if event and isinstance(data, kind) else None
 
 
 @contextmanager

@@ -4,11 +4,12 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import combinations
 
 import aiohttp
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, Request, Route, async_playwright, expect
+from playwright.async_api import Browser, FloatRect, Page, Request, Route, async_playwright, expect
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
@@ -21,7 +22,7 @@ from pipeline.coverage import Coverage
 from pipeline.events import AttentionCleared, AttentionRaised, BasisStated, Label
 from pipeline.forget import forget
 from pipeline.keys import Keys
-from pipeline.markers import markers
+from pipeline.markers import mark, markers
 from tests.chromium import CHROMIUM, FLAGS, needs_chromium
 from tests.dashboards import Lesson, dashboard, sample, status, summary
 from tests.redis_servers import SERVER, RedisServer, free_port, needs_redis, running_redis, stopped_redis
@@ -361,6 +362,35 @@ async def test_summaries_that_are_minutes_apart_are_drawn(server: RedisServer, r
         assert await page.evaluate("document.getElementById('chart').layout.shapes.length") == 0, "nothing is covered"
         texts = await page.evaluate("document.getElementById('chart').layout.annotations.map(({ text }) => text.trim())")
         assert "happy" in texts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1366])
+async def test_marks_half_a_minute_apart_are_named_without_one_name_over_another(
+    server: RedisServer, redis: Redis, page: Page, width: int
+) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada")
+    await lesson.tell(summary(), summary(0.75))
+    words = ("exercise", "explanation of it", "discussion", "questions")
+    for number, label in enumerate(words):
+        await mark(redis, lesson.keys, label, now_ms() - 30_000 * (len(words) - number))
+    await page.set_viewport_size({"width": width, "height": 800})
+    async with watched(server, page):
+        names = page.locator("#chart .annotation-text").filter(has_text=re.compile("|".join(words)))
+        await expect(names.filter(has_text="questions")).to_be_attached(timeout=30_000)
+        chart = await page.locator("#chart").bounding_box()
+        boxes = [box for each in await names.all() if (box := await each.bounding_box())]
+    assert chart is not None and len(boxes) >= 2
+    assert all(chart["y"] <= box["y"] and box["x"] + box["width"] <= chart["x"] + chart["width"] for box in boxes)
+    assert not any(cover(one, other) for one, other in combinations(boxes, 2))
+
+
+def cover(one: FloatRect, other: FloatRect) -> bool:
+    return all(
+        one[start] < other[start] + other[size] and other[start] < one[start] + one[size]  # type: ignore[literal-required]
+        for start, size in (("x", "width"), ("y", "height"))
+    )
 
 
 HOSTILE = [

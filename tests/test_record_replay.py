@@ -287,6 +287,7 @@ def test_a_replay_goes_where_it_was_recorded_or_where_it_is_told_but_never_besid
         (["record", ""], "without a name"),
         (["record", "algebra", "--out", "there.jsonl"], "there.jsonl already exists: --force overwrites it"),
         (["record", "algebra", "--out", "marked.jsonl.gz"], "marked.markers.jsonl already exists: --force overwrites it"),
+        (["record", "algebra", "--out", "declared.jsonl"], "declared.basis.jsonl already exists: --force overwrites it"),
         (["record", "algebra", "--out", "."], ". is a folder: name a file in it"),
         (["record", "algebra", "--out", "/", "--force"], "/ is a folder: name a file in it"),
         (["record", "algebra", "--out", "no/such/folder"], "cannot write no/such/folder: No such file or directory"),
@@ -302,6 +303,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     os.mkfifo("pipe")
     Path("there.jsonl").write_text("mine")
     Path("marked.markers.jsonl").write_text("of marked.jsonl")
+    Path("declared.basis.jsonl").write_text("of declared.jsonl.gz")
     assert main(arguments) in (2, 3)
     [line] = capsys.readouterr().err.splitlines()
     assert says in line and Path("there.jsonl").read_text() == "mine"

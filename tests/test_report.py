@@ -1,6 +1,7 @@
 """What a report says of small classes whose figures were worked out by hand."""
 
 import math
+from html import unescape
 from typing import Any
 
 import pytest
@@ -8,15 +9,18 @@ import pytest
 from dashboard.report.build import Naming, Options, build
 from dashboard.report.classes import Classes, Wanted
 from dashboard.report.model import Report
+from dashboard.report.page import page
 from dashboard.report.people import MOST_PEOPLE, Everybody
 from dashboard.report.read import Reading
 from dashboard.report.summaries import MOST_COUNTED
+from dashboard.report.tables import markdown
 from dashboard.report.words import clock_time
 from model.faces import Emotion
 from pipeline.coverage import Coverage
 from pipeline.events import (
     AttentionCleared,
     AttentionRaised,
+    BasisStated,
     ConsentGranted,
     ConsentWithdrawn,
     CoverageChanged,
@@ -48,9 +52,14 @@ HAPPY_AND_NEUTRAL = {Emotion.HAPPY: 3, Emotion.NEUTRAL: 3}
 
 
 def report(
-    texts: list[bytes], *marks: Marker, naming: Naming = "pseudonyms", wanted: Wanted | None = None, **options: Any
+    texts: list[bytes],
+    *marks: Marker,
+    naming: Naming = "pseudonyms",
+    wanted: Wanted | None = None,
+    declared: dict[str, BasisStated] | None = None,
+    **options: Any,
 ) -> Report:
-    reading = Reading(Classes(wanted or Wanted()))
+    reading = Reading(Classes(wanted or Wanted(), declared=declared or {}))
     reading.add_lines(texts)
     made = build(reading.classes, marks, reading.broken, Options("demo", STARTS_MS, naming, **options))
     assert made is not None
@@ -171,16 +180,36 @@ def test_a_class_that_publishes_the_whole_alone_has_a_curve_and_no_participants(
     assert "nothing of single participants" in made.people.why
 
 
-def test_while_a_class_is_too_small_to_be_told_of_it_is_neither_empty_nor_over() -> None:
+def withheld_in_between() -> list[Moment]:
+    """Forty minutes at the level `aggregate`: from the tenth to the twenty-fifth there are too few to be told of."""
     nobody = Summary(participants=0, scored=0, coverage={}, shares=None, valence=None, withheld=True)
-    moments: list[Moment] = [(0, basis(level="aggregate"))]
+    moments: list[Moment] = []
     for minute in range(40):
         told = summary(60 * minute, {Emotion.HAPPY: 10, Emotion.NEUTRAL: 10}) if not 10 <= minute < 25 else (60 * minute, nobody)
         moments += [told, *heartbeats(60 * minute, 60 * minute + 60, told[1].participants)]  # type: ignore[union-attr]
-    made = report(lines(moments))
+    return moments
+
+
+def test_while_a_class_is_too_small_to_be_told_of_it_is_neither_empty_nor_over() -> None:
+    made = report(lines([(0, basis(level="aggregate")), *withheld_in_between()]))
     assert made.seconds > 38 * 60, "a quarter of an hour with the cameras off, and one class"
     assert (made.overall.participants, made.overall.seen_share) == (20, 1)
     assert made.overall.told_seconds == pytest.approx(24 * 60, abs=180)
+
+
+def test_a_declaration_that_was_trimmed_counts_as_one_that_is_still_there() -> None:
+    stated = basis(level="aggregate")
+    whole = report(lines([(0, stated), *withheld_in_between()]))
+    trimmed = report(lines(withheld_in_between(), first=2), declared={"1": stated})
+    assert (trimmed.declared, trimmed.overall, trimmed.steps) == (whole.declared, whole.overall, whole.steps)
+    assert report(lines(withheld_in_between(), first=2)).seconds < whole.seconds
+    waited = lines([*heartbeats(-900, 0, 0), *a_class(0, 60), *heartbeats(60, 700, 0), *a_class(700, 760)], first=2)
+    assert [each.level for each in report(waited, declared={"1": stated}).declared] == ["aggregate"]
+
+
+def test_what_the_run_itself_declared_stands_before_what_was_known_of_it() -> None:
+    [declared] = report(lines(two_minutes()), declared={"1": basis(names=True), "2": basis()}).declared
+    assert not declared.names
 
 
 def test_two_of_one_name_are_told_apart_and_numbers_stand_in_their_order() -> None:
@@ -439,7 +468,14 @@ def test_the_card_of_the_weights_says_how_often_they_are_right() -> None:
 def test_what_was_declared_stands_in_the_report() -> None:
     [declared] = report(lines(two_minutes())).declared
     assert (declared.jurisdiction, declared.basis, declared.level, declared.version) == ("US", "consent", "individual", "0.1.0")
-    assert any("No legal basis" in note for note in report(lines(a_class(0, 60))).notes)
+    undeclared, recorded = (report(lines(a_class(0, 60)), from_recording=which) for which in (False, True))
+    assert any("No legal basis" in note for note in undeclared.notes)
+    assert any("not in this recording" in note for note in recorded.notes) and recorded.source.from_recording
+    for made, says in (
+        (undeclared, "No declaration is on record."),
+        (recorded, "What the bot's operator declared is not in this"),
+    ):
+        assert says in markdown(made) and says in unescape(page(made))
 
 
 def test_a_bot_that_waited_in_an_empty_room_has_declared_all_the_same() -> None:

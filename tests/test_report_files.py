@@ -7,6 +7,7 @@ import math
 import os
 import re
 import signal
+from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from tests.commands import started
 from tests.lessons import STARTS_MS, basis, comes, goes, heartbeats, lines, summary, two_minutes
 from tests.redis_servers import RedisServer, free_port, needs_redis
 
+EXAMPLE = Path(__file__).parent / "fixtures" / "example-class.jsonl.gz"
 SCHEMA = Path(__file__).parents[1] / "docs" / "report.schema.json"
 KEYS = Keys("classmood", "demo")
 HOSTILE = "=cmd|' /C calc'!A1 <script>alert(1)</script> \u202e|*x*$\\frac$"
@@ -174,6 +176,8 @@ def test_reports_are_laid_side_by_side(recording: Path, tmp_path: Path, capsys: 
         (["--compare", "CLASS", "CLASS"], 3, "not JSON"),
         (["--compare", "CLASS"], 3, "takes 2 to 12"),
         (["--recording", "CLASS", "--out", "FOLDER"], 2, "is a folder"),
+        (["--recording", "CLASS", "--out", "FOLDER/x.pdf"], 2, "no report ends in .pdf: name a file that ends in .html, .json"),
+        (["--compare", "CLASS", "CLASS", "--out", "x.TXT"], 2, "no report ends in .txt"),
         (["--recording", "CLASS", "--out", "/nowhere/r.md"], 3, "cannot write /nowhere/r.md"),
         (["--recording", "CLASS", "--out", "/dev/full", "--format", "md"], 3, "No space left"),
     ],
@@ -182,10 +186,19 @@ def test_what_cannot_be_done_is_said_in_one_line(
     recording: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, why: str
 ) -> None:
     names = {"CLASS": str(recording), "FOLDER": str(recording.parent)}
-    ended, out, err = said(capsys, "report", *(names.get(each, each) for each in arguments), "--force")
+    in_folder = (each.replace("FOLDER/", f"{recording.parent}/") for each in arguments)
+    ended, out, err = said(capsys, "report", *(names.get(each, each) for each in in_folder), "--force")
     assert (ended, out) == (code, "")
     assert why in err and err.count("\n") == 1
     assert sorted(path.name for path in recording.parent.iterdir()) == ["class.jsonl", "class.markers.jsonl"]
+
+
+def test_a_file_of_any_ending_is_written_if_the_format_is_said_and_one_without_any_is_a_page(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, said_format, begins in (("r.txt", ["--format", "md"], "# Class in demo"), ("report", [], "<!doctype html>")):
+        code, _, _ = said(capsys, "report", "--recording", str(recording), "--out", str(tmp_path / name), *said_format)
+        assert code == 0 and (tmp_path / name).read_text().startswith(begins)
 
 
 def test_a_recording_that_is_cut_off_counts_up_to_there(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,6 +206,30 @@ def test_a_recording_that_is_cut_off_counts_up_to_there(recording: Path, capsys:
     code, out, _ = said(capsys, "report", "--recording", str(recording), "--format", "json")
     assert code == 0
     assert json.loads(out)["source"]["broken"] == 2
+
+
+def cut(packed: bytes) -> bytes:
+    return packed[: len(packed) * 2 // 3]
+
+
+def damaged(packed: bytes) -> bytes:
+    middle = len(packed) * 2 // 3
+    return packed[:middle] + bytes(64) + packed[middle + 64 :]
+
+
+@pytest.mark.parametrize(("spoil", "why"), [(cut, "ends too early: the gzip stream is cut off"), (damaged, "is damaged: ")])
+def test_a_recording_that_cannot_be_read_to_its_end_is_told_to_on_the_terminal_and_in_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[bytes], bytes], why: str
+) -> None:
+    recording = tmp_path / "class.jsonl.gz"
+    recording.write_bytes(spoil(EXAMPLE.read_bytes()))
+    reports = {}
+    for form in ("json", "md", "html"):
+        code, reports[form], err = said(capsys, "report", "--recording", str(recording), "--format", form)
+        assert code == 0 and err.startswith(f"{recording} {why}") and err.count("\n") == 1
+    source = read_report(reports["json"].encode()).source
+    assert source.ends_early and source.events > 1000
+    assert all("The recording is cut off or damaged" in report for report in reports.values())
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])

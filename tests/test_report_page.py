@@ -8,11 +8,18 @@ from playwright.async_api import Page, async_playwright
 
 from bot.cli import main
 from bot.recorded_marks import marks_file
-from pipeline.markers import new_marker
+from pipeline.markers import LONGEST_LABEL, new_marker
 from tests.chromium import CHROMIUM, FLAGS, needs_chromium
 from tests.lessons import STARTS_MS
 
 EXAMPLE = Path(__file__).parent / "fixtures" / "example-class.jsonl.gz"
+A4_WIDTH = 718
+"""Pixels of CSS between the margins that Chromium leaves on A4 paper."""
+
+OVERFULL = """() => [...document.querySelectorAll("table")]
+  .map((table) => [table.caption.textContent, table.scrollWidth, table.parentElement.clientWidth])
+  .filter(([, width, room]) => width > room)"""
+
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -20,10 +27,11 @@ pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(240)]
 
 @pytest.fixture
 def pages(tmp_path: Path) -> tuple[Path, Path]:
-    """The report of the example class with a mark, and two of them side by side."""
+    """The report of the example class with two marks, and two of them side by side."""
     folder, recording = tmp_path, tmp_path / "class.jsonl.gz"
     recording.write_bytes(EXAMPLE.read_bytes())
-    marks_file(recording).write_text(new_marker("exercise", STARTS_MS + 300_000).model_dump_json())
+    marks = [new_marker("exercise", STARTS_MS + 300_000), new_marker("W" * LONGEST_LABEL, STARTS_MS + 420_000)]
+    marks_file(recording).write_text("".join(f"{each.model_dump_json()}\n" for each in marks))
     told, data, compared = folder / "report.html", folder / "report.json", folder / "compared.html"
     for out in (told, data):
         assert main(["report", "--recording", str(recording), "--out", str(out)]) == 0
@@ -56,4 +64,20 @@ async def test_the_pages_are_accessible_in_light_and_dark_and_fit_a_phone(pages:
         page = await browser.new_page()
         await page.goto(pages[0].as_uri())
         assert (await page.pdf(format="A4")).startswith(b"%PDF")
+        await browser.close()
+
+
+async def test_no_table_is_cut_off_on_paper_and_none_stays_closed(pages: tuple[Path, Path]) -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = await browser.new_page(viewport={"width": A4_WIDTH, "height": 1000})
+        await page.emulate_media(media="print")
+        for path in pages:
+            await page.goto(path.as_uri())
+            assert await page.evaluate(OVERFULL) == []
+            assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+            shown = (
+                "[...document.querySelectorAll('table')].every((table) => table.checkVisibility({ contentVisibilityAuto: true }))"
+            )
+            assert await page.evaluate(shown)
         await browser.close()

@@ -6,6 +6,11 @@ import { EMOTIONS } from "./words.js";
 
 const MINUTES = 10;
 const LEAST_LABELLED = 0.08;
+const MARGIN = { l: 44, t: 32, b: 30 };
+const FAMILY = "system-ui, sans-serif";
+const MARK_SIZE = 11;
+const MARK_LINES = 2; // on which marks are named; one that fits on neither is a line alone
+const MARK_GAP = 6;
 const NEVER_CAME = "The chart did not load: reload the page to see it. The table below has all figures.";
 const CONFIG = { displayModeBar: false, staticPlot: true, responsive: true };
 
@@ -77,13 +82,17 @@ export class Chart {
     return line;
   }
 
+  margin() {
+    return { ...MARGIN, r: this.node.clientWidth < 480 ? 66 : 92 };
+  }
+
   layout() {
     const axis = { color: color("faint"), gridcolor: color("line"), zeroline: false, fixedrange: true, linecolor: color("line") };
     return {
-      margin: { l: 44, r: this.node.clientWidth < 480 ? 66 : 92, t: 18, b: 30 },
+      margin: this.margin(),
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: "system-ui, sans-serif", size: 12, color: color("ink") },
+      font: { family: FAMILY, size: 12, color: color("ink") },
       showlegend: false,
       xaxis: { ...axis, range: [-MINUTES, 0], tickvals: [-10, -7.5, -5, -2.5, 0], ticktext: ["10 min", "7:30", "5 min", "2:30", "now"], anchor: "y2" },
       yaxis: { ...axis, range: [0, 1], domain: [0.36, 1], tickvals: [0, 0.5, 1], ticktext: ["0 %", "50 %", "100 %"] },
@@ -112,14 +121,25 @@ export class Chart {
     return this.shownMarks().map(({ x }) => ({ type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line }));
   }
 
+  /** The newest mark is named in any case, an older one where there is room beside it or above. */
   markNames() {
-    return this.shownMarks().map(({ x, text }) => ({
-      x, y: 1, yref: "paper", yanchor: "bottom", xanchor: "center", text, showarrow: false, font: { size: 11 },
-    }));
+    const { l, r } = this.margin();
+    const perMinute = (this.node.clientWidth - l - r) / MINUTES;
+    const taken = Array(MARK_LINES).fill(Infinity);
+    return this.shownMarks().toReversed().flatMap(({ x, text }) => {
+      const half = widthOf(text) / 2;
+      const line = taken.findIndex((start) => x * perMinute + half + MARK_GAP <= start);
+      if (line < 0) return [];
+      taken[line] = x * perMinute - half;
+      return [{
+        x, y: 1, yref: "paper", yanchor: "bottom", yshift: line * (MARK_SIZE + 2), xanchor: "center",
+        text: asText(text), showarrow: false, font: { size: MARK_SIZE },
+      }];
+    });
   }
 
   shownMarks() {
-    const shown = this.marks.map(({ at_ms: atMs, label: text }) => ({ x: this.minutesAgo(atMs), text: asText(text) }));
+    const shown = this.marks.map(({ at_ms: atMs, label: text }) => ({ x: this.minutesAgo(atMs), text: short(text) }));
     return shown.filter(({ x }) => x >= -MINUTES && x <= 0.5).slice(-12);
   }
 
@@ -144,6 +164,15 @@ export class Chart {
 
 /** plotly.js interprets some HTML in its texts, but a mark is plain text: the teacher's own words. */
 function asText(text) {
-  const short = text.length > 18 ? `${text.slice(0, 17)}…` : text;
-  return short.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+function short(text) {
+  return text.length > 18 ? `${text.slice(0, 17)}…` : text;
+}
+
+function widthOf(text) {
+  const pen = make("canvas").getContext("2d");
+  pen.font = `${MARK_SIZE}px ${FAMILY}`;
+  return pen.measureText(text).width;
 }

@@ -34,12 +34,17 @@ CardFigures = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the reader of the report asked for, and what is known of classifiers by the names of their weights."""
+    """What the reader of the report asked for, and what is known besides the events.
+
+    `cards` are the figures of classifiers by the names of their weights.
+    """
 
     room: str
     made_at_ms: int
     naming: Naming = "pseudonyms"
     cards: Mapping[str, CardFigures] | None = None
+    from_recording: bool = False
+    ends_early: bool = False
 
 
 def build(classes: Classes, marks: Iterable[Marker], broken: int, options: Options) -> Report | None:
@@ -88,13 +93,13 @@ def _report(
         runs=tuple(run.part(started_ms) for run in runs),
         gaps=lesson.gaps_within(started_ms, ended_ms),
         certainty=_certainty(lesson, runs, options.cards or {}),
-        source=_source(classes, lesson, broken),
+        source=_source(classes, lesson, broken, options),
         notes=(),
     )
     return report.model_copy(update={"notes": tuple(notes(report, begins_cut=classes.begins_cut))})
 
 
-def _source(classes: Classes, lesson: Lesson, broken: int) -> Source:
+def _source(classes: Classes, lesson: Lesson, broken: int, options: Options) -> Source:
     left_out = lesson.people.left_out + lesson.gaps_left_out
     return Source(
         events=classes.events,
@@ -102,6 +107,8 @@ def _source(classes: Classes, lesson: Lesson, broken: int) -> Source:
         repeated=classes.repeated,
         left_out=left_out,
         clock_set_back=classes.clock.set_back,
+        from_recording=options.from_recording,
+        ends_early=options.ends_early,
     )
 
 
@@ -133,6 +140,10 @@ def _naming(runs: list[RunSoFar], asked: Naming) -> tuple[bool, str]:
             True,
             "The names are pseudonyms, as the class published them; they change with every class and each start of the bot.",
         )
+    if any(run.basis is None for run in runs):
+        if asked == "names":
+            return True, "The names are as the class published them; whether they are the room's own is not known here."
+        return False, "Whether the published names are the room's own is not known here: numbers stand for them."
     if asked == "names":
         return True, "The names are those of the room."
     return False, "The names of the room are not shown; numbers are used instead."

@@ -39,6 +39,8 @@ class Classes:
 
     wanted: Wanted = field(default_factory=Wanted)
     lesson: Lesson | None = None
+    declared: dict[str, BasisStated] = field(default_factory=dict)
+    """What runs declared, by their epochs, for those whose own events no longer say it."""
     clock: LessonClock = field(default_factory=LessonClock)
     events: int = 0
     repeated: int = 0
@@ -80,12 +82,12 @@ class Classes:
         if not occupied(data):
             return
         if self.lesson is None:
-            self.lesson = Lesson(self._begins_ms(at_ms, wall_ms))
+            self.lesson = Lesson(self._begins_ms(at_ms, wall_ms), declared=self.declared)
             # in a room that was empty for so long since, an earlier class would have been another
             self.begins_cut = self._cut_ms is not None and at_ms - self._cut_ms < APART_MS
         elif not self.wanted.is_a_stretch and self._is_another(self.lesson, at_ms):
             self._quiet = OrderedDict((epoch, _anew(run)) for epoch, run in self.lesson.runs.items())
-            self.lesson = Lesson(at_ms, self.lesson.people.withdrawn)
+            self.lesson = Lesson(at_ms, self.lesson.people.withdrawn, self.declared)
             self.begins_cut = False
 
     def _begins_ms(self, at_ms: int, wall_ms: int) -> int:
@@ -99,7 +101,7 @@ class Classes:
 
     def _note_quietly(self, epoch: str, at_ms: int, data: Data | None) -> None:
         """Remember what a run tells of itself in an empty room."""
-        self._quiet.setdefault(epoch, RunSoFar(epoch, at_ms)).add(at_ms, data)
+        self._quiet.setdefault(epoch, RunSoFar(epoch, at_ms, basis=self.declared.get(epoch))).add(at_ms, data)
         while len(self._quiet) > REMEMBERED_RUNS:
             self._quiet.popitem(last=False)
 
@@ -117,7 +119,4 @@ class Classes:
 def _anew(run: RunSoFar) -> RunSoFar:
     """A run that goes on into the next class, with what it declared and has counted so far."""
     before = run.status or run.before
-    again = RunSoFar(run.epoch, run.to_ms, heartbeat_ms=run.heartbeat_ms, basis=run.basis, before=before)
-    if isinstance(run.basis, BasisStated):
-        again.models[run.basis.model] = None
-    return again
+    return RunSoFar(run.epoch, run.to_ms, heartbeat_ms=run.heartbeat_ms, basis=run.basis, before=before)

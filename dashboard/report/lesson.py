@@ -1,6 +1,6 @@
 """One class while its events come: what is kept of them, so that a day's stream needs little memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,6 +34,10 @@ class RunSoFar:
     heartbeat_ms: int | None = None
     basis: BasisStated | None = None
     models: dict[str, None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.basis is not None:
+            self.models[self.basis.model] = None
 
     def add(self, at_ms: int, data: Data | None) -> None:
         """Take in an event of the run."""
@@ -87,11 +91,12 @@ class Lesson:
     """A class from the first to the last sign of somebody in the room; times are lesson time, in milliseconds.
 
     What lies before `from_ms` tells how things stood then, and is not counted. `withdrawn` are those who have withdrawn
-    their consent before.
+    their consent before, and `declared` is what is known of runs by their epochs whose own events may no longer say it.
     """
 
-    def __init__(self, from_ms: int, withdrawn: Iterable[str] = ()) -> None:
+    def __init__(self, from_ms: int, withdrawn: Iterable[str] = (), declared: Mapping[str, BasisStated] | None = None) -> None:
         self.from_ms = from_ms
+        self.declared = declared or {}
         self.started_ms: int | None = None
         self.occupied_ms = from_ms
         self.runs: dict[str, RunSoFar] = {}
@@ -110,7 +115,7 @@ class Lesson:
     def add(self, at_ms: int, epoch: str, data: Data | None) -> None:
         """Take in the next event."""
         is_new = epoch not in self.runs
-        before, run = self._run, self.runs.setdefault(epoch, RunSoFar(epoch, at_ms))
+        before, run = self._run, self.runs.setdefault(epoch, RunSoFar(epoch, at_ms, basis=self.declared.get(epoch)))
         run.add(at_ms, data)
         if at_ms < self.from_ms:
             run.before = run.status

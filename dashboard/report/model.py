@@ -184,6 +184,11 @@ class Source(_Part):
         description="events that were too many to keep: of further people, calls for attention, absences of the bot"
     )
     clock_set_back: int = Field(description="times that a clock went back by more than a minute")
+    # absent in reports that were made before they were added
+    from_recording: bool = Field(False, description="whether it was made of a recording, and not of what Redis holds")
+    ends_early: bool = Field(
+        False, description="whether the recording is cut off or damaged, and what came after that is missing"
+    )
 
 
 class Report(_Part):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dashboard.report.model import Report
+from dashboard.report.words import UNDECLARED_IN_RECORDING
 
 NEVER = (
     "A face shows an expression, not a feeling, and the classifier is often wrong. "
@@ -40,6 +41,8 @@ def _about_the_figures(report: Report) -> Iterator[str]:
 def _about_what_is_missing(report: Report, begins_cut: bool) -> Iterator[str]:
     if begins_cut:
         yield "What was stored begins in the middle of a run: earlier events are gone, and the class may have begun earlier."
+    if report.source.ends_early:
+        yield "The recording is cut off or damaged: what came after that is not in this report."
     if away := sum(gap.to_seconds - gap.from_seconds for gap in report.gaps):
         stretches = f"{len(report.gaps)} stretch{'' if len(report.gaps) == 1 else 'es'}"
         yield f"For {away:.0f} seconds, in {stretches}, nothing came from the bot; nothing is assumed about that time."
@@ -54,4 +57,4 @@ def _about_what_is_missing(report: Report, begins_cut: bool) -> Iterator[str]:
     if report.source.clock_set_back:
         yield "A clock was set back during the class: times after that continue from where they were."
     if not report.declared:
-        yield "No legal basis is on record for this class."
+        yield UNDECLARED_IN_RECORDING if report.source.from_recording else "No legal basis is on record for this class."

@@ -11,7 +11,7 @@ from dashboard.report.minutes import minutes
 from dashboard.report.model import Report
 from dashboard.report.plots import ALL, compared_plot
 from dashboard.report.smoothing import SMOOTHING_SECONDS
-from dashboard.report.words import COVERAGE_WORDS, began, clock_time, mean, reason, share, signed
+from dashboard.report.words import COVERAGE_WORDS, began, clock_time, mean, reason, share, signed, undeclared
 from model.faces import EMOTIONS
 
 
@@ -48,6 +48,13 @@ def compared_page(
 def _environment() -> Environment:
     # every value that a template writes is escaped; only the plots, which escape what they hold, are marked as HTML
     made = Environment(loader=PackageLoader("dashboard"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    made.filters |= {"share": share, "mean": mean, "signed": signed, "clock": clock_time, "reason": reason}
+    made.filters |= {
+        "share": share,
+        "mean": mean,
+        "signed": signed,
+        "clock": clock_time,
+        "reason": reason,
+        "undeclared": undeclared,
+    }
     made.globals |= {"light": css_variables("light"), "dark": css_variables("dark")}
     return made

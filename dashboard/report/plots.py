@@ -1,6 +1,5 @@
 """The plots of a report. matplotlib draws them: what it makes needs nothing but the file itself, also on paper."""
 
-import html
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from dashboard.palette import EMOTION_LOOKS
+from dashboard.report.labels import ABOVE_INCHES, PLACEHOLDER, name_marks, with_labels
 from dashboard.report.model import STEP_SECONDS, Report, Step
 from dashboard.report.smoothing import known_seconds, smoothed, told_seconds
 from dashboard.report.svg import drawn, svg
 from dashboard.report.words import clock_time
 from model.faces import EMOTIONS, Emotion
 
-LONGEST_LABEL = 18
 MOST_LABELS = 12
 """Marks that are named in a plot; more are lines alone, and named in the table."""
 
@@ -40,12 +39,15 @@ _BELOW: Any = {
 }
 """Where a legend stands."""
 
-_LABEL = "mark{:03d}."
-"""Stands for a mark's label until matplotlib has drawn it: it must neither read it as a formula nor need its letters."""
-
 
 def shares_plot(report: Report) -> str:
     """The shares of the seven emotions over the class, stacked."""
+    figure, axes = stacked_shares(report)
+    return _finished(report, figure, axes, "shares", "Emotions of the class over time, as stacked shares")
+
+
+def stacked_shares(report: Report) -> tuple[Figure, Axes]:
+    """The plot of the shares, before the marks are drawn into it."""
     figure, axes = _figure(report.seconds, LEGEND_INCHES)
     seconds = _middles(report.steps)
     shares = {each: smoothed(report.steps, lambda step, of=each: (step.shares or {}).get(of), known_seconds) for each in EMOTIONS}  # type: ignore[misc]
@@ -58,9 +60,17 @@ def shares_plot(report: Report) -> str:
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
     axes.legend(
-        handles=_legend(), loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=7, frameon=False, labelcolor=drawn("ink")
+        handles=_legend(),
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.14),
+        ncols=7,
+        frameon=False,
+        labelcolor=drawn("ink"),
+        fontsize=8,
+        handlelength=1.5,
+        columnspacing=1.5,
     )
-    return _finished(report, figure, axes, "shares", "Emotions of the class over time, as stacked shares")
+    return figure, axes
 
 
 def valence_plot(report: Report) -> str:
@@ -104,17 +114,17 @@ def compared_plot(reports: Sequence[Report], names: Sequence[str]) -> str:
         values = smoothed(report.steps, lambda step: step.valence, known_seconds)
         style = COMPARED_LINES[number % len(COMPARED_LINES)]
         _line(axes, _middles(report.steps), values, linewidth=2, linestyle=style, color=colours[number % len(colours)])
-        axes.plot([], [], linewidth=2, linestyle=style, color=colours[number % len(colours)], label=_LABEL.format(number))
+        axes.plot([], [], linewidth=2, linestyle=style, color=colours[number % len(colours)], label=PLACEHOLDER.format(number))
     axes.set_ylim(-1, 1)
     axes.legend(**_BELOW)
     drawing = svg(
         figure, "compared", "Valence of the classes over time", "Each class from its own beginning; the table has the means."
     )
-    return _with_labels(drawing, names)
+    return with_labels(drawing, names)
 
 
 def _figure(seconds: float, legend_inches: float = 0.0) -> tuple[Figure, Axes]:
-    height, below, above = PLOT_INCHES + legend_inches, 0.3 + legend_inches, 0.25
+    height, below, above = PLOT_INCHES + legend_inches, 0.3 + legend_inches, ABOVE_INCHES
     with matplotlib.rc_context({"font.size": 9}):
         figure = Figure(figsize=(9.0, height))
         # the same margins in every plot, so that one moment stands below the other
@@ -132,21 +142,12 @@ def _figure(seconds: float, legend_inches: float = 0.0) -> tuple[Figure, Axes]:
 def _finished(report: Report, figure: Figure, axes: Axes, name: str, title: str) -> str:
     for gap in report.gaps:
         axes.axvspan(gap.from_seconds, gap.to_seconds, facecolor="none", edgecolor=drawn("faint"), hatch="xx", linewidth=0)
-    for number, mark in enumerate(report.marks):
+    for mark in report.marks:
         axes.axvline(mark.at_seconds, color=drawn("marker"), linewidth=1.2, linestyle="--")
-        if len(report.marks) <= MOST_LABELS:
-            axes.text(
-                mark.at_seconds, 1.02, _LABEL.format(number), transform=axes.get_xaxis_transform(), color=drawn("ink"), fontsize=8
-            )
+    if len(report.marks) <= MOST_LABELS:
+        name_marks(axes, report.marks)
     described = "The figures are in the table below. Dashed lines are the teacher's marks, crossed areas times without the bot."
-    return _with_labels(svg(figure, name, title, described), [mark.label for mark in report.marks])
-
-
-def _with_labels(drawing: str, labels: Sequence[str]) -> str:
-    for number, label in enumerate(labels):
-        cut = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
-        drawing = drawing.replace(_LABEL.format(number), f"<tspan>{html.escape(cut)}</tspan>")
-    return drawing
+    return with_labels(svg(figure, name, title, described), [mark.label for mark in report.marks])
 
 
 def _legend() -> list[matplotlib.patches.Patch]:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from dashboard.report.classes import Classes
+from pipeline.audit import declared_by_run
 from pipeline.entries import entries_since
 from pipeline.events import DATA_BY_TYPE, Data, Event, schema_url
 from pipeline.keys import Keys
@@ -19,6 +20,8 @@ class Reading:
         self.classes = classes
         self.events = 0
         self.broken = 0
+        self.cut_by = ""
+        """Why what may have followed could not be read."""
         self.rooms: dict[str, None] = {}
 
     def add(self, event: Event) -> None:
@@ -43,7 +46,11 @@ class Reading:
                 self.add(event)
 
     async def add_room(self, redis: Redis, keys: Keys) -> None:
-        """All that a room's stream holds, page by page; raises redis.exceptions.RedisError."""
+        """All that a room's stream holds, page by page; raises redis.exceptions.RedisError.
+
+        What its runs declared may have been trimmed from there, but not from the audit stream.
+        """
+        self.classes.declared |= await declared_by_run(redis, keys)
         async for _, event in entries_since(redis, keys, broken=self._count):
             self.add(event)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 
 from dashboard.report.model import BeforeAfter, Figures, Person, Report
-from dashboard.report.words import began, cell, clock_time, mean, reason, share, signed
+from dashboard.report.words import began, cell, clock_time, mean, reason, share, signed, undeclared
 from model.faces import EMOTIONS, Emotion
 from pipeline.coverage import Coverage
 
@@ -149,7 +149,7 @@ def _declared(report: Report) -> Iterator[str]:
         purpose = f", purpose {cell(each.purpose)}" if each.purpose else ""
         yield f"- jurisdiction {cell(each.jurisdiction or 'none')}, basis {cell(each.basis or 'none')}{purpose}, {each.level}"
     if not report.declared:
-        yield "No declaration is on record."
+        yield undeclared(report)
     yield f"\nWeights: {cell(', '.join(report.certainty.models) or 'not known')}."
 
 

@@ -8,6 +8,8 @@ from dashboard.report.model import Report
 
 NONE = "–"  # noqa: RUF001  # a dash that is read as "nothing"
 
+UNDECLARED_IN_RECORDING = "What the bot's operator declared is not in this recording."
+
 REASONS = {"changed": "changed from their own usual", "not_visible": "not visible"}
 
 COVERAGE_WORDS = {
@@ -55,6 +57,11 @@ def began(report: Report, zone: tzinfo | None = None) -> str:
 def reason(text: str) -> str:
     """Why somebody's attention was raised, in neutral words."""
     return REASONS.get(text, text)
+
+
+def undeclared(report: Report) -> str:
+    """Why no declaration is listed."""
+    return UNDECLARED_IN_RECORDING if report.source.from_recording else "No declaration is on record."
 
 
 def cell(text: str) -> str:
