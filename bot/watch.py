@@ -116,9 +116,10 @@ def _people(state: RoomState, at_ms: int, trouble: str, most: int) -> Group:
     """The counts, and below them the participants: at most so many, and first those who may need help."""
     live = state.bot is not None and not trouble
     people = Table(row_styles=[] if live else ["dim"])
-    people.add_column("participant", no_wrap=True)
-    people.add_column("emotion")
-    people.add_column("confidence", justify="right")
+    # what may wrap gives way first, the widest most; a name gives way too, and is cut
+    people.add_column("participant")
+    people.add_column("emotion", no_wrap=True)
+    people.add_column("confidence", justify="right", no_wrap=True)
     people.add_column("coverage")
     people.add_column("last look", justify="right")
     if any(participant.attention for participant in state.present):
@@ -141,7 +142,7 @@ def _title(state: RoomState, trouble: str) -> Text:
 def _row(participant: ParticipantState, at_ms: int) -> tuple[Text, ...]:
     seen = participant.coverage is Coverage.OK and participant.emotion is not None
     return (
-        Text(_shown(participant.name) or _shown(participant.id)),
+        Text(_shown(participant.name) or _shown(participant.id), no_wrap=True, overflow="ellipsis"),
         Text(str(participant.emotion), style=STYLES.get(str(participant.emotion), "dim")) if seen else Text("-"),
         Text(f"{participant.confidence:.0%}" if seen and participant.confidence is not None else "-"),
         Text(str(participant.coverage or "-"), style="" if seen else "yellow"),
