@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -51,17 +52,34 @@ async def watch(
     Raises NothingHappened or SettingsWrong if there is not exactly one, and RedisRefused if Redis refuses the bot.
     """
     async with connect(settings) as redis:
-        shown, class_alone = RoomState(room or ""), False
-        with Live(table(shown, now_ms()), console=console, auto_refresh=False) as live:
+        # before anything is drawn: which room it is may have to be asked
+        seen = await _look(redis, settings.key_prefix, _Seen(RoomState(room or "")))
+        with Live(console=console, auto_refresh=False) as live:
             while True:
-                trouble = ""
-                try:
-                    shown, class_alone = await cancellable(_read(redis, settings.key_prefix, room or shown.room))
-                except RedisError as error:
-                    trouble = _away(error)
-                seen = table(shown, now_ms(), trouble, class_alone=class_alone, console=live.console)
-                live.update(seen, refresh=True)
+                live.update(seen.table(live.console), refresh=True)
                 await asyncio.sleep(every_seconds)
+                seen = await _look(redis, settings.key_prefix, seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A room as it was seen last, and why no more is known of it, if so."""
+
+    state: RoomState
+    class_alone: bool = False
+    trouble: str = ""
+
+    def table(self, console: Console) -> RenderableType:
+        return table(self.state, now_ms(), self.trouble, class_alone=self.class_alone, console=console)
+
+
+async def _look(redis: Redis, prefix: str, last: _Seen) -> _Seen:
+    """The room of the last look, or the only one there is where that knew none."""
+    try:
+        state, class_alone = await cancellable(_read(redis, prefix, last.state.room))
+    except RedisError as error:
+        return replace(last, trouble=_away(error))
+    return _Seen(state, class_alone)
 
 
 async def _read(redis: Redis, prefix: str, room: str) -> tuple[RoomState, bool]:

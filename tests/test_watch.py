@@ -231,7 +231,7 @@ async def test_it_learns_the_level_of_publication_from_what_the_run_declared() -
 async def test_which_room_is_asked_in_one_line() -> None:
     with running_redis(SERVER, "--requirepass", "right") as server:
         allowed = settings(server, redis_password="right")
-        console = Console(file=io.StringIO())
+        console = Console(file=(screen := io.StringIO()))
         with pytest.raises(NothingHappened, match="no room"):
             await watch(allowed, console=console)
         with pytest.raises(RedisRefused, match=r"^redis refuses: [^\n]+$"):
@@ -241,3 +241,4 @@ async def test_which_room_is_asked_in_one_line() -> None:
         await publish_joined(server, "geometry")
         with pytest.raises(SettingsWrong, match=r"^which room\? there are algebra, geometry$"):
             await watch(settings(server), console=console)
+    assert screen.getvalue() == "", "no table of a room that is not chosen yet"
