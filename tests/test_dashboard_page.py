@@ -405,8 +405,12 @@ async def test_an_unknown_room_says_so_until_a_bot_is_there(server: RedisServer,
     async with dashboard(server) as url:
         await page.goto(f"{url}/rooms/nowhere")
         await expect(page.locator("#banner")).to_contain_text("no room of this name")
+        await page.keyboard.press("2")
+        await expect(page.locator("#mark-said")).to_have_text("Marked “exercise”. This room has no events yet.")
         await Lesson(redis, "nowhere").begin()
         await is_live(page)
+        await page.keyboard.press("2")
+        await expect(page.locator("#mark-said")).to_have_text("Marked “exercise”.")
         await expect(page.locator("#people-note")).to_have_text("Nobody is in the room.")
         await expect(page.locator("#coverage")).to_have_text("nobody is here")
 
