@@ -363,6 +363,20 @@ async def test_summaries_that_are_minutes_apart_are_drawn(server: RedisServer, r
         assert "happy" in texts
 
 
+@pytest.mark.slow
+async def test_shares_add_up_to_a_hundred_percent_now_and_in_the_table(server: RedisServer, redis: Redis, page: Page) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada")
+    thirds = {**dict.fromkeys(EMOTIONS, 0.0), Emotion.HAPPY: 1 / 3, Emotion.SAD: 1 / 3, Emotion.FEAR: 1 / 3}
+    await lesson.tell(summary().model_copy(update={"shares": thirds}))
+    async with watched(server, page):
+        await expect(page.locator("#bars .value").first).to_have_text("34 %")
+        assert await page.locator("#bars .value").all_text_contents() == ["34 %", "0 %", "0 %", "33 %", "33 %", "0 %", "0 %"]
+        row = await page.locator("#table-body tr").first.locator("td").all_text_contents()
+        assert row[: len(EMOTIONS)] == ["34 %", "0 %", "0 %", "33 %", "33 %", "0 %", "0 %"]
+        await expect(page.locator("#chart-words")).to_contain_text("now mostly happy, 34 %")
+
+
 HOSTILE = [
     "<img src=x onerror=window.itRan=true>",
     "<script>window.itRan=true</script>",

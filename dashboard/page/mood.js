@@ -3,7 +3,7 @@
 import { Chart } from "./chart.js";
 import { element, make, setText, show, sign } from "./dom.js";
 import { clock } from "./live.js";
-import { EMOTIONS, percent, signed } from "./words.js";
+import { EMOTIONS, percents, signed } from "./words.js";
 
 const ROW_MS = 60_000;
 const NOW_MS = 60_000; // what is older is the last that is known, and not the present
@@ -35,8 +35,9 @@ export class Mood {
 
   showNow(mood, level) {
     const shares = mood?.shares ?? null;
+    const figures = shares && percents(shares);
     for (const [emotion, { value, fill }] of this.bars) {
-      setText(value, shares ? percent(shares[emotion]) : "–");
+      setText(value, figures ? figures[emotion] : "–");
       fill.style.setProperty("--share", shares ? shares[emotion] : 0);
     }
     const valence = mood?.valence ?? null;
@@ -55,8 +56,8 @@ export class Mood {
       if (atMs > next) continue;
       next = atMs - ROW_MS;
       const ago = Math.round((clock.now() - atMs) / 60_000);
-      const shares = EMOTIONS.map((emotion) => history.shares[emotion][i]);
-      const figures = shares.map((share) => (share === null ? "–" : percent(share)));
+      const shares = percentsAt(history, i);
+      const figures = EMOTIONS.map((emotion) => shares?.[emotion] ?? "–");
       const valence = history.valence[i] === null ? "–" : signed(history.valence[i]);
       rows.push([ago ? `${ago} min ago` : "now", ...figures, valence, `${history.seen[i]} of ${history.participants[i]}`]);
     }
@@ -99,12 +100,18 @@ function row(kind, cells) {
   return made;
 }
 
+/** The shares of one moment of the past, null where they are withheld. */
+function percentsAt(history, i) {
+  const shares = Object.fromEntries(EMOTIONS.map((emotion) => [emotion, history.shares[emotion].at(i)]));
+  return shares.happy === null ? null : percents(shares);
+}
+
 function inWords(history) {
   const at = (i) => {
-    const shares = EMOTIONS.map((emotion) => [history.shares[emotion].at(i), emotion]).filter(([share]) => share !== null);
-    if (!shares.length) return "withheld";
-    const [share, emotion] = shares.sort(([a], [b]) => b - a)[0];
-    return `mostly ${emotion}, ${percent(share)}`;
+    const shares = percentsAt(history, i);
+    if (!shares) return "withheld";
+    const emotion = EMOTIONS.toSorted((a, b) => history.shares[b].at(i) - history.shares[a].at(i))[0];
+    return `mostly ${emotion}, ${shares[emotion]}`;
   };
   if (!history.at_ms.length) return "No figures yet.";
   const present = clock.now() - history.at_ms.at(-1) > NOW_MS ? "last" : "now";
