@@ -21,7 +21,7 @@ from pipeline.coverage import Coverage
 from pipeline.events import AttentionCleared, AttentionRaised, BasisStated, Label
 from pipeline.forget import forget
 from pipeline.keys import Keys
-from pipeline.markers import markers
+from pipeline.markers import mark, markers
 from tests.chromium import CHROMIUM, FLAGS, needs_chromium
 from tests.dashboards import Lesson, dashboard, sample, status, summary
 from tests.redis_servers import SERVER, RedisServer, free_port, needs_redis, running_redis, stopped_redis
@@ -375,6 +375,26 @@ async def test_shares_add_up_to_a_hundred_percent_now_and_in_the_table(server: R
         row = await page.locator("#table-body tr").first.locator("td").all_text_contents()
         assert row[: len(EMOTIONS)] == ["34 %", "0 %", "0 %", "33 %", "33 %", "0 %", "0 %"]
         await expect(page.locator("#chart-words")).to_contain_text("now mostly happy, 34 %")
+
+
+@pytest.mark.slow
+async def test_the_table_and_the_words_of_the_chart_have_the_marks_where_they_were_made(
+    server: RedisServer, redis: Redis, page: Page
+) -> None:
+    await told_in_the_past(redis, 300, 120, 5)
+    keys = Keys("classmood", "maths")
+    for label, seconds_ago in (("long ago", 700), ("<b>exercise", 200), ("break", 1)):
+        await mark(redis, keys, label, now_ms() - seconds_ago * 1000)
+    async with watched(server, page):
+        await page.get_by_text("The last ten minutes as a table").click()
+        marked = page.locator("#table-body td.mark")
+        await expect(marked).to_have_text(["marked: break", "marked: <b>exercise"])
+        await page.keyboard.press("2")
+        await expect(marked).to_have_text(["marked: exercise", "marked: break", "marked: <b>exercise"])
+        rows = await page.locator("#table-body tr").evaluate_all("rows => rows.map(row => row.cells.length)")
+        assert rows == [2, 2, 10, 10, 2, 10]
+        words = page.locator("#chart-words")
+        await expect(words).to_contain_text("Marked: “<b>exercise” 3 min ago, “break” now, “exercise” now.")
 
 
 HOSTILE = [

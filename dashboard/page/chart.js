@@ -119,8 +119,13 @@ export class Chart {
   }
 
   shownMarks() {
-    const shown = this.marks.map(({ at_ms: atMs, label: text }) => ({ x: this.minutesAgo(atMs), text: asText(text) }));
-    return shown.filter(({ x }) => x >= -MINUTES && x <= 0.5).slice(-12);
+    return this.recentMarks().slice(-12).map(({ at_ms: atMs, label }) => ({ x: this.minutesAgo(atMs), text: asText(label) }));
+  }
+
+  /** The marks of the minutes that are shown. */
+  recentMarks() {
+    const isShown = (x) => x >= -MINUTES && x <= 0.5;
+    return this.marks.filter(({ at_ms: atMs }) => isShown(this.minutesAgo(atMs)));
   }
 
   /** Each area is named where it ends, so that its colour need not be told from the others'. */
