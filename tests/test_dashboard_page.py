@@ -562,6 +562,32 @@ async def test_nothing_stands_in_the_way_of_anybody(
     await context.close()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_bars_and_scale_are_seen_where_the_reader_forces_their_own_colours(
+    server: RedisServer, redis: Redis, browser: Browser, scheme: str
+) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada")
+    await lesson.tell(summary(0.75))
+    context = await browser.new_context(forced_colors="active", color_scheme=scheme)  # type: ignore[arg-type]
+    page = await context.new_page()
+    async with watched(server, page):
+        for shown, ground in ((".fill[data-emotion=happy]", ".track"), ("#needle", "body")):
+            colours = [await computed(page, selector, "background-color") for selector in (shown, ground)]
+            assert colours[0] != colours[1] and "rgba(0, 0, 0, 0)" not in colours, shown
+        assert (await computed(page, ".scale", "background-image")).startswith("linear-gradient(")
+        for bordered in (".track", ".scale"):
+            assert await computed(page, bordered, "border-top-color") != await computed(page, ".card", "background-color")
+    await context.close()
+
+
+async def computed(page: Page, selector: str, style: str) -> str:
+    """A style of the first such element, as it is drawn."""
+    script = "(node, style) => getComputedStyle(node).getPropertyValue(style)"
+    return str(await page.locator(selector).first.evaluate(script, style))
+
+
 async def judge(page: Page) -> None:
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
     results = await Axe().run(page, options=rules)
