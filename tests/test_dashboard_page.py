@@ -588,6 +588,19 @@ async def computed(page: Page, selector: str, style: str) -> str:
     return str(await page.locator(selector).first.evaluate(script, style))
 
 
+@pytest.mark.slow
+async def test_without_javascript_each_page_says_what_it_needs(server: RedisServer, browser: Browser) -> None:
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    async with dashboard(server) as url:
+        for path in ("/", "/rooms/maths"):
+            await page.goto(url + path)
+            said = page.locator("noscript p")
+            await expect(said).to_be_visible()
+            await expect(said).to_contain_text("cannot be shown without JavaScript")
+    await context.close()
+
+
 async def judge(page: Page) -> None:
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
     results = await Axe().run(page, options=rules)
