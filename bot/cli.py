@@ -160,7 +160,8 @@ def _show_demo(result: dict[str, Any]) -> None:
             f" mostly {strongest[0]} ({strongest[1]:.0%})"
         )
     latency = result["latency_ms"]
-    print(f"frame received to Redis: {latency['p50']} ms at the median, {latency['p95']} ms at the 95th percentile")
+    if latency["p50"] is not None:  # only samples are measured, and none are published about a class as a whole
+        print(f"frame received to Redis: {latency['p50']} ms at the median, {latency['p95']} ms at the 95th percentile")
 
 
 async def _join(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -123,7 +123,7 @@ def _record(arguments: argparse.Namespace, settings: Settings) -> None:
             left_out = f", {recorder.left_out} entries left out" if recorder.left_out else ""
             marks = f"{recorder.marks} mark{'' if recorder.marks == 1 else 's'}"
             marked = f", {marks} in a file beside it" if recorder.marks else ""
-            declared = ", what was declared before in a file beside it" if recorder.declarations else ""
+            declared = ", the declared basis in a file beside it" if recorder.declarations else ""
             _say(f"{recorder.events} events recorded{missing}{left_out}{marked}{declared}")
     if not recorder.events:
         raise NothingHappened(f"no event arrived in room {arguments.room}")

@@ -69,7 +69,9 @@ async def demo(
         enter = await stack.enter_async_context(whip_entrance(room.whip_url, settings, policy.ticket))
         await stack.enter_async_context(acting(enter, script, count))
         await stack.enter_async_context(background(marking(redis, keys, script, started)))
-        say(f"{count} students are in the room, {_now() - started:.1f} s after the first asked to join")
+        say(
+            f"{count} student{' is' if count == 1 else 's are'} in the room, {_now() - started:.1f} s after the first asked to join"
+        )
         await stay(seconds)
         return await figures(bot, seats | bot.attendance.seats, redis, keys, seconds or 0)
 

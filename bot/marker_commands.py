@@ -14,8 +14,9 @@ from bot.errors import RedisRefused, SettingsWrong
 from bot.redis_client import connect
 from bot.settings import Settings
 from pipeline.cancellation import cancellable
+from pipeline.contract import shown
 from pipeline.keys import Keys
-from pipeline.markers import Marker, MarkRefused, mark
+from pipeline.markers import Marker, MarkRefused, has_events, mark
 from pipeline.publish import reason
 
 _TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?")
@@ -44,15 +45,24 @@ async def _mark(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 async def make_mark(settings: Settings, room: str, label: str, at_ms: int | None = None, kind: str = "") -> Marker:
-    """Mark a moment in a room; raises SettingsWrong for a mark out of bounds, RedisRefused if Redis refuses or is away."""
+    """Mark a moment in a room, and say so if the room has no events yet.
+
+    Raises SettingsWrong for a mark out of bounds, and RedisRefused if Redis refuses or is away.
+    """
     keys, retention_ms = Keys(settings.key_prefix, room), round(settings.retention_hours * 3_600_000)
     async with connect(settings) as redis:
         try:
-            return await cancellable(mark(redis, keys, label, at_ms, kind=kind, retention_ms=retention_ms))
+            is_known = await cancellable(has_events(redis, keys))
+            marker = await cancellable(mark(redis, keys, label, at_ms, kind=kind, retention_ms=retention_ms))
         except MarkRefused as error:
             raise SettingsWrong(str(error)) from None
         except RedisError as error:
             raise RedisRefused(f"not marked: {reason(error)}") from None
+    if not is_known:
+        from bot.cli import say
+
+        say(f"room {shown(room)} has no events yet: is that its name?")
+    return marker
 
 
 def end(text: str) -> int:

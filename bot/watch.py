@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -51,17 +52,34 @@ async def watch(
     Raises NothingHappened or SettingsWrong if there is not exactly one, and RedisRefused if Redis refuses us.
     """
     async with connect(settings) as redis:
-        shown, class_alone = RoomState(room or ""), False
-        with Live(table(shown, now_ms()), console=console, auto_refresh=False) as live:
+        # before anything is drawn: which room it is may have to be asked
+        seen = await _look(redis, settings.key_prefix, _Seen(RoomState(room or "")))
+        with Live(console=console, auto_refresh=False) as live:
             while True:
-                trouble = ""
-                try:
-                    shown, class_alone = await cancellable(_read(redis, settings.key_prefix, room or shown.room))
-                except RedisError as error:
-                    trouble = _away(error)
-                seen = table(shown, now_ms(), trouble, class_alone=class_alone, console=live.console)
-                live.update(seen, refresh=True)
+                live.update(seen.table(live.console), refresh=True)
                 await asyncio.sleep(every_seconds)
+                seen = await _look(redis, settings.key_prefix, seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A room as it was seen last, and why no more is known of it, if so."""
+
+    state: RoomState
+    class_alone: bool = False
+    trouble: str = ""
+
+    def table(self, console: Console) -> RenderableType:
+        return table(self.state, now_ms(), self.trouble, class_alone=self.class_alone, console=console)
+
+
+async def _look(redis: Redis, prefix: str, last: _Seen) -> _Seen:
+    """The room of the last look, or the only one there is where that knew none."""
+    try:
+        state, class_alone = await cancellable(_read(redis, prefix, last.state.room))
+    except RedisError as error:
+        return replace(last, trouble=_away(error))
+    return _Seen(state, class_alone)
 
 
 async def _read(redis: Redis, prefix: str, room: str) -> tuple[RoomState, bool]:
@@ -116,9 +134,10 @@ def _people(state: RoomState, at_ms: int, trouble: str, most: int) -> Group:
     """The counts, and below them at most `most` participants, beginning with those who may need help."""
     live = state.bot is not None and not trouble
     people = Table(row_styles=[] if live else ["dim"])
-    people.add_column("participant", no_wrap=True)
-    people.add_column("emotion")
-    people.add_column("confidence", justify="right")
+    # what may wrap gives way first, the widest most; a name gives way too, and is cut
+    people.add_column("participant")
+    people.add_column("emotion", no_wrap=True)
+    people.add_column("confidence", justify="right", no_wrap=True)
     people.add_column("coverage")
     people.add_column("last look", justify="right")
     if any(participant.attention for participant in state.present):
@@ -141,7 +160,7 @@ def _title(state: RoomState, trouble: str) -> Text:
 def _row(participant: ParticipantState, at_ms: int) -> tuple[Text, ...]:
     seen = participant.coverage is Coverage.OK and participant.emotion is not None
     return (
-        Text(_shown(participant.name) or _shown(participant.id)),
+        Text(_shown(participant.name) or _shown(participant.id), no_wrap=True, overflow="ellipsis"),
         Text(str(participant.emotion), style=STYLES.get(str(participant.emotion), "dim")) if seen else Text("-"),
         Text(f"{participant.confidence:.0%}" if seen and participant.confidence is not None else "-"),
         Text(str(participant.coverage or "-"), style="" if seen else "yellow"),

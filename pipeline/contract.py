@@ -23,10 +23,13 @@ from pipeline.events import (
 )
 
 ROUNDING = 0.01
-"""How far the sum of rounded scores may be from 1."""
+"""How far rounded figures may be from what they should come to."""
 
 LONGEST_WORD = 80
 REMEMBERED_GAPS = 1000
+
+_MEMBER = re.compile(r"<\w+\.\w+: ('\w+')>")
+"""How pydantic shows the one member of an enumeration that a field may have."""
 
 _SCHEMA = re.compile(r"urn:classmood:schema:([0-9]{1,9}):.+", re.DOTALL)
 
@@ -46,6 +49,8 @@ class Wrong(StrEnum):
     STATE = "state"
     CONSENT = "consent"
     ATTENTION = "attention"
+    LEVEL = "level"
+    PRESENCE = "presence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,7 @@ def _problems(error: ValidationError, value: object) -> Iterator[Problem]:
     """One problem for each place; for a union, it joins the reasons of all members."""
     reasons: dict[str, list[str]] = {}
     for each in error.errors(include_input=False, include_url=False):
-        reasons.setdefault(_path(each["loc"], value), []).append(each["msg"])
+        reasons.setdefault(_path(each["loc"], value), []).append(_MEMBER.sub(r"\1", each["msg"]))
     for path, said in reasons.items():
         again = [reason.removeprefix("Input should be ") for reason in said[1:]]
         yield Problem(Wrong.SCHEMA, path, " or ".join([said[0], *again]))
@@ -186,10 +191,28 @@ def _inconsistencies(event: TypedEvent) -> Iterator[Problem]:
         yield Problem(Wrong.INCONSISTENT, "$.id", "not EPOCH-SEQUENCE")
     if event.subject != getattr(data, "participant", None):
         yield Problem(Wrong.INCONSISTENT, "$.subject", "not the participant of the data")
-    if isinstance(data, EmotionSample) and abs(sum(data.scores.values()) - 1) > ROUNDING:
+    if isinstance(data, EmotionSample):
+        yield from _inconsistencies_of_sample(data)
+    if isinstance(data, Summary):
+        yield from _inconsistencies_of_summary(data)
+
+
+def _inconsistencies_of_sample(sample: EmotionSample) -> Iterator[Problem]:
+    if not _is_about(sum(sample.scores.values()), 1):
         yield Problem(Wrong.INCONSISTENT, "$.data.scores", "they do not add up to 1")
-    if isinstance(data, Summary) and {data.shares is None, data.valence is None} != {data.withheld}:
+    if not _is_about(sample.confidence, max(sample.scores.values())):
+        yield Problem(Wrong.INCONSISTENT, "$.data.confidence", "not the score of the strongest emotion")
+
+
+def _inconsistencies_of_summary(summary: Summary) -> Iterator[Problem]:
+    if {summary.shares is None, summary.valence is None} != {summary.withheld}:
         yield Problem(Wrong.INCONSISTENT, "$.data.withheld", "shares and valence are null where, and only where, it is true")
+    if summary.shares is not None and not _is_about(sum(summary.shares.values()), 1):
+        yield Problem(Wrong.INCONSISTENT, "$.data.shares", "they do not add up to 1")
+
+
+def _is_about(number: float, other: float) -> bool:
+    return abs(number - other) <= ROUNDING
 
 
 def _unknown(model: BaseModel, path: str) -> Iterator[str]:

@@ -80,8 +80,9 @@ class FaceBox(_Frozen):
 
     x: float = Field(description="left edge")
     y: float = Field(description="top edge")
-    width: float
-    height: float
+    # the detector finds no face without an area, but rounding may leave nothing of it
+    width: float = Field(ge=0)
+    height: float = Field(ge=0)
 
 
 class ParticipantJoined(_Frozen):
@@ -119,7 +120,7 @@ class EmotionSample(_Frozen):
     scores: EachEmotion = Field(description="the smoothed scores of all seven; they add up to 1")
     face: FaceBox = Field(description="where the face is, as fractions of the picture")
     faces: int = Field(ge=1, description="faces in the picture; the largest is assumed to be the participant's")
-    coverage: Coverage = Field(description="`ok` in every sample")
+    coverage: Literal[Coverage.OK] = Field(description="`ok` in every sample")
     model: str = Field(description="name and fingerprint of the weights")
 
 

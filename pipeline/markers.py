@@ -106,6 +106,12 @@ async def mark(
     return marker
 
 
+async def has_events(redis: Redis, keys: Keys) -> bool:
+    """Whether a bot has told of the room within the retention; raises redis.exceptions.RedisError."""
+    with naming(keys.events):
+        return bool(await redis.xrange(keys.events, count=1))
+
+
 async def _kept_since_ms(redis: Redis, keys: Keys, retention_ms: int) -> int:
     """Since when marks are kept, by the clock of Redis: the start of the retention, or the oldest event if that is earlier."""
     since_ms = max(0, await _redis_now_ms(redis) - retention_ms)

@@ -189,7 +189,7 @@ class Moods:
                 scores={emotion: round(float(score), 4) for emotion, score in zip(EMOTIONS, person.scores, strict=True)},
                 face=FaceBox(x=round(face.x, 4), y=round(face.y, 4), width=round(face.width, 4), height=round(face.height, 4)),
                 faces=reading.faces,
-                coverage=reading.coverage,
+                coverage=Coverage.OK,
                 model=self.model,
             )
         )

@@ -393,6 +393,40 @@ def cover(one: FloatRect, other: FloatRect) -> bool:
     )
 
 
+@pytest.mark.slow
+async def test_shares_add_up_to_a_hundred_percent_now_and_in_the_table(server: RedisServer, redis: Redis, page: Page) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada")
+    thirds = {**dict.fromkeys(EMOTIONS, 0.0), Emotion.HAPPY: 1 / 3, Emotion.SAD: 1 / 3, Emotion.FEAR: 1 / 3}
+    await lesson.tell(summary().model_copy(update={"shares": thirds}))
+    async with watched(server, page):
+        await expect(page.locator("#bars .value").first).to_have_text("34 %")
+        assert await page.locator("#bars .value").all_text_contents() == ["34 %", "0 %", "0 %", "33 %", "33 %", "0 %", "0 %"]
+        row = await page.locator("#table-body tr").first.locator("td").all_text_contents()
+        assert row[: len(EMOTIONS)] == ["34 %", "0 %", "0 %", "33 %", "33 %", "0 %", "0 %"]
+        await expect(page.locator("#chart-words")).to_contain_text("now mostly happy, 34 %")
+
+
+@pytest.mark.slow
+async def test_the_table_and_the_words_of_the_chart_have_the_marks_where_they_were_made(
+    server: RedisServer, redis: Redis, page: Page
+) -> None:
+    await told_in_the_past(redis, 300, 120, 5)
+    keys = Keys("classmood", "maths")
+    for label, seconds_ago in (("long ago", 700), ("<b>exercise", 200), ("break", 1)):
+        await mark(redis, keys, label, now_ms() - seconds_ago * 1000)
+    async with watched(server, page):
+        await page.get_by_text("The last ten minutes as a table").click()
+        marked = page.locator("#table-body td.mark")
+        await expect(marked).to_have_text(["marked: break", "marked: <b>exercise"])
+        await page.keyboard.press("2")
+        await expect(marked).to_have_text(["marked: exercise", "marked: break", "marked: <b>exercise"])
+        rows = await page.locator("#table-body tr").evaluate_all("rows => rows.map(row => row.cells.length)")
+        assert rows == [2, 2, 10, 10, 2, 10]
+        words = page.locator("#chart-words")
+        await expect(words).to_contain_text("Marked: “<b>exercise” 3 min ago, “break” now, “exercise” now.")
+
+
 HOSTILE = [
     "<img src=x onerror=window.itRan=true>",
     "<script>window.itRan=true</script>",
@@ -435,8 +469,12 @@ async def test_an_unknown_room_says_so_until_a_bot_is_there(server: RedisServer,
     async with dashboard(server) as url:
         await page.goto(f"{url}/rooms/nowhere")
         await expect(page.locator("#banner")).to_contain_text("no room of this name")
+        await page.keyboard.press("2")
+        await expect(page.locator("#mark-said")).to_have_text("Marked “exercise”. This room has no events yet.")
         await Lesson(redis, "nowhere").begin()
         await is_live(page)
+        await page.keyboard.press("2")
+        await expect(page.locator("#mark-said")).to_have_text("Marked “exercise”.")
         await expect(page.locator("#people-note")).to_have_text("Nobody is in the room.")
         await expect(page.locator("#coverage")).to_have_text("nobody is here")
 
@@ -551,6 +589,45 @@ async def test_nothing_stands_in_the_way_of_anybody(
         await page.goto(url)
         await expect(page.locator("#rooms li")).to_have_count(1)
         await judge(page)
+    await context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_bars_and_scale_are_seen_where_the_reader_forces_their_own_colours(
+    server: RedisServer, redis: Redis, browser: Browser, scheme: str
+) -> None:
+    lesson = Lesson(redis, "maths")
+    await lesson.begin("Ada")
+    await lesson.tell(summary(0.75))
+    context = await browser.new_context(forced_colors="active", color_scheme=scheme)  # type: ignore[arg-type]
+    page = await context.new_page()
+    async with watched(server, page):
+        for shown, ground in ((".fill[data-emotion=happy]", ".track"), ("#needle", "body")):
+            colours = [await computed(page, selector, "background-color") for selector in (shown, ground)]
+            assert colours[0] != colours[1] and "rgba(0, 0, 0, 0)" not in colours, shown
+        assert (await computed(page, ".scale", "background-image")).startswith("linear-gradient(")
+        for bordered in (".track", ".scale"):
+            assert await computed(page, bordered, "border-top-color") != await computed(page, ".card", "background-color")
+    await context.close()
+
+
+async def computed(page: Page, selector: str, style: str) -> str:
+    """A style of the first such element, as it is drawn."""
+    script = "(node, style) => getComputedStyle(node).getPropertyValue(style)"
+    return str(await page.locator(selector).first.evaluate(script, style))
+
+
+@pytest.mark.slow
+async def test_without_javascript_each_page_says_what_it_needs(server: RedisServer, browser: Browser) -> None:
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    async with dashboard(server) as url:
+        for path in ("/", "/rooms/maths"):
+            await page.goto(url + path)
+            said = page.locator("noscript p")
+            await expect(said).to_be_visible()
+            await expect(said).to_contain_text("cannot be shown without JavaScript")
     await context.close()
 
 

@@ -112,7 +112,7 @@ def test_a_recording_has_beside_it_what_was_declared_before_it_began(
     server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recording = tmp_path / "class.jsonl.gz"
-    assert "1 declarations beside it" in recorded(server, recording, basis())
+    assert ", the declared basis in a file beside it" in recorded(server, recording, basis())
     beside = tmp_path / "class.basis.jsonl"
     assert beside.stat().st_mode & 0o777 == 0o600
     assert [main(["validate", str(each)]) for each in (recording, beside)] == [0, 0]

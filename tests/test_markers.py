@@ -158,6 +158,17 @@ async def test_the_command_makes_a_mark_or_says_why_not(server: RedisServer, red
         await make_mark(nobody, "demo", "exercise")
 
 
+async def test_a_mark_in_a_room_that_may_be_misspelled_is_made_and_told_of(
+    server: RedisServer, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await make_mark(settings(server), "dmeo\x1b", "exercise")
+    assert capsys.readouterr().err == "room dmeo has no events yet: is that its name?\n"
+    assert [each.label for each in await markers(redis, Keys("classmood", "dmeo\x1b"))] == ["exercise"]
+    await redis.xadd(KEYS.events, {"event": "{}"})
+    await make_mark(settings(server), "demo", "exercise")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_moment_is_read_as_people_write_it() -> None:
     assert moment("2026-01-31T09:15:00Z") == 1_769_850_900_000
     assert moment("2026-01-31T10:15:00+01:00") == 1_769_850_900_000

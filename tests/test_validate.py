@@ -17,6 +17,7 @@ from bot.cli import main
 from bot.recordings import LONGEST_LINE
 from bot.tasks import background
 from bot.validate import Findings, check_room_as_it_goes
+from model.faces import EMOTIONS
 from pipeline.contract import Sequences, Wrong, judge
 from pipeline.coverage import Coverage
 from pipeline.events import (
@@ -32,6 +33,7 @@ from pipeline.events import (
 )
 from pipeline.keys import Keys
 from pipeline.publish import Publisher
+from tests.dashboards import status, summary
 from tests.redis_servers import RedisServer, needs_redis
 from tests.test_publish import BASIS, sample
 
@@ -137,6 +139,7 @@ def run_of(*told: Data, epoch: str = "1", missing: tuple[int, ...] = ()) -> list
 
 
 ASKS, READS_EVERYBODY = BASIS, BASIS.model_copy(update={"consent": "everyone"})
+THE_CLASS_ALONE = READS_EVERYBODY.model_copy(update={"level": "aggregate"})
 JOINED = ParticipantJoined(participant="p1", name="Ada", reason="joined")
 GRANTED, WITHDRAWN = ConsentGranted(participant="p1", source="page"), ConsentWithdrawn(participant="p1", source="page")
 RAISED = AttentionRaised(participant="p1", reason="changed", for_seconds=90.0)
@@ -145,6 +148,7 @@ LEFT = ParticipantLeft(participant="p1", reason="left")
 NO_FACE = CoverageChanged(participant="p1", before=None, after=Coverage.NO_FACE)
 CAMERA_OFF = CoverageChanged(participant="p1", before=None, after=Coverage.CAMERA_OFF)
 SAMPLE = sample()
+SUMMARY = summary(0.25)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +165,10 @@ SAMPLE = sample()
         ([JOINED, RAISED, RAISED.model_copy(update={"reason": "not_visible"}), CLEARED], {}),
         ([JOINED, RAISED, LEFT, JOINED, RAISED, CLEARED], {}),
         ([CLEARED, SAMPLE], {}),
+        ([JOINED, LEFT, SAMPLE, NO_FACE, CAMERA_OFF, RAISED, LEFT, JOINED, SAMPLE], dict.fromkeys(range(3, 7), "presence")),
+        ([LEFT, WITHDRAWN, LEFT, JOINED, SAMPLE], {5: "consent"}),
+        ([THE_CLASS_ALONE, SUMMARY, JOINED, GRANTED, SAMPLE, LEFT], dict.fromkeys(range(3, 7), "level")),
+        ([THE_CLASS_ALONE, SUMMARY, status()], {}),
     ],
 )
 def test_what_a_run_tells_of_a_person_must_fit_what_it_told_before(
@@ -173,12 +181,40 @@ def test_what_a_run_tells_of_a_person_must_fit_what_it_told_before(
     assert said.found["valid"] == len(told) and said.code == (3 if wrong else 0)
 
 
+@pytest.mark.parametrize(
+    ("told", "changed", "path", "says"),
+    [
+        (SAMPLE, {"coverage": "no_face"}, "$.data.coverage", "Input should be 'ok'"),
+        (SAMPLE, {"scores": dict.fromkeys(EMOTIONS, 0.5)}, "$.data.scores", "they do not add up to 1"),
+        (SAMPLE, {"confidence": 0.3}, "$.data.confidence", "not the score of the strongest emotion"),
+        (SAMPLE, {"face": {"x": 0, "y": 0, "width": -0.1, "height": 1}}, "$.data.face.width", "greater than or equal to 0"),
+        (SAMPLE, {"face": {"x": 0, "y": 0, "width": 1, "height": -1}}, "$.data.face.height", "greater than or equal to 0"),
+        (SUMMARY, {"shares": dict.fromkeys(EMOTIONS, 0.5)}, "$.data.shares", "they do not add up to 1"),
+        (SUMMARY, {"withheld": True}, "$.data.withheld", "shares and valence are null where"),
+        (SUMMARY, {"shares": None}, "$.data.withheld", "shares and valence are null where"),
+    ],
+)
+def test_figures_that_contradict_the_contract_are_named(told: Data, changed: dict[str, Any], path: str, says: str) -> None:
+    [valid] = run_of(told)
+    assert judge(json.dumps(valid)).problems == ()
+    [problem] = judge(json.dumps({**valid, "data": {**valid["data"], **changed}})).problems
+    assert problem.path == path and says in problem.reason
+
+
+def test_a_face_may_reach_over_the_edge_and_a_score_may_be_rounded() -> None:
+    [valid] = run_of(SAMPLE)
+    box = {"x": -0.2, "y": -0.3, "width": 1.5, "height": 1.4}
+    assert judge(json.dumps({**valid, "data": {**valid["data"], "face": box, "confidence": 0.4999}})).problems == ()
+
+
 def test_what_is_missing_may_have_made_sense_of_the_rest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "class.jsonl"
     lost = run_of(ASKS, JOINED, WITHDRAWN, GRANTED, SAMPLE, RAISED, CLEARED, missing=(4, 6))
-    file.write_text(lines(*lost, *run_of(JOINED, SAMPLE, epoch="2")))
+    came_again = run_of(JOINED, LEFT, JOINED, SAMPLE, epoch="3", missing=(3,))
+    stated_again = run_of(THE_CLASS_ALONE, READS_EVERYBODY, JOINED, SAMPLE, epoch="4", missing=(2,))
+    file.write_text(lines(*lost, *run_of(JOINED, SAMPLE, epoch="2"), *came_again, *stated_again))
     said = Validated(capsys, str(file), "--json", "--allow-gaps")
-    assert (said.code, said.found["wrong"]) == (0, {"gap": 2})
+    assert (said.code, said.found["wrong"]) == (0, {"gap": 4})
 
 
 def test_an_event_that_says_the_wrong_of_people_is_named_and_one_from_before_that_was_said_is_valid(

@@ -81,6 +81,16 @@ def test_a_class_of_more_people_than_lines_is_cut_and_says_so() -> None:
     assert on_a_terminal(RoomState("algebra", tuple(people), bot=RUNNING), 3)[-1] == "and 50 more"
 
 
+@pytest.mark.parametrize("width", [80, 60])
+def test_a_long_name_is_cut_and_hides_nobodys_emotion(width: int) -> None:
+    long = person("long", name="Maria-Magdalena " * 5, coverage=Coverage.OK, emotion="surprise", confidence=1.0, at_ms=10_000)
+    text = on_a_terminal(RoomState("algebra", (ADA, BEN, long), bot=RUNNING), 24, width=width)
+    rows = [[part.strip() for part in line.strip("│ ").split("│")] for line in text if line.startswith("│")]
+    ada, maria = (next(row for row in rows if row[0].startswith(name)) for name in ("Ada", "Maria"))
+    assert ada == ["Ada", "happy", "83%", "ok", "1.5 s"]
+    assert maria[0].endswith("…") and maria[1:] == ["surprise", "100%", "ok", "1.5 s"]
+
+
 def test_without_a_bot_it_is_not_live() -> None:
     assert "algebra   no bot: not live" in shown(RoomState("algebra", (ADA,)))
 
@@ -221,7 +231,7 @@ async def test_it_learns_the_level_of_publication_from_what_the_run_declared() -
 async def test_which_room_is_asked_in_one_line() -> None:
     with running_redis(SERVER, "--requirepass", "right") as server:
         allowed = settings(server, redis_password="right")
-        console = Console(file=io.StringIO())
+        console = Console(file=(screen := io.StringIO()))
         with pytest.raises(NothingHappened, match="no room"):
             await watch(allowed, console=console)
         with pytest.raises(RedisRefused, match=r"^redis refuses: [^\n]+$"):
@@ -231,3 +241,4 @@ async def test_which_room_is_asked_in_one_line() -> None:
         await publish_joined(server, "geometry")
         with pytest.raises(SettingsWrong, match=r"^name a room: there are algebra, geometry$"):
             await watch(settings(server), console=console)
+    assert screen.getvalue() == "", "no table of a room that is not chosen yet"

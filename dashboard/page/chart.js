@@ -139,8 +139,13 @@ export class Chart {
   }
 
   shownMarks() {
-    const shown = this.marks.map(({ at_ms: atMs, label: text }) => ({ x: this.minutesAgo(atMs), text: short(text) }));
-    return shown.filter(({ x }) => x >= -MINUTES && x <= 0.5).slice(-12);
+    return this.recentMarks().slice(-12).map(({ at_ms: atMs, label: text }) => ({ x: this.minutesAgo(atMs), text: short(text) }));
+  }
+
+  /** The marks of the minutes that are shown. */
+  recentMarks() {
+    const isShown = (x) => x >= -MINUTES && x <= 0.5;
+    return this.marks.filter(({ at_ms: atMs }) => isShown(this.minutesAgo(atMs)));
   }
 
   /** Each area is named where it ends, so that nobody has to tell the colours apart. */

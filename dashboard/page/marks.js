@@ -29,6 +29,7 @@ export class Marks {
   constructor(path) {
     this.path = path;
     this.labels = [];
+    this.state = null;
     this.presses = new Map(); // those that are not known to be marked, by label
     element("mark-form").addEventListener("submit", (event) => this.own(event));
     document.addEventListener("keydown", (event) => this.key(event));
@@ -101,7 +102,8 @@ export class Marks {
   }
 
   /** The room's stream may show a mark whose answer is late or lost. */
-  take({ marks }) {
+  take({ marks, state }) {
+    this.state = state;
     const made = new Set(marks?.map(({ id }) => id));
     for (const press of this.presses.values()) if (made.has(press.id)) this.marked(press);
   }
@@ -118,7 +120,9 @@ export class Marks {
       field.value = "";
       field.blur();
     }
-    this.say(`Marked “${press.label}”.`, "news", SAID_MS);
+    const { begun, known } = this.state ?? {};
+    const unknown = begun && !known ? " This room has no events yet." : "";
+    this.say(`Marked “${press.label}”.${unknown}`, "news", SAID_MS);
   }
 
   say(text, kind, forMs) {

@@ -1,9 +1,9 @@
 // The mood of the class now, its coverage in words, and its past as a table for those who cannot see the chart.
 
 import { Chart } from "./chart.js";
-import { element, make, setText, show, sign } from "./dom.js";
+import { element, isolated, make, setText, show, sign } from "./dom.js";
 import { clock } from "./live.js";
-import { EMOTIONS, percent, signed } from "./words.js";
+import { EMOTIONS, percents, signed } from "./words.js";
 
 const ROW_MS = 60_000;
 const NOW_MS = 60_000; // a figure older than this is the last one known, not the present
@@ -24,19 +24,19 @@ export class Mood {
     setText(element("coverage"), counts.sentence);
     if (mood !== undefined) this.showNow(mood, level);
     this.chart.set(history, marks);
-    if (history) this.showTable(history);
+    if (history || marks) this.showTable();
   }
 
   pass() {
     this.chart.draw();
-    const { history } = this.chart;
-    if (history.at_ms.length) this.showTable(history);
+    this.showTable();
   }
 
   showNow(mood, level) {
     const shares = mood?.shares ?? null;
+    const figures = shares && percents(shares);
     for (const [emotion, { value, fill }] of this.bars) {
-      setText(value, shares ? percent(shares[emotion]) : "–");
+      setText(value, figures ? figures[emotion] : "–");
       fill.style.setProperty("--share", shares ? shares[emotion] : 0);
     }
     const valence = mood?.valence ?? null;
@@ -47,26 +47,40 @@ export class Mood {
     setText(element("withheld"), whyNot(mood, level));
   }
 
-  showTable(history) {
-    const rows = [];
-    let next = Infinity;
-    for (let i = history.at_ms.length - 1; i >= 0; i -= 1) {
-      const atMs = history.at_ms[i];
-      if (atMs > next) continue;
-      next = atMs - ROW_MS;
-      const ago = Math.round((clock.now() - atMs) / 60_000);
-      const shares = EMOTIONS.map((emotion) => history.shares[emotion][i]);
-      const figures = shares.map((share) => (share === null ? "–" : percent(share)));
-      const valence = history.valence[i] === null ? "–" : signed(history.valence[i]);
-      rows.push([ago ? `${ago} min ago` : "now", ...figures, valence, `${history.seen[i]} of ${history.participants[i]}`]);
-    }
-    const now = JSON.stringify(rows);
+  showTable() {
+    const { history } = this.chart;
+    const marks = this.chart.recentMarks();
+    const marked = marks.map(({ at_ms: atMs, label }) => ({ atMs, label }));
+    const rows = [...figureRows(history), ...marked].sort((a, b) => b.atMs - a.atMs);
+    const told = rows.map(({ atMs, ...rest }) => ({ when: ago(atMs), ...rest }));
+    const now = JSON.stringify(told);
     if (now !== this.shown) {
       this.shown = now;
-      element("table-body").replaceChildren(...rows.map((cells) => row("td", cells)));
+      element("table-body").replaceChildren(...told.map(({ when, figures, label }) => (figures ? row("td", [when, ...figures]) : markRow(when, label))));
     }
-    setText(element("chart-words"), inWords(history));
+    setText(element("chart-words"), inWords(history, marks));
   }
+}
+
+/** The latest figures first, about one row a minute. */
+function figureRows(history) {
+  const rows = [];
+  let next = Infinity;
+  for (let i = history.at_ms.length - 1; i >= 0; i -= 1) {
+    const atMs = history.at_ms[i];
+    if (atMs > next) continue;
+    next = atMs - ROW_MS;
+    const shares = percentsAt(history, i);
+    const percentages = EMOTIONS.map((emotion) => shares?.[emotion] ?? "–");
+    const valence = history.valence[i] === null ? "–" : signed(history.valence[i]);
+    rows.push({ atMs, figures: [...percentages, valence, `${history.seen[i]} of ${history.participants[i]}`] });
+  }
+  return rows;
+}
+
+function ago(atMs) {
+  const minutes = Math.round((clock.now() - atMs) / 60_000);
+  return minutes > 0 ? `${minutes} min ago` : "now";
 }
 
 function whyNot(mood, level) {
@@ -99,14 +113,31 @@ function row(kind, cells) {
   return made;
 }
 
-function inWords(history) {
+function markRow(when, label) {
+  const made = row("td", [when, "marked: "]);
+  const cell = made.lastChild;
+  cell.className = "mark";
+  cell.colSpan = EMOTIONS.length + 2;
+  cell.append(isolated(label));
+  return made;
+}
+
+/** The shares of one moment of the past, null where they are withheld. */
+function percentsAt(history, i) {
+  const shares = Object.fromEntries(EMOTIONS.map((emotion) => [emotion, history.shares[emotion].at(i)]));
+  return shares.happy === null ? null : percents(shares);
+}
+
+function inWords(history, marks) {
   const at = (i) => {
-    const shares = EMOTIONS.map((emotion) => [history.shares[emotion].at(i), emotion]).filter(([share]) => share !== null);
-    if (!shares.length) return "withheld";
-    const [share, emotion] = shares.sort(([a], [b]) => b - a)[0];
-    return `mostly ${emotion}, ${percent(share)}`;
+    const shares = percentsAt(history, i);
+    if (!shares) return "withheld";
+    const emotion = EMOTIONS.toSorted((a, b) => history.shares[b].at(i) - history.shares[a].at(i))[0];
+    return `mostly ${emotion}, ${shares[emotion]}`;
   };
-  if (!history.at_ms.length) return "No figures yet.";
+  const made = marks.map(({ at_ms: atMs, label }) => `“${label}” ${ago(atMs)}`);
+  const marked = made.length ? ` Marked: ${made.join(", ")}.` : "";
+  if (!history.at_ms.length) return `No figures yet.${marked}`;
   const present = clock.now() - history.at_ms.at(-1) > NOW_MS ? "last" : "now";
-  return `At first ${at(0)}; ${present} ${at(-1)}. The table below has all figures.`;
+  return `At first ${at(0)}; ${present} ${at(-1)}.${marked} The table below has all figures.`;
 }

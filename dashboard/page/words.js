@@ -22,6 +22,18 @@ export const reason = (text) => REASONS[text] ?? text.replaceAll("_", " ");
 
 export const percent = (share) => `${Math.round(share * 100)} %`;
 
+/** Shares of one whole as whole percents that add up as they do: what rounding leaves goes to the largest remainders. */
+export function percents(shares) {
+  const exact = EMOTIONS.map((emotion) => shares[emotion] * 100);
+  const whole = exact.map(Math.floor);
+  const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+  const left = Math.round(sum(exact)) - sum(whole);
+  const remainder = (i) => exact[i] - whole[i];
+  const byRemainder = EMOTIONS.map((_, i) => i).sort((i, j) => remainder(j) - remainder(i));
+  for (const i of byRemainder.slice(0, left)) whole[i] += 1;
+  return Object.fromEntries(EMOTIONS.map((emotion, i) => [emotion, `${whole[i]} %`]));
+}
+
 export function duration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   if (whole < 120) return `${whole} s`;
