@@ -70,7 +70,8 @@ async def demo(
         await stack.enter_async_context(acting(enter, script, count))
         await stack.enter_async_context(background(marking(redis, keys, script, started)))
         say(
-            f"{count} student{' is' if count == 1 else 's are'} in the room, {_now() - started:.1f} s after the first asked to join"
+            f"{count} student{' is' if count == 1 else 's are'} in the room,"
+            f" {_now() - started:.1f} s after the first asked to join"
         )
         await stay(seconds)
         return await figures(bot, seats | bot.attendance.seats, redis, keys, seconds or 0)
