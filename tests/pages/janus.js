@@ -1,4 +1,4 @@
-// A student in a Janus VideoRoom, in as little as a browser needs for it; the tests call `student`'s methods.
+// A student in a Janus VideoRoom, with the least code that a browser needs; the tests call the methods of `student`.
 "use strict";
 
 class Student {
@@ -25,8 +25,9 @@ class Student {
     return joined.plugindata.data.id;
   }
 
-  // what it publishes: { simulcast, codec, width, height, audio, screen, retransmission, turn }; `screen` adds a second video line,
-  // without retransmission a browser pads the video's own stream, and `turn` (90, 180, 270) is what a phone says of its picture
+  // what to publish: { simulcast, codec, width, height, audio, screen, retransmission, turn }; `screen` adds a second video line,
+  // without `retransmission` a browser puts padding into the video's own stream, and `turn` (90, 180, 270) is the rotation in
+  // degrees that a phone declares for its picture
   async publish(wish) {
     const { simulcast = true, codec = "VP8", width = 1280, height = 720, audio = false, screen = false, turn = 0 } = wish;
     this.retransmission = wish.retransmission ?? true;
@@ -74,19 +75,19 @@ class Student {
     this.hangUp();
   }
 
-  // as when the browser is gone: nobody is told
+  // as if the browser were gone: nobody is told
   hangUp() {
     clearInterval(this.keepalive);
     this.socket.close();
   }
 
-  // media ends, but the WebSocket lives
+  // media ends, but the WebSocket stays open
   hush() {
     this.peer?.close();
     this.stream?.getTracks().forEach((track) => track.stop());
   }
 
-  // the size and the frames sent of each layer, by rid
+  // each layer's size and number of frames sent, by rid
   async layers() {
     const report = [...(await this.peer.getStats()).values()].filter(({ type }) => type === "outbound-rtp");
     const videos = report.filter(({ kind }) => kind === "video");
@@ -125,7 +126,7 @@ class Student {
   }
 }
 
-// three sizes of one picture, the largest first, as Janus takes their order
+// three sizes of one picture, largest first, the order that Janus expects
 function layers() {
   return [
     { rid: "h", maxBitrate: 900_000 },
@@ -134,7 +135,7 @@ function layers() {
   ];
 }
 
-// the same pictures, with the word that they are to be turned clockwise by so many degrees
+// the same pictures, declared to need a clockwise turn by so many degrees
 function turned(track, rotation) {
   const generator = new MediaStreamTrackGenerator({ kind: "video" });
   const marking = new TransformStream({
@@ -147,7 +148,7 @@ function turned(track, rotation) {
   return generator;
 }
 
-// a shared screen: slides that change
+// a shared screen: changing slides
 function slides() {
   const canvas = document.getElementById("screen");
   const context = canvas.getContext("2d");

@@ -1,4 +1,4 @@
-// The student's side of the room: nothing is asked of the camera, and nothing sent, before the tick and the button.
+// The student's side of the room: the camera is not opened, and nothing is sent, before the student ticks the box and joins.
 
 const element = (id) => document.getElementById(id);
 const [form, nameField, consent, joinButton, leaveButton] = ["form", "name", "consent", "join", "leave"].map(element);
@@ -6,7 +6,7 @@ const [stage, preview, moodLabel, statusLine] = ["stage", "preview", "mood", "st
 const [sign, readingButton] = ["sign", "reading"].map(element);
 const [moodWords, moodPercent] = ["mood-words", "mood-percent"].map(element);
 
-// in the fragment, which browsers keep to themselves; a query would stand in logs. A plus is a plus there, and no space
+// in the fragment, which browsers do not send; a query would appear in logs. A plus sign there is a plus, not a space
 const token = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B")).get("token");
 const authorization = token ? { Authorization: `Bearer ${token}` } : {};
 
@@ -27,16 +27,16 @@ const CAMERA_TROUBLE = {
   NotReadableError: "The camera is in use by another program.",
 };
 
-/** A trouble in words that the student can act on. */
+/** An error whose message tells the student what to do. */
 class Trouble extends Error {}
 
-/** The one present connection, or null. */
+/** The current connection, or null. */
 let present = null;
 
-/** Why nobody who joins by this page is read, or an empty text. */
+/** Why nobody who joins through this page is read, or an empty text. */
 let unreadBecause = "";
 
-/** What was last shown of what the room publishes. */
+/** What the page last showed about what the room publishes. */
 let notice = "";
 
 function say(text, kind = "news") {
@@ -61,14 +61,14 @@ function showState(state) {
   if (isNew && (focused === document.body || focused?.hidden)) keepFocus();
 }
 
-/** Whoever uses the keyboard must not lose their place with a button that went away. */
+/** Keyboard users must not lose their place when the focused button disappears. */
 function keepFocus() {
   [readingButton, leaveButton, joinButton, consent].find((control) => !control.hidden && !control.disabled)?.focus();
 }
 
 /** The sign over the picture, and the one button, say whether the student is being read. */
 function showReading(here, isRead) {
-  here.isRead = consent.checked = isRead; // whoever stops it and leaves is asked again
+  here.isRead = consent.checked = isRead; // somebody who stops it and leaves must agree again
   if (!isRead) moodLabel.hidden = true;
   sign.dataset.read = isRead ? "yes" : "no";
   sign.textContent = isRead ? "You are being read" : "You are not being read";
@@ -103,7 +103,7 @@ function preferVp8(transceiver) {
   transceiver.setCodecPreferences?.([...codecs.filter(isVp8), ...codecs.filter((codec) => !isVp8(codec))]);
 }
 
-/** Send no more than the room needs, though the camera may give more than it was asked for. */
+/** Send no more than the room needs, even if the camera gives more than it was asked for. */
 async function limit(sender, { width, height, frames_per_second: rate }) {
   const parameters = sender.getParameters();
   const given = sender.track.getSettings();
@@ -112,7 +112,7 @@ async function limit(sender, { width, height, frames_per_second: rate }) {
   encoding.scaleResolutionDownBy = Math.max(1, Math.min((given.width ?? width) / width, (given.height ?? height) / height));
   encoding.maxFramerate = rate;
   encoding.maxBitrate = Math.round(Math.max(100_000, width * height * rate * 0.15));
-  // a face needs its detail more than it needs to move smoothly
+  // reading a face needs detail more than smooth motion
   parameters.degradationPreference = "maintain-resolution";
   await sender.setParameters(parameters);
 }
@@ -126,7 +126,7 @@ function gathered(peer) {
   return Promise.race([complete, new Promise((resolve) => setTimeout(resolve, 3000))]);
 }
 
-/** Publish by WHIP (RFC 9725); the address of the session is known as soon as there is one. */
+/** Publish by WHIP (RFC 9725); sets the session's address as soon as there is a session. */
 async function publish(joining, configuration) {
   const { peer } = joining;
   await peer.setLocalDescription();
@@ -141,7 +141,7 @@ async function publish(joining, configuration) {
 }
 
 function showMood({ coverage, emotion, confidence }) {
-  if (!present?.isRead) return; // it was on its way when the student stopped it
+  if (!present?.isRead) return; // it was already on its way when the student stopped being read
   const reading = emotion === "unknown" || !emotion ? "Not sure" : `You look ${LOOKS[emotion] ?? emotion}`;
   const percent = coverage === "ok" && emotion && emotion !== "unknown" ? ` · ${Math.round(confidence * 100)} %` : "";
   const text = COVERAGE[coverage] ?? reading;
@@ -156,9 +156,9 @@ const LOOKS = { fear: "afraid", disgust: "disgusted", surprise: "surprised" };
 function followMood(session) {
   const source = new EventSource(`${session}/mood`);
   source.addEventListener("message", (event) => showMood(JSON.parse(event.data)));
-  // the last event of a session, also where the room closes, and nobody would answer any more
+  // the last event of a session, sent even if the room closes and will no longer answer
   source.addEventListener("over", () => lose(session));
-  // closed for good, not merely interrupted: the room does not know this session any more
+  // closed for good, not merely interrupted: the room no longer knows this session
   source.addEventListener("error", () => source.readyState === EventSource.CLOSED && lose(session));
   return source;
 }
@@ -168,7 +168,7 @@ function inTheRoom() {
   return present.isRead ? "You are in the room, and you are being read." : "You are in the room, and you are not being read.";
 }
 
-/** Stop being read, or begin again. While it is stopped, the camera's picture does not leave this device. */
+/** Stop being read, or start again. While stopped, the camera's picture does not leave this device. */
 async function changeReading() {
   const here = present;
   if (!here?.session || here.changing) return;
@@ -176,13 +176,13 @@ async function changeReading() {
   try {
     await (here.isRead ? stopReading(here) : beginReading(here));
   } catch (error) {
-    if (present === here) say(error.message, "trouble"); // who left meanwhile was told so
+    if (present === here) say(error.message, "trouble"); // a student who left meanwhile has been told so
   } finally {
     here.changing = false;
   }
 }
 
-/** Sign and status line change together: whoever stopped it must not be told that they are being read. */
+/** Sign and status line change together: a student who has stopped it must not be told that they are being read. */
 function tellReading(here, isRead) {
   showReading(here, isRead);
   say(inTheRoom());
@@ -196,7 +196,7 @@ async function stopReading(here) {
     await tellConsent(here, "no");
   } catch (error) {
     if (present !== here) return;
-    // a room that did not hear it would go on taking the student's yes for granted
+    // a room that did not hear it would still count the student as consenting
     leave();
     say(`${error.message} You have left instead, and are not being read.`, "trouble");
   }
@@ -236,7 +236,7 @@ function lose(session) {
   say("The connection to the room was lost. You can join again.", "trouble");
 }
 
-/** Tell the room, also while the page goes away; the room notices by itself if this fails. */
+/** Tell the room, even while the page is closing; if this fails, the room notices by itself. */
 function endSession(session) {
   if (session) fetch(session, { method: "DELETE", headers: authorization, keepalive: true }).catch(() => {});
 }
@@ -248,7 +248,7 @@ function leave() {
   say("You have left. Nothing is sent any more.");
 }
 
-/** The camera was unplugged, or its permission taken back. */
+/** The camera was unplugged, or its permission was withdrawn. */
 function loseCamera() {
   if (!present) return;
   leave();
@@ -260,7 +260,7 @@ async function join(joining) {
   say("Opening your camera …");
   const configuration = await (await ask("configuration.json")).json();
   if (noticeOf(configuration) !== notice) {
-    // a room that came back may publish otherwise than what was agreed to
+    // a room that was restarted may publish something other than what was agreed to
     show(configuration);
     consent.checked = false;
     throw new Trouble("What is published has changed. Read it above, then join again.");
@@ -274,14 +274,14 @@ async function join(joining) {
   track.addEventListener("ended", loseCamera);
   joining.peer = new RTCPeerConnection({ iceServers: configuration.ice_servers, bundlePolicy: "max-bundle" });
   watchConnection(joining.peer);
-  // what would not be read is not sent either
+  // a picture that would not be read is not sent
   const sent = unreadBecause ? "video" : track;
   const transceiver = joining.peer.addTransceiver(sent, { direction: "sendonly", streams: [joining.camera] });
   joining.sender = transceiver.sender;
   preferVp8(transceiver);
   await publish(joining, configuration);
   if (!unreadBecause && present === joining) await limit(transceiver.sender, configuration);
-  if (present !== joining) return endSession(joining.session); // left while the room was being asked
+  if (present !== joining) return endSession(joining.session); // the student left while the room was answering
   joining.moods = followMood(joining.session);
   showState("on");
   if (joining.peer.connectionState === "connected") say(inTheRoom());
@@ -295,13 +295,13 @@ async function tryToJoin(event) {
     await join(joining);
   } catch (error) {
     endSession(joining.session);
-    if (present !== joining) return; // left meanwhile, which was told
+    if (present !== joining) return; // the student left meanwhile, and has been told so
     stop();
     say(error instanceof Trouble ? error.message : `Joining failed: ${error.message}`, "trouble");
   }
 }
 
-/** What is published, so that whoever agrees knows to what. */
+/** What is published, so that students know what they agree to. */
 function describePublication({ level, names, retention_hours: hours, withdrawal_erases: erases, record_days: days, attention }) {
   const kept = `It is kept for ${forHours(hours)}, and at most for twice as long.`;
   if (level === "aggregate") return `Only the mood of the whole class is published, and nothing about you alone. ${kept}`;
@@ -326,7 +326,7 @@ function forHours(hours) {
 
 const noticeOf = ({ published, unread_because: why }) => JSON.stringify([published, why]);
 
-/** Show what a room publishes, and whether it reads anybody who joins by this page. */
+/** Show what the room publishes, and whether it reads those who join through this page. */
 function show(configuration) {
   const { room, published, unread_because: why } = configuration;
   notice = noticeOf(configuration);
@@ -344,7 +344,7 @@ async function introduce() {
   }
 }
 
-/** In a room that reads no visitors there is nothing to agree to. */
+/** In a room that does not read visitors there is nothing to agree to. */
 function introduceUnread(why) {
   unreadBecause = why;
   element("notice").hidden = element("consent-field").hidden = Boolean(why);
