@@ -1,6 +1,6 @@
-"""What the runs of a recorded class declared before the recording began: a file of events beside the recording.
+"""What the runs of a recorded class declared before the recording began, kept in a file of events beside the recording.
 
-Among the events of the recording itself it would leave a gap behind it, in their sequence and in their times.
+Within the recording itself those events would leave a gap after them, in the sequence and in time.
 """
 
 import logging
@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 
 def basis_file(recording: str | Path) -> Path:
-    """The file beside a recording that holds what was declared: class.basis.jsonl beside class.jsonl.gz."""
+    """The file beside a recording for what was declared: class.basis.jsonl beside class.jsonl.gz."""
     return beside(recording, "basis")
 
 
 def read_basis(recording: str | Path) -> dict[str, BasisStated]:
-    """What was declared before a recording began, by the run that it is of; raises RecordingUnusable if it cannot be read."""
+    """What was declared before a recording began, by run; raises RecordingUnusable if it cannot be read."""
     path = basis_file(recording)
     if not path.is_file():
         return {}
@@ -45,9 +45,9 @@ def _basis_in(text: bytes) -> tuple[str, BasisStated] | None:
 
 
 async def keep_basis(redis: Redis, keys: Keys, recording: Path, runs: Set[str]) -> int:
-    """Write beside a recording what those runs declared last, as the audit stream has it, and give how many of them did.
+    """Write beside a recording what each of those runs last declared, as the audit stream has it; return how many had done so.
 
-    Raises CannotWrite. A Redis that is away by then is logged: the recording itself is whole.
+    Raises CannotWrite. If Redis is away by then, that is only logged: the recording itself is complete.
     """
     try:
         declared = await cancellable(_declared(redis, keys, runs))
@@ -57,7 +57,7 @@ async def keep_basis(redis: Redis, keys: Keys, recording: Path, runs: Set[str]) 
     if declared:
         text = "".join(f"{event.to_json()}\n" for event in declared)
         write_whole(basis_file(recording), text.encode(), force=True)
-    else:  # that of a recording that was there before is not of this one
+    else:  # a file that is there belongs to an earlier recording
         basis_file(recording).unlink(missing_ok=True)
     return len(declared)
 

@@ -1,4 +1,4 @@
-"""What happened to the bot in a Janus room while its connection was cut: the old session is claimed and asked.
+"""What happened to the bot in a Janus room while its connection was cut: it claims its old session, and asks there.
 
 Source: https://janus.conf.meetecho.com/docs/rest.html ("claim")
 """
@@ -12,7 +12,7 @@ from bot.rooms.janus_messages import NO_SUCH_ROOM, read_room_event
 
 @dataclass(frozen=True, slots=True)
 class FormerStay:
-    """Where the bot was in the server: its session, its handle in the room, the room, and its own id there."""
+    """Where the bot was in the server: its session, its handle, the room, and its own id in the room."""
 
     session_id: int
     handle_id: int
@@ -21,10 +21,10 @@ class FormerStay:
 
 
 async def check_not_removed(access: Access, former: FormerStay) -> None:
-    """Make sure that nobody removed the bot while it could not hear; raises RemovedFromRoom, or Unreachable.
+    """Make sure that nobody removed the bot while it could not hear; raises RemovedFromRoom or Unreachable.
 
-    A session that Janus still has is ended, so that the room does not show the bot twice. One that it no longer has, 60 s
-    after the last message or after a restart, cannot tell, and neither can a server that refuses the question.
+    A session that Janus still has is ended, so that the room does not show the bot twice. If Janus no longer has it (60 s
+    after the last message, or after a restart), or refuses the question, there is no telling, and no error.
     """
     try:
         async with janus_session(access, claimed=former.session_id) as session:

@@ -1,4 +1,4 @@
-"""Whether the STUN and TURN servers of the settings are of use: aioice passes over one that is not, and says nothing."""
+"""Checks that the STUN and TURN servers of the settings work: aioice silently skips one that does not."""
 
 import ipaddress
 import logging
@@ -11,7 +11,7 @@ from bot.settings import PREFIX
 logger = logging.getLogger(__name__)
 
 _SCHEMES = {"stun": "srflx", "stuns": "srflx", "turn": "relay", "turns": "relay"}
-"""The type of candidate that a server gives, by the scheme of its URL."""
+"""The type of candidate that a server yields, by the scheme of its URL."""
 
 _USELESS = {
     "srflx": f"the first server in {PREFIX}STUN_URLS does not answer the bot: check its address",
@@ -21,7 +21,7 @@ _USELESS = {
 
 
 class ServerWatch:
-    """Warns of a server that gave no candidate, once until it gives one again."""
+    """Warns of a kind of server that yields no candidate: once, until it yields one again."""
 
     def __init__(self, configuration: RTCConfiguration) -> None:
         urls = [url for server in configuration.iceServers or () for url in _urls(server.urls)]
@@ -29,7 +29,7 @@ class ServerWatch:
         self._useless: set[str] = set()
 
     def note(self, sdp: str) -> None:
-        """Take in a description of our own, with all of its candidates."""
+        """Take in a description of our own with all its candidates."""
         if not self._expected:
             return
         candidates = [each for section in SessionDescription.parse(sdp).media for each in section.ice_candidates]
@@ -42,7 +42,7 @@ class ServerWatch:
 
 
 def _asks_a_stun_server(candidate: RTCIceCandidate) -> bool:
-    """Whether a STUN server was asked from there: aioice asks over IPv4 alone, and keeps an answer that tells nothing new."""
+    """Whether a STUN server was asked from there: aioice asks over IPv4 only, and keeps an answer that adds nothing new."""
     return candidate.type == "host" and ipaddress.ip_address(candidate.ip).version == 4
 
 

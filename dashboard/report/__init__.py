@@ -1,1 +1,1 @@
-"""What happened in a class: its events and marks, made into one account that can be read, printed and compared."""
+"""The report of a class: its events and marks, summed up to be read, printed and compared."""

@@ -1,4 +1,4 @@
-"""The class before and after each mark of the teacher, with how sure a difference is."""
+"""The class before and after each of the teacher's marks, and how certain a difference is."""
 
 import math
 
@@ -8,20 +8,20 @@ from model.faces import EMOTIONS, Emotion
 from pipeline.valence import VALENCE
 
 WINDOW_MS = 120_000
-"""Length of the stretches before and after a mark; they end at the next mark, and at the end of the class."""
+"""Greatest length of the stretches before and after a mark; they stop at the marks beside it and at the ends of the class."""
 
 LEAST_PUBLISHED_SECONDS = 30
-"""In both stretches, below which nothing is compared."""
+"""Published time that both stretches need; below it nothing is compared."""
 
 Z_95 = 1.96
-"""Standard deviations to both sides that hold 95 % of a normal distribution."""
+"""Half the width, in standard deviations, of the interval that holds 95 % of a normal distribution."""
 
 PRIOR_PEOPLE = 2.0
-"""People added to each side, spread evenly over the emotions: ten of ten happy are no certainty (Agresti and Coull 1998)."""
+"""People added to each side, spread evenly over the emotions: ten of ten happy is not certainty (Agresti and Coull 1998)."""
 
 
 def phases(curve: Curve, marks: tuple[Mark, ...], started_ms: int, ended_ms: int) -> tuple[Phase, ...]:
-    """The class from one mark to the next."""
+    """The stretches of the class from one mark to the next."""
     starts = [("", 0.0), *((mark.label, mark.at_seconds) for mark in marks)]
     ends = [*(at for _, at in starts[1:]), (ended_ms - started_ms) / 1000]
     return tuple(
@@ -36,7 +36,7 @@ def _between(curve: Curve, started_ms: int, from_seconds: float, to_seconds: flo
 
 
 def before_after(curve: Curve, marks: tuple[Mark, ...], started_ms: int, ended_ms: int) -> tuple[BeforeAfter, ...]:
-    """Each mark with the stretches around it."""
+    """Each mark with the stretches on both sides of it."""
     edges = [0.0, *(mark.at_seconds for mark in marks), (ended_ms - started_ms) / 1000]
     return tuple(_around(curve, started_ms, mark, edges[number], edges[number + 2]) for number, mark in enumerate(marks))
 
@@ -58,7 +58,7 @@ def _around(curve: Curve, started_ms: int, mark: Mark, edge_before: float, edge_
 
 
 def differences(before: Figures, after: Figures) -> tuple[Difference, ...]:
-    """Valence and each share, after less before; none where either was withheld throughout."""
+    """Valence and each share, after minus before; empty if either side was withheld throughout."""
     if before.shares is None or after.shares is None or before.valence is None or after.valence is None:
         return ()
     variance = {figure: _variance(before, figure) + _variance(after, figure) for figure in (None, *EMOTIONS)}
@@ -80,9 +80,9 @@ def _difference(figure: str, before: float, after: float, variance: float) -> Di
 
 
 def _variance(figures: Figures, emotion: Emotion | None) -> float:
-    """The variance of a share, or of valence for None, if those scored were a random draw of so many people.
+    """Variance of a share, or of valence for None, if those scored were a random sample of that many people.
 
-    Both sides count as drawn apart. The same people sit on both, so the truth is mostly a little surer than this.
+    Treats the two sides as independent samples. In fact the same people are on both, so the uncertainty is mostly a little less.
     """
     people = (figures.scored or 0.0) + PRIOR_PEOPLE
     shares = figures.shares or {}

@@ -1,4 +1,4 @@
-"""From a class that was read to its report."""
+"""Builds the report of a class from its events, once they have been read."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -34,9 +34,9 @@ CardFigures = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the reader of the report asked for, and what is known besides the events.
+    """What the reader of the report asked for, and what is known apart from the events.
 
-    `cards` are the figures of classifiers by the names of their weights.
+    `cards` maps the names of weights to their classifier's figures.
     """
 
     room: str
@@ -48,7 +48,7 @@ class Options:
 
 
 def build(classes: Classes, marks: Iterable[Marker], broken: int, options: Options) -> Report | None:
-    """The report of the class that was wanted; None if the events show nobody in the room."""
+    """The report of the requested class; None if the events show nobody in the room."""
     lesson = classes.lesson
     if lesson is None or lesson.started_ms is None:
         return None
@@ -58,7 +58,7 @@ def build(classes: Classes, marks: Iterable[Marker], broken: int, options: Optio
 
 
 def _within(marks: Iterable[Marker], classes: Classes, started_ms: int, ended_ms: int) -> Iterable[Mark]:
-    """The marks that lie within the class, in its time."""
+    """The marks within the class, in lesson time."""
     placed = sorted(((classes.clock.of(marker.at_ms), marker) for marker in marks), key=lambda each: each[0])
     for at_ms, marker in placed:
         if started_ms <= at_ms <= ended_ms:
@@ -69,7 +69,7 @@ def _report(
     classes: Classes, lesson: Lesson, marks: tuple[Mark, ...], span: tuple[int, int], broken: int, options: Options
 ) -> Report:
     started_ms, ended_ms = span
-    # which names there are is judged by all that was read, also of runs that had ended before
+    # which names may be shown depends on every run that was read, including those that ended before the class began
     is_named, why = _naming(list(lesson.runs.values()), options.naming)
     runs = [run for run in lesson.runs.values() if run.to_ms >= started_ms]
     labels = _labels(lesson.people.by_id, is_named)
@@ -113,7 +113,7 @@ def _source(classes: Classes, lesson: Lesson, broken: int, options: Options) -> 
 
 
 def _overall(lesson: Lesson, started_ms: int, ended_ms: int) -> Figures:
-    """The whole class; without summaries, its coverage by the participants' own times."""
+    """Figures for the whole class; without summaries, its coverage comes from the participants' own times."""
     figures = lesson.curve.figures(started_ms, ended_ms)
     everybody = lesson.people.by_id.values()
     attended = sum(each.by_coverage.total() for each in everybody)
@@ -134,7 +134,7 @@ def _steps(lesson: Lesson, started_ms: int, ended_ms: int) -> Iterable[Step]:
 
 
 def _naming(runs: list[RunSoFar], asked: Naming) -> tuple[bool, str]:
-    """Whether the published names are shown, and why: where they are pseudonyms, or where they are asked for."""
+    """Whether the published names are shown, and why: they are if they are pseudonyms or were asked for."""
     if runs and all(run.basis is not None and not run.basis.names for run in runs):
         return (
             True,
@@ -160,7 +160,7 @@ def _people(lesson: Lesson, labels: Mapping[str, str], asked: Naming, why: str) 
 
 
 def _labels(by_id: Mapping[str, Participant], is_named: bool) -> dict[str, str]:
-    """What each is called, no two the same: whoever rejoins a room without ids is somebody new in it, of the same name."""
+    """A unique label for each: somebody who rejoins a room without ids counts as a new participant of the same name."""
     digits, seen, labels = max(2, len(str(len(by_id)))), Counter[str](), dict[str, str]()
     for each, participant in sorted(by_id.items(), key=lambda pair: pair[1].number):
         numbered = f"Participant {participant.number:0{digits}d}"

@@ -1,4 +1,4 @@
-"""Which events of a room belong to which class, and which class is meant."""
+"""Divides a room's events into classes, and finds the class that is wanted."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -8,20 +8,20 @@ from dashboard.report.lesson import Lesson, RunSoFar, occupied
 from pipeline.events import BasisStated, Data, Event
 
 APART_MS = 600_000
-"""A room that nobody was seen in for so long, because it was empty or no bot was there, has had its class."""
+"""A class is over once nobody has been seen in its room for so long, whether it was empty or no bot was there."""
 
 APART_IN_AGGREGATE_MS = 3 * APART_MS
-"""The same where counts are published of the whole class alone: while they are withheld, nobody can be seen in it either."""
+"""The same where only figures of the whole class are published: while they are withheld, nobody can be seen there either."""
 
 LONGEST_MS = 24 * 3_600_000
-"""A class that lasts longer is cut here, for the sake of memory."""
+"""A longer class is cut here, to limit memory."""
 
 REMEMBERED_RUNS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which class: the last one, if nothing is said; of one run alone; or all between two moments, which are wall times."""
+    """Which class: the last one by default; that of one run only; or everything between two moments of wall time."""
 
     epoch: str | None = None
     since_ms: int | None = None
@@ -29,29 +29,29 @@ class Wanted:
 
     @property
     def is_a_stretch(self) -> bool:
-        """Whether a stretch of time was asked for, whatever classes are in it."""
+        """Whether a stretch of time was asked for, however many classes it holds."""
         return self.since_ms is not None or self.until_ms is not None
 
 
 @dataclass
 class Classes:
-    """Takes in the events of a room in their order, and keeps the class that is wanted."""
+    """Takes in a room's events in order, and keeps the class that is wanted."""
 
     wanted: Wanted = field(default_factory=Wanted)
     lesson: Lesson | None = None
     declared: dict[str, BasisStated] = field(default_factory=dict)
-    """What runs declared, by their epochs, for those whose own events no longer say it."""
+    """What each run declared, by epoch, for runs whose own events no longer say so."""
     clock: LessonClock = field(default_factory=LessonClock)
     events: int = 0
     repeated: int = 0
     begins_cut: bool = False
-    """Whether what is left of the class that is kept begins in the middle of a run: it may have begun before."""
+    """Whether the stored events begin in the middle of a run, so that the class may have begun earlier."""
     _cut_ms: int | None = None
     _last: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _quiet: OrderedDict[str, RunSoFar] = field(default_factory=OrderedDict)
 
     def add(self, event: Event, wall_ms: int, data: Data | None) -> None:
-        """The next event; one that came before, or too late, is counted alone."""
+        """Take in the next event; one that is repeated or comes too late is only counted."""
         in_the_middle = event.epoch not in self._last and event.sequence > 1
         missing = self._missing_before(event)
         if missing is None:
@@ -83,7 +83,7 @@ class Classes:
             return
         if self.lesson is None:
             self.lesson = Lesson(self._begins_ms(at_ms, wall_ms), declared=self.declared)
-            # in a room that was empty for so long since, an earlier class would have been another
+            # if the room has been empty for that long since the cut, whatever came before was another class
             self.begins_cut = self._cut_ms is not None and at_ms - self._cut_ms < APART_MS
         elif not self.wanted.is_a_stretch and self._is_another(self.lesson, at_ms):
             self._quiet = OrderedDict((epoch, _anew(run)) for epoch, run in self.lesson.runs.items())
@@ -100,13 +100,13 @@ class Classes:
         return at_ms - lesson.occupied_ms >= apart_ms or at_ms - started_ms >= LONGEST_MS
 
     def _note_quietly(self, epoch: str, at_ms: int, data: Data | None) -> None:
-        """Remember what a run tells of itself in an empty room."""
+        """Remember what a run says of itself while the room is empty."""
         self._quiet.setdefault(epoch, RunSoFar(epoch, at_ms, basis=self.declared.get(epoch))).add(at_ms, data)
         while len(self._quiet) > REMEMBERED_RUNS:
             self._quiet.popitem(last=False)
 
     def _missing_before(self, event: Event) -> int | None:
-        """How many events of the run are missing before this one; None if it, or a later one, was there already."""
+        """How many events of the run are missing before this one; None if this one or a later one has already come."""
         last = self._last.pop(event.epoch, None)
         self._last[event.epoch] = max(event.sequence, last or 0)
         if len(self._last) > REMEMBERED_RUNS:
@@ -117,6 +117,6 @@ class Classes:
 
 
 def _anew(run: RunSoFar) -> RunSoFar:
-    """A run that goes on into the next class, with what it declared and has counted so far."""
+    """The run as it continues into the next class, with what it declared and has counted so far."""
     before = run.status or run.before
     return RunSoFar(run.epoch, run.to_ms, heartbeat_ms=run.heartbeat_ms, basis=run.basis, before=before)

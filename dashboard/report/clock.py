@@ -1,18 +1,18 @@
-"""The time of a lesson, made from the times of events, which clocks may have set back."""
+"""Lesson time: made from the times of events, whose clocks may have been set back."""
 
 from bisect import bisect_right
 
 JITTER_MS = 60_000
-"""An event that is older by no more than this is late; one that is older still shows that a clock was set back."""
+"""An event older by at most this much is merely late; one that is older still shows that a clock was set back."""
 
 
 class LessonClock:
-    """Milliseconds that never go back, and that are the events' own as long as no clock was set back."""
+    """Milliseconds that never go back; they equal the events' own times as long as no clock is set back."""
 
     def __init__(self) -> None:
         self._now_ms: int | None = None
         self._shift_ms = 0
-        # where in lesson time each stretch of one clock begins, in its own time, and by how much it is shifted
+        # for each stretch of one clock: its start in lesson time, its start in its own time, and the shift between them
         self._stretches: list[tuple[int, int, int]] = []
 
     @property
@@ -30,7 +30,7 @@ class LessonClock:
         return self._now_ms
 
     def of(self, wall_ms: int) -> int:
-        """The lesson time of a moment that was noted by the same clocks: in the latest stretch that it fits into."""
+        """The lesson time of a moment noted by the same clocks: in the latest stretch that it fits into."""
         for number in reversed(range(len(self._stretches))):
             begins_ms, since_ms, shift_ms = self._stretches[number]
             is_last = number == len(self._stretches) - 1
@@ -39,6 +39,6 @@ class LessonClock:
         return wall_ms
 
     def wall(self, lesson_ms: int) -> int:
-        """The time that a clock showed then."""
+        """The time that the clock showed at that lesson time."""
         found = bisect_right(self._stretches, lesson_ms, key=lambda stretch: stretch[0])
         return lesson_ms - (self._stretches[found - 1][2] if found else 0)

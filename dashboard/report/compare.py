@@ -1,4 +1,4 @@
-"""Reports of several classes, side by side: the same figures by the same definitions."""
+"""Reports of several classes side by side: the same figures by the same definitions."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ _WORDS: dict[str, Callable[[Report], str]] = {
 
 
 class ReportUnusable(ValueError):
-    """A text that is no report of this version; its own text is one line."""
+    """A text that is not a report of this version; the message is one line."""
 
 
 def read_report(text: bytes) -> Report:
@@ -52,7 +52,7 @@ def table(reports: Sequence[Report]) -> Table:
 
 
 def remarks(reports: Sequence[Report]) -> Iterator[str]:
-    """What stands against comparing them, in sentences."""
+    """Sentences on why the reports may not be comparable."""
     yield "What differs between two classes may be the people, the hour, the light or the subject. Never grade anybody by it."
     if len({report.certainty.models for report in reports}) > 1:
         yield "They were read by different weights: their shares are not comparable."
@@ -63,7 +63,7 @@ def remarks(reports: Sequence[Report]) -> Iterator[str]:
 
 
 def columns(reports: Sequence[Report], names: Sequence[str]) -> list[str]:
-    """A heading for each report: its room, and its file where rooms are the same."""
+    """A heading for each report: its room, followed by the file's name if several reports are of that room."""
     rooms = [report.room for report in reports]
     return [room if rooms.count(room) == 1 else f"{room} ({name})" for room, name in zip(rooms, names, strict=True)]
 
@@ -90,7 +90,7 @@ def compared_csv(reports: Sequence[Report], headings: Sequence[str]) -> str:
 
 
 def compared_json(reports: Sequence[Report], headings: Sequence[str]) -> str:
-    """The figures over each whole class as JSON."""
+    """The figures of each whole class as JSON."""
     return json.dumps(
         {
             "report_version": REPORT_VERSION,

@@ -1,4 +1,4 @@
-"""Labels in the plots of a report, whose letters matplotlib need not know, and which leave each other room."""
+"""Labels in the plots of a report: they do not overlap, and may hold letters that matplotlib's font lacks."""
 
 import html
 from collections.abc import Iterator, Sequence
@@ -14,21 +14,21 @@ from dashboard.report.svg import drawn
 LONGEST_LABEL = 18
 
 PLACEHOLDER = "mark{:03d}."
-"""Stands for a label until matplotlib has drawn it: it must neither read it as a formula nor need its letters."""
+"""Stands for a label while matplotlib draws, so that it neither reads the label as a formula nor needs its letters."""
 
 FONT = FontProperties(size=8)
 LINE_POINTS = 10
 GAP_POINTS = 4
 ABOVE_INCHES = 0.34
-"""Room for the labels of marks above a plot."""
+"""Space for the labels of marks above a plot."""
 
 ROWS = 2
-"""Lines on which labels of marks stand above a plot; one that fits on neither is left out, and named in the table."""
+"""Lines of labels above a plot; a label that fits on neither is left out, and named only in the table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where the label of a mark stands: on which line, and on which side of its mark."""
+    """Where the label of a mark is placed: on which line, and on which side of its mark."""
 
     number: int
     row: int
@@ -54,7 +54,7 @@ def name_marks(axes: Axes, marks: Sequence[Mark]) -> None:
 
 
 def placed(labels: Sequence[tuple[float, float]], right: float) -> Iterator[Placed]:
-    """Where labels in the order of their marks stand: each from where to where, were there room to the right of its mark."""
+    """Where to place labels in the order of their marks, each given as its start and end if it stood to the right of its mark."""
     taken = [float("-inf")] * ROWS
     for number, (start, end) in enumerate(labels):
         ends_at_mark = end > right
@@ -67,7 +67,7 @@ def placed(labels: Sequence[tuple[float, float]], right: float) -> Iterator[Plac
 
 
 def width_points(label: str) -> float:
-    """How wide a label is drawn; a letter that the font lacks counts as a wide one."""
+    """The width of a label as drawn; a letter that the font lacks counts as a wide one."""
     font = get_font(findfont(FONT))
     known = "".join(letter if font.get_char_index(ord(letter)) else "W" for letter in cut(label))
     width, _, _ = text_to_path.get_text_width_height_descent(known, FONT, ismath=False)
@@ -75,12 +75,12 @@ def width_points(label: str) -> float:
 
 
 def cut(label: str) -> str:
-    """What is shown of a label."""
+    """The part of a label that is shown."""
     return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
 
 
 def with_labels(drawing: str, labels: Sequence[str]) -> str:
-    """A drawing with the labels in the place of their placeholders."""
+    """The drawing with its placeholders replaced by the labels."""
     for number, label in enumerate(labels):
         drawing = drawing.replace(PLACEHOLDER.format(number), f"<tspan>{html.escape(cut(label))}</tspan>")
     return drawing

@@ -1,4 +1,4 @@
-"""One class while its events come: what is kept of them, so that a day's stream needs little memory."""
+"""One class as its events come in; it keeps so little of them that a day's stream needs little memory."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,17 +10,17 @@ from dashboard.report.summaries import Curve
 from pipeline.events import BasisStated, BotStatus, Data, EmotionSample, ParticipantLeft, Summary
 
 AWAY_LEAST_MS = 15_000
-"""Without an event for three times as long as the bot's heartbeats are apart, and this at least, the bot counts as away."""
+"""The bot counts as away after three heartbeat intervals without an event, but never sooner than this."""
 
 PARTING_MS = 60_000
-"""Who is told to have left so soon after the room was last seen occupied was there until then."""
+"""Somebody reported as having left this soon after the room was last seen occupied was there until then."""
 
 MOST_GAPS = 1000
 
 
 @dataclass(slots=True)
 class RunSoFar:
-    """One run of the bot, as far as it was read."""
+    """One run of the bot, as far as it has been read."""
 
     epoch: str
     from_ms: int
@@ -30,7 +30,7 @@ class RunSoFar:
     status: BotStatus | None = None
     status_ms: int | None = None
     before: BotStatus | None = None
-    """The last status from before the class: what the bot counts from its start is told from there on."""
+    """The last status before the class; the bot's counters, which start with the bot, are counted from there."""
     heartbeat_ms: int | None = None
     basis: BasisStated | None = None
     models: dict[str, None] = field(default_factory=dict)
@@ -55,12 +55,12 @@ class RunSoFar:
 
     @property
     def is_aggregate(self) -> bool:
-        """Whether it publishes the class as a whole alone; a withheld summary then tells of nobody, not even their number."""
+        """Whether the run publishes only the whole class; a withheld summary then says nothing, not even how many there are."""
         return self.basis is not None and self.basis.level == "aggregate"
 
     @property
     def away_ms(self) -> int:
-        """After how long without an event the bot counts as away."""
+        """Milliseconds without an event after which the bot counts as away."""
         return max(AWAY_LEAST_MS, 3 * (self.heartbeat_ms or 0))
 
     def part(self, started_ms: int) -> Run:
@@ -80,7 +80,7 @@ class RunSoFar:
         )
 
     def _counted(self, name: Literal["events_dropped", "frames_dropped", "tracks_failed", "looks"]) -> int:
-        """By how much a count of the bot has grown since the class began."""
+        """How much a counter of the bot has grown since the class began."""
         if self.status is None:
             return 0
         so_far: int = getattr(self.status, name)
@@ -88,10 +88,10 @@ class RunSoFar:
 
 
 class Lesson:
-    """A class from the first to the last sign of somebody in the room; times are lesson time, in milliseconds.
+    """A class from the first to the last sign of somebody in the room; all times are lesson time in milliseconds.
 
-    What lies before `from_ms` tells how things stood then, and is not counted. `withdrawn` are those who have withdrawn
-    their consent before, and `declared` is what is known of runs by their epochs whose own events may no longer say it.
+    Events before `from_ms` say how things stood then, and are not counted. `withdrawn` are those who withdrew their consent
+    earlier. `declared` maps epochs to what those runs declared, as their own events may no longer say so.
     """
 
     def __init__(self, from_ms: int, withdrawn: Iterable[str] = (), declared: Mapping[str, BasisStated] | None = None) -> None:
@@ -108,7 +108,7 @@ class Lesson:
         self._last_ms: int | None = None
 
     def begin_run(self, run: RunSoFar) -> None:
-        """Take in a run that told of itself before the class began."""
+        """Take in a run that had already reported itself before the class began."""
         run.before = run.status or run.before
         self.runs[run.epoch] = self._run = run
 
@@ -134,23 +134,23 @@ class Lesson:
 
     @property
     def is_aggregate(self) -> bool:
-        """Whether the present run tells of nobody while the class is too small to be told of."""
+        """Whether the current run says nothing of anybody while the class is too small."""
         return self._run is not None and self._run.is_aggregate
 
     def miss(self, count: int) -> None:
-        """Count events that are missing in the sequence before the next."""
+        """Count events that are missing from the sequence before the next one."""
         if self._run is not None:
             self._run.missing += count
 
     def end(self, at_ms: int | None = None) -> int:
-        """Close what still holds, and give the end of the class."""
+        """Close everything that is still open, and return the end of the class."""
         ends_ms = self.occupied_ms if at_ms is None else min(at_ms, self.occupied_ms)
         self.curve.end(ends_ms)
         self.people.end(ends_ms)
         return ends_ms
 
     def _look_for_a_gap(self, at_ms: int, run: RunSoFar, is_new: bool) -> None:
-        """Let nothing hold over a time without the bot, nor from one run to the next."""
+        """Carry nothing over a time without the bot, nor from one run to the next."""
         last_ms = self._last_ms
         if last_ms is None:
             return
@@ -161,7 +161,7 @@ class Lesson:
             self.curve.end(last_ms)
             self.people.pause(last_ms, at_ms)
         if is_new:
-            self.people.begin_run(last_ms)  # the new run tells of everybody anew
+            self.people.begin_run(last_ms)  # the new run reports everybody again
 
     def _keep_gap(self, from_ms: int, to_ms: int) -> None:
         if len(self.gaps) < MOST_GAPS:
@@ -170,7 +170,7 @@ class Lesson:
             self.gaps_left_out += 1
 
     def gaps_within(self, from_ms: int, to_ms: int) -> tuple[Gap, ...]:
-        """The times without the bot, as far as they lie within the class."""
+        """The times without the bot, cut to the class."""
         cut = ((max(start, from_ms), min(end, to_ms)) for start, end in self.gaps)
         return tuple(
             Gap(from_seconds=(start - from_ms) / 1000, to_seconds=(end - from_ms) / 1000) for start, end in cut if start < end

@@ -1,4 +1,4 @@
-"""Time steps put together to minutes, for tables that people read."""
+"""Time steps merged into minutes, for tables that people read."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,12 +10,12 @@ STEPS_OF_A_MINUTE = 60 // STEP_SECONDS
 
 
 def minutes(steps: Sequence[Step]) -> list[Step]:
-    """Time steps, put together to minutes."""
+    """The time steps merged into minutes."""
     return [merged(steps[first : first + STEPS_OF_A_MINUTE]) for first in range(0, len(steps), STEPS_OF_A_MINUTE)]
 
 
 def merged(steps: Sequence[Step]) -> Step:
-    """Steps that follow one another as one, each counted by how much it tells."""
+    """Consecutive steps as one; each figure is a mean weighted by the time, or person-time, that it was published for."""
     people = _mean(steps, lambda step: step.participants, told_seconds)
     seen = _mean(steps, lambda step: step.seen, told_seconds)
     has_shares = any(step.shares for step in steps)

@@ -1,6 +1,6 @@
-"""A report as it is written down; programs depend on these names, and on what docs/report.md says they mean.
+"""The format of a report; programs depend on these names, and on their meaning in docs/report.md.
 
-Times within the class are seconds since its beginning. A figure that was not published, or not by enough people, is null.
+Times within the class are seconds since it began. A figure that was not published, or not by enough people, is null.
 """
 
 from typing import Annotated, Literal
@@ -14,11 +14,11 @@ from pipeline.events import Time
 REPORT_VERSION: Literal[1] = 1
 
 STEP_SECONDS: Literal[10] = 10
-"""Length of a time step, the same in every report, so that lessons can be laid side by side."""
+"""Length of a time step, the same in every report, so that lessons can be compared."""
 
 
 def _four_places(number: float) -> float:
-    return round(number, 4)  # more would be no better, and a file of a lesson twice as large
+    return round(number, 4)  # more digits would add no accuracy, and double the file of a lesson
 
 
 Number = Annotated[float, AfterValidator(_four_places)]
@@ -184,7 +184,7 @@ class Source(_Part):
         description="events that were too many to keep: of further people, calls for attention, absences of the bot"
     )
     clock_set_back: int = Field(description="times that a clock went back by more than a minute")
-    # absent in reports that were made before they were added
+    # reports made before these fields were added lack them
     from_recording: bool = Field(False, description="whether it was made of a recording, and not of what Redis holds")
     ends_early: bool = Field(
         False, description="whether the recording is cut off or damaged, and what came after that is missing"

@@ -1,4 +1,4 @@
-"""What a reader must know before they believe a report, in sentences."""
+"""What a reader must know before believing a report, in sentences."""
 
 from collections.abc import Iterator
 

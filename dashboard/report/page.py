@@ -1,4 +1,4 @@
-"""The report as a page: one file without scripts, which asks nobody for anything."""
+"""The report as a page: one file without scripts, which loads nothing from anywhere."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
@@ -16,7 +16,7 @@ from model.faces import EMOTIONS
 
 
 def page(report: Report, zone: tzinfo | None = None) -> str:
-    """A report as HTML; times of day are of `zone`, or of this machine's."""
+    """A report as HTML, with times of day in `zone`, or else this machine's."""
     # matplotlib writes the SVG, and escapes the texts in it
     plots = {name: Markup(draw(report)) for name, draw in ALL.items()} if report.steps else {}  # nosec B704
     return (
@@ -46,7 +46,7 @@ def compared_page(
 
 
 def _environment() -> Environment:
-    # every value that a template writes is escaped; only the plots, which escape what they hold, are marked as HTML
+    # every value that a template writes is escaped; only the plots, which escape their own texts, are marked as HTML
     made = Environment(loader=PackageLoader("dashboard"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     made.filters |= {
         "share": share,

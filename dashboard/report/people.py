@@ -1,4 +1,4 @@
-"""The participants of a class, each by their own time: how long they were there, could be read, and showed what."""
+"""The participants of a class, by their own time: how long each was there, could be read, and showed which emotion."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -25,17 +25,17 @@ from pipeline.events import (
 from pipeline.valence import valence
 
 MOST_PEOPLE = 2000
-"""Participants that are told apart; who comes after them is counted alone."""
+"""Participants who are kept apart; events of any others are only counted."""
 
 MOST_ATTENTION = 1000
 
 LEAST_KNOWN_SECONDS = 60
-"""Of known time, below which no shares are told of a participant."""
+"""Known time below which a participant's shares are not reported."""
 
 
 @dataclass(slots=True)
 class Participant:
-    """What was added up of one participant, in milliseconds of lesson time, and how they are at present."""
+    """One participant's totals, in milliseconds of lesson time, and their current state."""
 
     number: int
     name: str = ""
@@ -48,7 +48,7 @@ class Participant:
     changes: int = 0
 
     def hold(self, from_ms: int, to_ms: int) -> None:
-        """Add the time since the last change, as far as it lies in the stretch, to what held in it."""
+        """Add the time since the last change, as far as it lies in the stretch, to the state that held during it."""
         lasted = max(0, to_ms - max(self.since_ms, from_ms)) if self.is_here else 0
         if lasted:
             self.by_coverage[self.coverage or Coverage.CAMERA_OFF] += lasted
@@ -75,7 +75,7 @@ class Participant:
 
 @dataclass(slots=True)
 class Raised:
-    """A call for attention that may still stand."""
+    """A call for attention, which may still be open."""
 
     at_ms: int
     participant_id: str
@@ -84,19 +84,19 @@ class Raised:
     cleared: bool = False
 
     def end(self, at_ms: int) -> None:
-        """Clear it, if it still stands, where no event does: it went on until now."""
+        """Clear it, if still open, without an event that says so: its reason held until now."""
         if not self.cleared:
             self.for_seconds, self.cleared = self.lasted(at_ms), True
 
     def lasted(self, to_ms: int) -> float:
-        """For how many seconds there was the reason, at `to_ms`."""
+        """For how many seconds the reason had held by `to_ms`."""
         return self.for_seconds if self.cleared else self.for_seconds + max(0, to_ms - self.at_ms) / 1000
 
 
 class Everybody:
-    """The participants of a class while its events come; time before `from_ms` is not counted.
+    """The participants of a class as its events come in; time before `from_ms` is not counted.
 
-    Whoever is among `withdrawn` has withdrawn their consent in an earlier class, and stays out until they agree again.
+    Those in `withdrawn` withdrew their consent in an earlier class, and stay out until they agree again.
     """
 
     def __init__(self, from_ms: int, withdrawn: Iterable[str] = ()) -> None:
@@ -108,14 +108,14 @@ class Everybody:
         self.withdrawn = set(withdrawn)
 
     def add(self, at_ms: int, data: Data) -> None:
-        """Take in what an event tells of somebody."""
+        """Take in what an event says of somebody."""
         match data:
             case ConsentWithdrawn():
                 self._forget(data.participant)
             case ConsentGranted():
                 self.withdrawn.discard(data.participant)
             case _ if isinstance(data, OfParticipant) and data.participant in self.withdrawn:
-                pass  # the bot goes on to tell that they are there, unread
+                pass  # the bot still reports that they are there, unread
             case ParticipantLeft():
                 self._leave(at_ms, data.participant)
             case AttentionRaised() | AttentionCleared():
@@ -124,19 +124,19 @@ class Everybody:
                 self._be(at_ms, data)
 
     def pause(self, from_ms: int, to_ms: int) -> None:
-        """Count nothing from one moment to another: nobody watched."""
+        """Count nothing from one moment to the other: nobody was watching."""
         for participant in self.by_id.values():
             participant.hold(self.from_ms, from_ms)
             participant.since_ms = max(participant.since_ms, to_ms)
 
     def end(self, at_ms: int) -> None:
-        """Let everybody leave, because the class ends; what stands of attention then was still so at the end."""
+        """Let everybody leave because the class ends; calls for attention stay open if they were open at the end."""
         for participant in self.by_id.values():
             participant.hold(self.from_ms, at_ms)
             participant.is_here = False
 
     def begin_run(self, last_ms: int) -> None:
-        """Let everybody leave, because a new run of the bot knows nobody; the run before was last heard of at `last_ms`."""
+        """Let everybody leave because a new run of the bot knows nobody; the previous run was last heard of at `last_ms`."""
         self.end(last_ms)
         for each in self.raised:
             each.end(last_ms)
@@ -180,7 +180,7 @@ class Everybody:
                 each.end(at_ms)
 
     def _forget(self, participant_id: str) -> None:
-        # also where nothing is known of them: what came before may have been erased, and what comes now tells that they are there
+        # even if they are unknown here: earlier events may have been erased, and later ones still report that they are there
         self.withdrawn.add(participant_id)
         self.by_id.pop(participant_id, None)
         self.raised = [each for each in self.raised if each.participant_id != participant_id]
@@ -201,7 +201,7 @@ class Everybody:
             self.left_out += 1
 
     def attention(self, from_ms: int, to_ms: int, labels: dict[str, str]) -> tuple[Attention, ...]:
-        """The calls within a stretch, in the order of their times, with the participants' labels; what was not over went on."""
+        """The calls within a stretch, in order of time, with the participants' labels; those still open last until `to_ms`."""
         return tuple(
             Attention(
                 at_seconds=(each.at_ms - from_ms) / 1000,

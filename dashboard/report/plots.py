@@ -1,4 +1,4 @@
-"""The plots of a report. matplotlib draws them: what it makes needs nothing but the file itself, also on paper."""
+"""The plots of a report. matplotlib draws them, so that they need nothing but the file itself, and can be printed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -18,10 +18,10 @@ from dashboard.report.words import clock_time
 from model.faces import EMOTIONS, Emotion
 
 MOST_LABELS = 12
-"""Marks that are named in a plot; more are lines alone, and named in the table."""
+"""Most marks that are labelled in a plot; if there are more, all are mere lines, and named only in the table."""
 
 THICK_ENOUGH = 0.12
-"""Share from which a band has room for its sign."""
+"""Smallest share whose band has room for its sign."""
 
 PLOT_INCHES = 2.8
 LEGEND_INCHES = 0.35
@@ -37,7 +37,7 @@ _BELOW: Any = {
     "labelcolor": drawn("ink"),
     "fontsize": 8.5,
 }
-"""Where a legend stands."""
+"""Where a legend is placed."""
 
 
 def shares_plot(report: Report) -> str:
@@ -47,7 +47,7 @@ def shares_plot(report: Report) -> str:
 
 
 def stacked_shares(report: Report) -> tuple[Figure, Axes]:
-    """The plot of the shares, before the marks are drawn into it."""
+    """The plot of the shares, before the marks are drawn."""
     figure, axes = _figure(report.seconds, LEGEND_INCHES)
     seconds = _middles(report.steps)
     shares = {each: smoothed(report.steps, lambda step, of=each: (step.shares or {}).get(of), known_seconds) for each in EMOTIONS}  # type: ignore[misc]
@@ -74,7 +74,7 @@ def stacked_shares(report: Report) -> tuple[Figure, Axes]:
 
 
 def valence_plot(report: Report) -> str:
-    """The valence of the class: each step as a dot, and the smoothed line."""
+    """The valence of the class: each step as a dot, and the smoothed curve as a line."""
     figure, axes = _figure(report.seconds)
     seconds = _middles(report.steps)
     axes.axhline(0, color=drawn("faint"), linewidth=0.8)
@@ -88,7 +88,7 @@ def valence_plot(report: Report) -> str:
 
 
 def coverage_plot(report: Report) -> str:
-    """How many of those in the room could be read."""
+    """How many of the people in the room could be read."""
     figure, axes = _figure(report.seconds)
     seconds = _middles(report.steps)
     seen = smoothed(report.steps, lambda step: step.seen, told_seconds)
@@ -104,7 +104,7 @@ def coverage_plot(report: Report) -> str:
 
 
 def compared_plot(reports: Sequence[Report], names: Sequence[str]) -> str:
-    """The smoothed valence of several classes, each from its own beginning."""
+    """The smoothed valence of several classes, each from its own start."""
     figure, axes = _figure(max(report.seconds for report in reports), 0.2 * len(reports) + 0.15)
     axes.axhline(0, color=drawn("faint"), linewidth=0.8)
     colours = [
@@ -127,7 +127,7 @@ def _figure(seconds: float, legend_inches: float = 0.0) -> tuple[Figure, Axes]:
     height, below, above = PLOT_INCHES + legend_inches, 0.3 + legend_inches, ABOVE_INCHES
     with matplotlib.rc_context({"font.size": 9}):
         figure = Figure(figsize=(9.0, height))
-        # the same margins in every plot, so that one moment stands below the other
+        # the same margins in every plot, so that the plots line up in time when they stand one below the other
         axes = figure.add_axes((0.11, below / height, 0.87, (height - below - above) / height))
     axes.set_xlim(0, max(seconds, STEP_SECONDS))
     axes.xaxis.set_major_locator(MultipleLocator(next((each for each in TICKS_SECONDS if each * 10 >= seconds), 7200)))
@@ -155,7 +155,7 @@ def _legend() -> list[matplotlib.patches.Patch]:
 
 
 def _sign(axes: Axes, seconds: Sequence[float], bands: Sequence[Sequence[float]]) -> None:
-    """Write each emotion's sign where its band is thickest, so that colour does not stand alone."""
+    """Write each emotion's sign where its band is thickest, so that colour is not the only cue."""
     for number, emotion in enumerate(EMOTIONS):
         thickest = max(range(len(seconds)), key=lambda at, band=bands[number]: band[at])  # type: ignore[misc]
         if bands[number][thickest] >= THICK_ENOUGH:
@@ -179,7 +179,7 @@ def _numbers(values: Sequence[float | None]) -> list[float]:
 
 
 def _stretches(values: Sequence[float | None]) -> Iterator[tuple[int, int]]:
-    """Where values stand without a break: each first index, and the one behind the last."""
+    """Unbroken runs of values, each as its first index and the index after its last."""
     edges = [
         number for number, (before, after) in enumerate(pairwise([None, *values, None])) if (before is None) != (after is None)
     ]

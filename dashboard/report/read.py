@@ -1,4 +1,4 @@
-"""The events of a class, read one after the other, from Redis or from lines."""
+"""Reads the events of a class one by one, from Redis or from lines."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,18 +14,18 @@ from pipeline.keys import Keys
 
 
 class Reading:
-    """Feeds a class with events, and counts what is none."""
+    """Passes events to a class, and counts the entries that are not events."""
 
     def __init__(self, classes: Classes) -> None:
         self.classes = classes
         self.events = 0
         self.broken = 0
         self.cut_by = ""
-        """Why what may have followed could not be read."""
+        """Why the rest could not be read, if it could not."""
         self.rooms: dict[str, None] = {}
 
     def add(self, event: Event) -> None:
-        """The next event; data that its own schema does not allow counts as broken, an unknown type shows the bot alive."""
+        """Pass on an event. Data that breaks its schema counts as broken; an unknown type still shows that the bot is alive."""
         try:
             data = _typed(event)
         except ValidationError:
@@ -36,7 +36,7 @@ class Reading:
         self.classes.add(event, round(datetime.fromisoformat(event.time).timestamp() * 1000), data)
 
     def add_lines(self, lines: Iterable[bytes | None]) -> None:
-        """Events as JSON, a line each; None stands for one that is too long."""
+        """Pass on events as JSON, one a line; None stands for a line that is too long."""
         for line in lines:
             try:
                 event = Event.model_validate_json(line or b"")
@@ -46,9 +46,9 @@ class Reading:
                 self.add(event)
 
     async def add_room(self, redis: Redis, keys: Keys) -> None:
-        """All that a room's stream holds, page by page; raises redis.exceptions.RedisError.
+        """Pass on everything in a room's stream, page by page; raises redis.exceptions.RedisError.
 
-        What its runs declared may have been trimmed from there, but not from the audit stream.
+        What its runs declared may have been trimmed from the stream, but not from the audit stream.
         """
         self.classes.declared |= await declared_by_run(redis, keys)
         async for _, event in entries_since(redis, keys, broken=self._count):

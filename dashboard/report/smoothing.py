@@ -1,17 +1,17 @@
-"""What the plots show of the time steps: a centred moving mean, by which single students' blinks do not look like a story."""
+"""How the plots smooth the time steps: by a centred moving mean, so that a single student's blinks do not look like a trend."""
 
 from collections.abc import Callable, Sequence
 
 from dashboard.report.model import STEP_SECONDS, Step
 
 SMOOTHING_STEPS = 5
-"""Steps that one point is the mean of, two before and two behind among them."""
+"""Steps averaged into one point: its own, two before it and two after it."""
 
 SMOOTHING_SECONDS = SMOOTHING_STEPS * STEP_SECONDS
 
 
 def smoothed(steps: Sequence[Step], value: Callable[[Step], float | None], weight: Callable[[Step], float]) -> list[float | None]:
-    """A figure of each step as the weighted mean with its neighbours; a step that has none stays without."""
+    """A figure averaged, with weights, over each step and its neighbours; a step without the figure stays without one."""
     reach = SMOOTHING_STEPS // 2
     values, weights = [value(step) for step in steps], [weight(step) for step in steps]
     means: list[float | None] = []
@@ -24,10 +24,10 @@ def smoothed(steps: Sequence[Step], value: Callable[[Step], float | None], weigh
 
 
 def known_seconds(step: Step) -> float:
-    """How much a step's shares weigh: the people whose emotion was known, by the seconds that it was published."""
+    """The weight of a step's shares: the people whose emotion was known, times the seconds for which shares were published."""
     return (step.scored or 0.0) * step.published_seconds
 
 
 def told_seconds(step: Step) -> float:
-    """How much a step's counts weigh."""
+    """The weight of a step's counts: the seconds for which they were published."""
     return step.told_seconds

@@ -1,6 +1,6 @@
 """The curve of the class, from its published summaries alone.
 
-Nothing here is added up from what is told of single participants: a figure that was withheld stays withheld.
+Nothing here is added up from events about single participants: a figure that was withheld stays withheld.
 """
 
 from bisect import bisect_right
@@ -13,16 +13,16 @@ from pipeline.coverage import Coverage
 from pipeline.events import Summary
 
 HELD_LEAST_MS = 15_000
-"""A summary holds until the next, but at most three times as long as the class's summaries are apart, and this at least."""
+"""A summary holds until the next, but for at most three times their interval, or for this long if that is more."""
 
 CLOSEST_MS = 1000
-"""Of summaries that come faster, the first within this counts, so that a class of a day stays small."""
+"""Where summaries come closer together than this, the first of them counts, so that a class of a day stays small."""
 
 SMALLEST_GROUP = 3
-"""Shares of fewer people are withheld here, whoever published them."""
+"""Shares of fewer people than this are withheld here, whoever published them."""
 
 MOST_COUNTED = 1_000_000
-"""A larger number counts no people of a class; it is taken for this one, since means are of what a float can hold."""
+"""A larger number cannot be people in a class; it is cut to this, so that the means stay within what a float can hold."""
 
 _COVERAGES = tuple(Coverage)
 _SEEN = _COVERAGES.index(Coverage.OK)
@@ -41,7 +41,7 @@ class Held:
     valence: float
 
     def over(self, from_ms: int, to_ms: int) -> int:
-        """For how many milliseconds of a stretch it holds."""
+        """For how many milliseconds of a stretch it held."""
         return max(0, min(self.to_ms, to_ms) - max(self.from_ms, from_ms))
 
 
@@ -57,7 +57,7 @@ class Curve:
         return bool(self._held or self._open)
 
     def add(self, at_ms: int, summary: Summary) -> None:
-        """The next summary."""
+        """Take in the next summary."""
         if self._open is not None:
             apart_ms = at_ms - self._open[0]
             if apart_ms < CLOSEST_MS:
@@ -67,7 +67,7 @@ class Curve:
         self._open = at_ms, summary
 
     def end(self, at_ms: int) -> None:
-        """Let what holds at present hold no longer: the bot is away, another run begins, or the class ends."""
+        """Stop the current summary from holding any longer: the bot is away, another run begins, or the class ends."""
         if self._open is None:
             return
         from_ms, summary = self._open
@@ -76,7 +76,7 @@ class Curve:
         self._open = None
 
     def figures(self, from_ms: int, to_ms: int) -> Figures:
-        """The class over a stretch of time."""
+        """Figures for the class over a stretch of time."""
         sums = _Sums()
         for held in self._within(from_ms, to_ms):
             sums.add(held, held.over(from_ms, to_ms) / 1000)
@@ -113,7 +113,7 @@ class _Sums:
         self.shares = [0.0] * len(EMOTIONS)
 
     def add(self, held: Held, seconds: float) -> None:
-        """A summary that held for so long."""
+        """Add a summary that held for so many seconds."""
         self.told += seconds
         self.participants += held.participants * seconds
         self.coverage = [so_far + count * seconds for so_far, count in zip(self.coverage, held.coverage, strict=True)]
@@ -125,7 +125,7 @@ class _Sums:
             self.shares = [so_far + share * known for so_far, share in zip(self.shares, held.shares, strict=True)]
 
     def figures(self, seconds: float) -> Figures:
-        """What they come to."""
+        """The figures that the sums come to."""
         seen, told, known = self.coverage[_SEEN], self.told, self.known
         return Figures(
             seconds=seconds,
@@ -136,7 +136,7 @@ class _Sums:
             scored=known / self.published if self.published else None,
             coverage=self._by_coverage() if told else None,
             seen_share=fraction(seen, self.participants),
-            # rounded shares may add up to a little more or less than one
+            # published shares are rounded, and may add up to a little more or less than one
             shares={e: s / sum(self.shares) for e, s in zip(EMOTIONS, self.shares, strict=True)} if sum(self.shares) else None,
             valence=max(-1.0, min(1.0, self.valence / known)) if known else None,
         )
@@ -146,5 +146,5 @@ class _Sums:
 
 
 def fraction(part: float, whole: float) -> float | None:
-    """A part of the whole, from 0 to 1; None of nothing."""
+    """A part of the whole, from 0 to 1; None if the whole is nothing."""
     return max(0.0, min(1.0, part / whole)) if whole > 0 else None

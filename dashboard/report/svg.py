@@ -1,4 +1,4 @@
-"""matplotlib's SVG as a part of a page: in the colours of the page, with a text for those who do not see it."""
+"""matplotlib's SVG as part of a page: in the page's colours, with a text for those who cannot see it."""
 
 import html
 import io
@@ -14,18 +14,18 @@ from dashboard.palette import EMOTION_LOOKS
 _NAMES = ("ink", "paper", "faint", "line", "marker", "seen", "not-seen", *(emotion.value for emotion in EMOTION_LOOKS))
 _DRAWN = {name: f"#0100{number:02x}" for number, name in enumerate(_NAMES)}
 
-# text stays text, which is searched, read aloud and small; without dates and chance the same report is the same file
+# text stays text: searchable, readable aloud, and small; without dates and random ids, equal reports make equal files
 _STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "classmood", "hatch.linewidth": 0.6}
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def drawn(name: str) -> str:
-    """The colour to draw with for a variable of the page, such as `happy` for `--happy`."""
+    """The colour to draw with so that a variable of the page replaces it, such as `happy` for `--happy`."""
     return _DRAWN[name]
 
 
 def svg(figure: Figure, name: str, title: str, description: str) -> str:
-    """The finished `<svg>`; `name` makes its ids unlike those of other plots on the page."""
+    """The finished `<svg>`; `name` keeps its ids apart from those of other plots on the page."""
     FigureCanvasSVG(figure)
     written = io.StringIO()
     with matplotlib.rc_context(_STYLE):

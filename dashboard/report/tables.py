@@ -13,18 +13,18 @@ from pipeline.coverage import Coverage
 COLUMNS = ("report_version", "room", "started_at", "of", "subject", "at_seconds", "seconds", "figure", "value")
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""With these a cell is a formula to a spreadsheet. Source: https://owasp.org/www-community/attacks/CSV_Injection"""
+"""A spreadsheet takes a cell that begins so for a formula. Source: https://owasp.org/www-community/attacks/CSV_Injection"""
 
 PLAIN = ("participants", "seen", "scored", "seen_share", "valence")
-"""Figures that are one number."""
+"""Figures that are a single number."""
 
 Row = tuple[str, str, float, float, str, float]
 
 
 def csv_table(report: Report) -> str:
-    """A row for each figure of each time step, each participant and each mark; what was withheld has no row.
+    """A row for each figure of each time step, participant and mark; withheld figures have no row.
 
-    Text that a spreadsheet would take for a formula has an apostrophe before it.
+    Text that a spreadsheet would take for a formula is preceded by an apostrophe.
     """
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
@@ -79,7 +79,7 @@ def harmless(text: str) -> str:
 
 
 def markdown(report: Report, zone: tzinfo | None = None) -> str:
-    """The report in short: what matters of the class, its phases, its marks, and what to know before believing it."""
+    """The report in brief: the whole class, its phases, its marks, and what to know before believing it."""
     return "\n".join(_lines(report, zone)) + "\n"
 
 

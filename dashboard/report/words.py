@@ -26,7 +26,7 @@ COVERAGE_WORDS = {
 
 
 def clock_time(seconds: float) -> str:
-    """Seconds since the beginning, such as 7:05 or 1:02:05, or -0:12 for what was before it."""
+    """Seconds since the beginning, such as 7:05 or 1:02:05, or -0:12 for a moment before it."""
     whole = round(seconds)
     minutes, rest = divmod(abs(whole), 60)
     hours, minutes = divmod(minutes, 60)
@@ -50,7 +50,7 @@ def signed(value: float | None) -> str:
 
 
 def began(report: Report, zone: tzinfo | None = None) -> str:
-    """When the class began, in a zone, or in that of this machine."""
+    """When the class began, in the given time zone, or this machine's."""
     return f"{datetime.fromisoformat(report.started_at).astimezone(zone):%Y-%m-%d %H:%M (UTC%z)}"
 
 
@@ -65,6 +65,6 @@ def undeclared(report: Report) -> str:
 
 
 def cell(text: str) -> str:
-    """Text of unknown origin for a cell of a Markdown table: no markup, no HTML, no further column."""
+    """Text of unknown origin, made safe for a cell of a Markdown table: no markup, no HTML, no extra column."""
     flat = html.escape(" ".join(text.split()), quote=False)
     return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", flat)
