@@ -1,6 +1,6 @@
-"""Asks which packages of the lock file have known vulnerabilities; says so, and fails not, where nobody can be asked.
+"""Asks which packages of the lock file have known vulnerabilities; if no service can be asked, it says so and does not fail.
 
-Run as `make audit`. pip-audit itself calls a package that the service does not answer for no vulnerability.
+Run as `make audit`. pip-audit by itself reports a package that the service does not answer for as having no vulnerability.
 """
 
 import json
@@ -15,7 +15,7 @@ SERVICES = ("pypi", "osv")
 
 
 def main() -> int:
-    """Ask the services in turn, until one answers; the exit code is 1 for a vulnerability."""
+    """Ask the services in turn until one answers; the exit code is 1 if there is a vulnerability."""
     for service in SERVICES:
         vulnerable, line = verdict(service, ask(service))
         sys.stderr.write(line + "\n")
@@ -25,14 +25,14 @@ def main() -> int:
 
 
 def ask(service: str) -> str:
-    """What pip-audit prints about the lock file: JSON, or nothing where it gave up."""
+    """What pip-audit prints about the lock file: JSON, or nothing if it gave up."""
     arguments = ["--vulnerability-service", service, "--requirement", str(LOCK), "--no-deps", "--disable-pip"]
     command = [sys.executable, "-m", "pip_audit", *arguments, "--format", "json", "--progress-spinner", "off", "--timeout", "10"]
     return subprocess.run(command, capture_output=True, text=True).stdout
 
 
 def verdict(service: str, report: str) -> tuple[bool | None, str]:
-    """Whether something is vulnerable, None if nobody could say, and the line that tells."""
+    """Whether something is vulnerable (None if the service could not say), and the line that says so."""
     packages: list[dict[str, Any]] = json.loads(report)["dependencies"] if report.strip() else []
     judged = [package for package in packages if "skip_reason" not in package]
     if not judged:

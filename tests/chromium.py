@@ -1,4 +1,4 @@
-"""The real browser that tests drive: where it is, and how it is to start on a machine of its own."""
+"""The real browser that tests drive: where it is, and how to start it."""
 
 import shutil
 

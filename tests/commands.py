@@ -1,4 +1,4 @@
-"""The commands as a user runs them: processes of their own, in a folder of their own, told apart by that folder."""
+"""Commands run as a user runs them: processes of their own, each in a folder of its own, by which they are recognised."""
 
 import os
 import signal
@@ -11,19 +11,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BASIS = {"CLASSMOOD_JURISDICTION": "US", "CLASSMOOD_BASIS": "consent"}
-"""What a command must be told before it joins a room."""
+"""What must be stated before a command joins a room."""
 
 
 def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a command that knows a stated basis and those settings; its temporary folders are in `folder`/tmp."""
+    """The environment of a command with a stated basis and those settings; its temporary folders are in `folder`/tmp."""
     (folder / "tmp").mkdir(exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLASSMOOD_")}
-    # the command runs in another folder, where no .env lies
+    # the command runs in another folder, which has no .env
     return {**inherited, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), **BASIS, **settings}
 
 
 class Running:
-    """A command that runs; what it has said so far is in files, so that it never waits for a reader."""
+    """A command that runs; its output goes to files, so that it never waits for a reader."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path, number: int) -> None:
         self._process = process
@@ -36,12 +36,12 @@ class Running:
 
     @property
     def out(self) -> str:
-        """What stands on its standard output."""
+        """Its standard output so far."""
         return self._out.read_text()
 
     @property
     def err(self) -> str:
-        """What stands on its standard error."""
+        """Its standard error so far."""
         return self._err.read_text()
 
     def until_it_says(self, text: str) -> None:
@@ -50,20 +50,20 @@ class Running:
         assert text in self.err, self.err
 
     def signal(self, number: signal.Signals, *, group: bool = False) -> None:
-        """Send a signal to the process, or as a terminal does to its whole process group."""
+        """Send a signal to the process, or, as a terminal does, to its whole process group."""
         if group:
             os.killpg(self._process.pid, number)
         else:
             self._process.send_signal(number)
 
     def exit_code(self, seconds: float = 30) -> int:
-        """Wait for its end."""
+        """Wait until it ends."""
         return self._process.wait(seconds)
 
 
 @contextmanager
 def started(folder: Path, *arguments: str, **settings: str) -> Iterator[Running]:
-    """A command in `folder` while the block runs; what is left of it afterwards is killed."""
+    """Run a command in `folder` while the block runs; what is left of it afterwards is killed."""
     number = sum(1 for _ in folder.glob("*.err"))
     out, err = _outputs(folder, number)
     command = [sys.executable, "-m", "bot", *arguments]
@@ -93,7 +93,7 @@ def ended(folder: Path, *arguments: str, **settings: str) -> tuple[int, str, str
 
 
 def left_in(folder: Path) -> list[int]:
-    """The ids of the processes that are at work in `folder`, or in a folder within it; Linux only.
+    """The ids of the processes that work in `folder` or a folder within it; Linux only.
 
     Servers that a command started count too: they inherit its folder or work in its temporary one.
     """
@@ -101,7 +101,7 @@ def left_in(folder: Path) -> list[int]:
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for something that other processes bring about."""
+    """Wait for something that another process brings about."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
@@ -109,7 +109,7 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def _hear_ctrl_c() -> None:
-    # a shell that runs the tests in the background has switched it off for all that they start
+    # a shell that runs the tests in the background has made everything that they start ignore Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -119,8 +119,8 @@ def _outputs(folder: Path, number: int) -> tuple[Path, Path]:
 
 def _works_in(entry: Path, folder: Path) -> bool:
     try:
-        # a folder that is gone has " (deleted)" after its name
+        # a folder that was deleted has " (deleted)" after its name
         place = str((entry / "cwd").readlink())
-    except OSError:  # it ended meanwhile, or belongs to somebody else
+    except OSError:  # it has ended meanwhile, or belongs to another user
         return False
     return place == str(folder) or place.startswith(f"{folder}/")

@@ -1,4 +1,4 @@
-"""What every test is held to, and the servers that tests ask for."""
+"""What holds for every test, and the servers that tests ask for."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from bot.settings import PREFIX
 from tests.redis_servers import SERVER, RedisServer, running_redis
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # a shell's background jobs ignore Ctrl-C, and so would all the processes that tests start and interrupt
+    # a shell's background jobs ignore Ctrl-C, and so would every process that the tests start and interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WITH_TENSORFLOW = {"test_train_generator.py"} | {
@@ -25,17 +25,17 @@ WITH_TENSORFLOW = {"test_train_generator.py"} | {
         *("recover", "settle", "teaching", "train"),
     )
 }
-"""All of their tests are slow; to merely look at them would load tensorflow, which takes seconds."""
+"""All of their tests are slow; merely collecting them would load tensorflow, which takes seconds."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the files that the default suite runs nothing of."""
+    """Leave out the files that contain no test of the default suite."""
     return True if config.option.markexpr == "not slow" and collection_path.name in WITH_TENSORFLOW else None
 
 
 @pytest.fixture(autouse=True)
 def settings_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a developer has set for themselves must not change a test."""
+    """A developer's own settings must not change a test."""
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)
 
@@ -57,14 +57,14 @@ def no_model_thread_left_behind() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    """A Redis of the test file's own; a file that wants another one says so itself."""
+    """A Redis for one test file; a file that needs a different one defines its own."""
     with running_redis(SERVER) as running:
         yield running
 
 
 @pytest.fixture
 async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    """A client of it; it holds nothing yet."""
+    """A client of that server, which is still empty."""
     async with server.client() as client:
         await client.flushall()
         yield client

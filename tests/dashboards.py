@@ -1,4 +1,4 @@
-"""A dashboard over a real Redis, and lessons that are told to it event by event."""
+"""A dashboard over a real Redis, and lessons published to it event by event."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,7 +63,7 @@ def summary(happy: float | None = 0.5, participants: int = 10, scored: int = 10)
 
 
 class Lesson:
-    """A bot's run in one room, told by hand."""
+    """A bot's run in one room, published by hand."""
 
     def __init__(self, redis: Redis, room: str, epoch: str = "1", *, clock: Clock = now_ms) -> None:
         self.keys = Keys("classmood", room)
@@ -85,7 +85,7 @@ class Lesson:
         assert await self._publisher.flush(5) == 0
 
     async def begin(self, *names: str, emotion: Label = Emotion.NEUTRAL) -> None:
-        """A live bot, and somebody of each name, who is their own id too and is seen."""
+        """Start a live bot, with one person for each name, who is seen; the name is also the id."""
         people = [self.seen(name, emotion) for name in names]
         await self.tell(status(), *(event for events in people for event in events))
 
@@ -109,6 +109,6 @@ class Lesson:
 
 @asynccontextmanager
 async def dashboard(server: RedisServer, **options: object) -> AsyncIterator[str]:
-    """The URL of a dashboard on a free port, without the slash at its end."""
+    """The URL of a dashboard on a free port, without a trailing slash."""
     async with server.client() as redis, serving(redis, "classmood", DashboardOptions(**{"port": 0, **options})) as url:  # type: ignore[arg-type]
         yield url.rstrip("/")

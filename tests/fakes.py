@@ -1,4 +1,4 @@
-"""Stand-ins that obey the same protocols as the real parts."""
+"""Stand-ins that follow the same protocols as the real parts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -22,7 +22,7 @@ SOMEWHERE = Face(0.4, 0.3, 0.2, 0.3, 0.9, ())
 
 
 class Clock:
-    """A clock that is moved by hand; milliseconds."""
+    """A clock in milliseconds that is moved by hand."""
 
     def __init__(self, at_ms: int = 1_000_000) -> None:
         self.at_ms = at_ms
@@ -40,7 +40,7 @@ def picture(width: int = 64, height: int = 48, level: int = 128) -> VideoFrame:
 
 
 class PlayedTrack(MediaStreamTrack):
-    """A track that plays pictures as fast as it is read, moving a clock by a tick before each, and then ends or is silent."""
+    """A track that plays pictures as fast as it is read, moving a clock by a tick before each, and then ends or falls silent."""
 
     kind = "video"
 
@@ -64,7 +64,7 @@ class PlayedTrack(MediaStreamTrack):
 
 
 class BrokenTrack(MediaStreamTrack):
-    """A track that fails in a way nobody expects."""
+    """A track that fails in an unexpected way."""
 
     kind = "video"
 
@@ -83,7 +83,7 @@ class SilentTrack(MediaStreamTrack):
 
 
 class ScriptedRoom:
-    """A room in which happens what a test puts into it."""
+    """A room in which only what a test puts into it happens."""
 
     inside = True
 
@@ -118,7 +118,7 @@ class ScriptedRoom:
 
 
 class LostOnce(ScriptedRoom):
-    """A room to which the connection is lost once."""
+    """A room whose connection is lost once."""
 
     _was_lost = False
 
@@ -172,7 +172,7 @@ def reading(emotion: Emotion, at_ms: int, confidence: float = 0.9, participant_i
 
 @dataclass
 class Told:
-    """Keeps what was told."""
+    """Keeps everything that it is told."""
 
     all: list[Data] = field(default_factory=list)
 

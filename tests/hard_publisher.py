@@ -31,7 +31,7 @@ MOST_WAITING = 300
 
 
 def happenings(script: random.Random) -> Iterator[Data]:
-    """Events of every kind in no order that means anything, for ever."""
+    """Events of every kind in random order, without end."""
     for number in count():
         who = f"student-{script.randrange(STUDENTS)}"
         yield script.choices([joined, left, covered, changed, sample, summary, status], [2, 1, 5, 5, 20, 2, 2])[0](who, number)

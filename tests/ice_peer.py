@@ -1,4 +1,4 @@
-"""A peer that finds its way to the room and then does not shake hands: ICE without DTLS."""
+"""A peer that connects to the room but never starts the handshake: ICE without DTLS."""
 
 import re
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from tests.webrtc import OFFER, camera_offer
 
 @asynccontextmanager
 async def ice_peer(http: aiohttp.ClientSession, room: LocalRoom, offer: str = "") -> AsyncIterator[Connection]:
-    """A connection of ICE alone to the room while the block runs; `offer` may save making one."""
+    """An ICE connection to the room while the block runs; passing an `offer` saves making one."""
     ice = Connection(ice_controlling=True, use_ipv6=False)
     await ice.gather_candidates()
     try:

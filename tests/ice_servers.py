@@ -1,4 +1,4 @@
-"""A STUN and TURN server for tests (RFC 8489, RFC 8656); what it is given to relay is lost, as on a bad line."""
+"""A STUN and TURN server for tests (RFC 8489, RFC 8656); whatever it is given to relay is lost, as on a bad line."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ RELAYED = ("198.51.100.7", 49_152)
 
 
 class IceServer(asyncio.DatagramProtocol):
-    """Tells everybody their address, and gives a relay to whoever knows the password; while it is `overloaded`, neither."""
+    """Tells all clients their address, and gives a relay to those who know the password; while `overloaded`, it does neither."""
 
     def __init__(self) -> None:
         self.overloaded = False
@@ -22,7 +22,7 @@ class IceServer(asyncio.DatagramProtocol):
 
     @property
     def place(self) -> str:
-        """Host and port, as in a URL."""
+        """Host and port, as written in a URL."""
         assert self._transport is not None, "it listens"
         return "{}:{}".format(*self._transport.get_extra_info("sockname"))
 

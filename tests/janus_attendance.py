@@ -1,4 +1,4 @@
-"""Somebody who attends a Janus room as the bot does, and checks each frame for whose it is."""
+"""Attends a Janus room as the bot does, and checks whose mark each frame carries."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ BLIND_SECONDS = 3.0
 
 
 class CheckedFrames(LatestFrames):
-    """Books each frame at once: by whom it is said to be, and whose mark it carries."""
+    """Records at once for each frame whose it is said to be, and whose mark it carries."""
 
     def __init__(self) -> None:
         super().__init__(now_ms)
@@ -39,7 +39,7 @@ class CheckedFrames(LatestFrames):
         self.sizes[frame.participant_id] = (frame.picture.width, frame.picture.height)
 
     async def after_now(self, participant_id: str, seconds: float = 5) -> None:
-        """Wait for a frame of theirs that is received from now on."""
+        """Wait for a frame of that participant that is received from now on."""
         since = time.monotonic()
         async with asyncio.timeout(seconds):
             while self.newest.get(participant_id, 0) <= since:
@@ -48,7 +48,7 @@ class CheckedFrames(LatestFrames):
 
 @dataclass
 class Attended:
-    """A room that is attended, and what was seen in it."""
+    """A room that is being attended, and what was seen in it."""
 
     room: JanusRoom
     frames: CheckedFrames
@@ -56,13 +56,13 @@ class Attended:
     told: Told
 
     def kinds(self) -> list[str]:
-        """The types of what was told so far, without their prefix."""
+        """The types of the events so far, without their prefix."""
         return [data.type.removeprefix("classmood.") for data in self.told.all]
 
 
 @asynccontextmanager
 async def attended(room_url: str, reconcile_seconds: float = RECONCILE_SECONDS, **settings: object) -> AsyncIterator[Attended]:
-    """Be in a room while the block runs, and look at every frame that comes; who says nothing consents."""
+    """Attend a room while the block runs, and look at every frame that comes; those who do not answer count as consenting."""
     these: Settings = read_settings(**{"consent": "everyone", **settings})
     async with join_janus(room_url, these, reconcile_seconds) as room:
         frames, told = CheckedFrames(), Told()
@@ -91,7 +91,7 @@ class Someone:
 
 @dataclass
 class Script:
-    """People who come, go, publish, unpublish and publish again, in an order that the seed decides."""
+    """People who come, go, publish, unpublish and publish again, in an order that the seed determines."""
 
     room_url: str
     seen: Attended
@@ -102,7 +102,7 @@ class Script:
     longest_blind: float = 0.0
 
     async def play(self, steps: int, most: int) -> None:
-        """Take so many steps, with never more than `most` people; whoever sends in the end must be seen, and goes."""
+        """Take so many steps, with at most `most` people; those still sending at the end must be seen, and then all leave."""
         try:
             for _ in range(steps):
                 await self._step(most)
@@ -116,7 +116,7 @@ class Script:
 
     @property
     def wrongly_booked(self) -> dict[tuple[str, int | None], int]:
-        """How many frames were taken for somebody else's."""
+        """How many frames were attributed to somebody else."""
         return {
             (participant_id, mark): count
             for (participant_id, mark), count in self.seen.frames.booked.items()
@@ -141,7 +141,7 @@ class Script:
         await someone.inside.aclose()
 
     async def _switch(self) -> None:
-        """Turn somebody's camera on, or off."""
+        """Turn somebody's camera on or off."""
         someone = self.random.choice(self.people)
         if someone.sends_since is None:
             await self._publish(someone)
@@ -150,11 +150,11 @@ class Script:
             await someone.student.unpublish()
 
     async def _again(self) -> None:
-        """Turn somebody's camera off and on at once."""
+        """Turn somebody's camera off and on again at once."""
         await self._publish(self.random.choice(self.people))
 
     async def _pause(self) -> None:
-        """Let somebody's camera rest, or go on, within the same publication."""
+        """Pause or resume somebody's camera within the same publication."""
         someone = self.random.choice(self.people)
         if someone.sends_since is not None or someone.paused:
             someone.paused = not someone.paused
@@ -168,7 +168,7 @@ class Script:
         someone.sends_since = time.monotonic()
 
     async def _look_on(self, seconds: float) -> None:
-        """Wait, and note how long those who send have been without a frame that was seen."""
+        """Wait, and keep the longest time that anybody who sends has gone without a frame being seen."""
         ends = time.monotonic() + seconds
         while True:
             for someone in self.people:

@@ -1,4 +1,4 @@
-"""A client of Janus for tests, which shares nothing with the bot's own: it looks at a room, and does what its owner may do."""
+"""A Janus client for tests, independent of the bot's own: it looks at a room, and does what the room's owner may do."""
 
 import asyncio
 import itertools
@@ -15,7 +15,7 @@ FINAL = {"success", "event", "error", "server_info", "pong"}
 
 
 class JanusSaidNo(Exception):
-    """An error of Janus or of its VideoRoom; `code` is theirs."""
+    """An error from Janus or its VideoRoom; `code` is theirs."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
@@ -23,7 +23,7 @@ class JanusSaidNo(Exception):
 
 
 class JanusClient:
-    """One session with one handle of the VideoRoom; made by `janus_client`."""
+    """One session with one VideoRoom handle; made by `janus_client`."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, server: JanusServer) -> None:
         self._socket = socket
@@ -31,10 +31,10 @@ class JanusClient:
         self._numbers = itertools.count(1)
         self._ids: dict[str, int] = {}
         self.events: list[dict[str, Any]] = []
-        """Every message that answered no request, in order."""
+        """Every message that was not an answer to a request, in order."""
 
     async def ask(self, janus: str, **fields: Any) -> dict[str, Any]:
-        """One request to the core, and what is no mere `ack` of it; raises JanusSaidNo."""
+        """Send one request to the core, and return its answer, which may come after an `ack`; raises JanusSaidNo."""
         transaction = f"t{next(self._numbers)}"
         credentials = self._credentials()
         await self._socket.send_json({"janus": janus, "transaction": transaction, **credentials, **self._ids, **fields})
@@ -52,17 +52,17 @@ class JanusClient:
         return {"apisecret": options.api_secret, **token} if options.api_secret else token
 
     async def attach(self) -> None:
-        """Make the session, and the handle that the room's requests go through."""
+        """Create the session, and the handle that room requests go through."""
         self._ids["session_id"] = (await self.ask("create"))["data"]["id"]
         self._ids["handle_id"] = (await self.ask("attach", plugin="janus.plugin.videoroom"))["data"]["id"]
 
     async def room(self, request: str, **fields: Any) -> dict[str, Any]:
-        """A request to the VideoRoom about the test's room, and its answer's data; raises JanusSaidNo."""
+        """Send the VideoRoom a request about the test's room, and return the answer's data; raises JanusSaidNo."""
         data: dict[str, Any] = (await self.negotiate(request, **fields))["plugindata"]["data"]
         return data
 
     async def negotiate(self, request: str, jsep: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
-        """The same with session descriptions: the whole message that answers, with a `jsep` in it where there is one."""
+        """The same with session descriptions: returns the whole message that answers, with a `jsep` if there is one."""
         body = {"request": request, "room": self._server.room, **fields}
         answer = await self.ask("message", body=body, **({"jsep": jsep} if jsep else {}))
         data = answer["plugindata"]["data"]
@@ -76,23 +76,23 @@ class JanusClient:
         return listed
 
     async def participants(self) -> dict[str, dict[str, Any]]:
-        """The same by display name."""
+        """The same, by display name."""
         return {each.get("display", ""): each for each in await self.everybody()}
 
     async def publishers(self) -> dict[str, int | str]:
-        """The feeds that publish now, by display name."""
+        """The feeds that are publishing now, by display name."""
         return {name: each["id"] for name, each in (await self.participants()).items() if each["publisher"]}
 
     async def kick(self, display: str) -> None:
-        """Throw somebody out of the room."""
+        """Remove somebody from the room."""
         await self._owner("kick", id=(await self.participants())[display]["id"])
 
     async def destroy(self) -> None:
-        """End the room for everybody."""
+        """Close the room for everybody."""
         await self._owner("destroy")
 
     async def create(self, **settings: Any) -> None:
-        """Make a room under the test's number again, after it was destroyed."""
+        """Create a room under the test's number again after it was destroyed."""
         await self._owner("create", **{"publishers": 100, "videocodec": "vp8,h264", "notify_joining": True, **settings})
 
     async def _owner(self, request: str, **fields: Any) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _accepted(message: dict[str, Any]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def janus_client(server: JanusServer) -> AsyncIterator[JanusClient]:
-    """A client with a session and a handle, in no room, while the block runs."""
+    """A client with a session and a handle, not yet in a room, while the block runs."""
     async with (
         aiohttp.ClientSession() as http,
         http.ws_connect(server.url, protocols=["janus-protocol"]) as socket,
@@ -118,13 +118,13 @@ async def janus_client(server: JanusServer) -> AsyncIterator[JanusClient]:
 
 
 async def server_info(server: JanusServer) -> dict[str, Any]:
-    """What the server says of itself."""
+    """What the server says about itself."""
     async with aiohttp.ClientSession() as http, http.ws_connect(server.url, protocols=["janus-protocol"]) as socket:
         return await JanusClient(socket, server).ask("info")
 
 
 async def add_tokens(server: JanusServer) -> None:
-    """Tell the server its tokens, which it does not read from a file; to be done after each start."""
+    """Give the server its tokens, which it does not read from a file; needed after each start."""
     async with (
         aiohttp.ClientSession() as http,
         http.ws_connect(server.admin_url, protocols=["janus-admin-protocol"]) as socket,

@@ -1,4 +1,4 @@
-"""Real Janus servers for tests, each with a configuration of its own: they can be killed, brought back and stalled."""
+"""Real Janus servers for tests, each with its own configuration; they can be killed, restarted and stalled."""
 
 import os
 import re
@@ -21,11 +21,11 @@ JANUS = shutil.which("janus")
 START_SECONDS = 10
 ADMIN_SECRET = "of-the-tests"
 UNUSED_PLUGINS = "audiobridge,duktape,echotest,lua,nosip,recordplay,sip,streaming,textroom,videocall,voicemail"
-"""What a class does not need, and would only be loaded."""
+"""Plugins that a class does not need, and that would only take time to load."""
 
 
 def _has_an_address() -> bool:
-    """Whether a network interface beside the loopback has an address; nothing is sent to find out."""
+    """Whether a network interface other than the loopback has an address; finds out without sending anything."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -35,7 +35,7 @@ def _has_an_address() -> bool:
 
 
 needs_janus = pytest.mark.skipif(
-    # Janus gathers no candidate on the loopback interface: each publisher would get "490 Error setting ICE locally"
+    # Janus gathers no candidate on the loopback interface: every publisher would get "490 Error setting ICE locally"
     JANUS is None or not _has_an_address(),
     reason="no janus, or no network interface for it beside the loopback",
 )
@@ -43,18 +43,18 @@ needs_janus = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class JanusOptions:
-    """What a test may want otherwise than usual; an empty text means that the server asks for none."""
+    """What a test may change; an empty text means that the server does not ask for it."""
 
     room: int | str = 4711
-    """Text makes a server with string ids."""
+    """A text makes a server with string ids."""
     pin: str = ""
     room_secret: str = "of-the-room"
-    """What `kick`, `destroy` and the like must bring."""
+    """The secret that `kick`, `destroy` and the like must bring."""
     publishers: int = 100
     codecs: str = "vp8,h264"
     api_secret: str = ""
     tokens: tuple[str, ...] = ()
-    """The tokens that the server itself knows; with any, each request must bring one."""
+    """The tokens that the server knows; if there are any, every request must bring one."""
     notify_joining: bool = True
     session_timeout_seconds: int = 60
     certificate: tuple[Path, Path] | None = None
@@ -66,12 +66,12 @@ class JanusOptions:
 
     @property
     def string_ids(self) -> bool:
-        """Whether rooms and feeds have texts for names."""
+        """Whether rooms and feeds have strings as ids."""
         return isinstance(self.room, str)
 
 
 class JanusServer:
-    """A Janus in the foreground on fixed loopback ports, started and ended at will."""
+    """A Janus in the foreground on fixed loopback ports, started and stopped at will."""
 
     def __init__(self, folder: Path, options: JanusOptions) -> None:
         self.options = options
@@ -86,7 +86,7 @@ class JanusServer:
 
     @property
     def said(self) -> str:
-        """Its log so far, of all its lives."""
+        """Its log so far, across restarts."""
         return (self.folder / "log").read_text(errors="replace")
 
     def start(self) -> None:
@@ -102,7 +102,7 @@ class JanusServer:
             time.sleep(0.02)
 
     def _ports(self) -> list[int]:
-        """Where it listens, what comes last in its start being last."""
+        """The ports that it listens on; the last to open is last."""
         return (
             [self.http_port] * self.options.http + [self.tls_port] * bool(self.options.certificate) + [self.admin_port, self.port]
         )
@@ -115,12 +115,12 @@ class JanusServer:
             self._process = None
 
     def restart(self) -> None:
-        """Kill it and start it again on the same ports; it has forgotten every session, and rooms made meanwhile."""
+        """Kill it and start it again on the same ports; it has forgotten every session, and rooms created meanwhile."""
         self.kill()
         self.start()
 
     def stall(self) -> None:
-        """Stop answering and sending, with every connection open."""
+        """Stop answering and sending, with every connection left open."""
         self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -139,7 +139,7 @@ def _listens(port: int) -> bool:
 
 @contextmanager
 def stopped_janus(**changes: object) -> Iterator[JanusServer]:
-    """A server that is not started yet; whatever runs of it is ended with the block. `changes` are fields of the options."""
+    """A server that is not started yet; if it runs, the end of the block stops it. `changes` are fields of the options."""
     options = JanusOptions(**changes)  # type: ignore[arg-type]  # names and types are JanusOptions' own
     with TemporaryDirectory(prefix="classmood-test-janus-") as folder:
         server = JanusServer(Path(folder), options)
@@ -151,14 +151,14 @@ def stopped_janus(**changes: object) -> Iterator[JanusServer]:
 
 @contextmanager
 def running_janus(**changes: object) -> Iterator[JanusServer]:
-    """A server that answers, with its room."""
+    """A server that answers, and has its room."""
     with stopped_janus(**changes) as server:
         server.start()
         yield server
 
 
 def write_configuration(server: JanusServer) -> None:
-    """The files that Janus reads at its start, in the format of libconfig."""
+    """Write the files that Janus reads when it starts, in the format of libconfig."""
     for name, text in {
         "janus.jcfg": _core(server),
         "janus.transport.websockets.jcfg": _websockets(server),

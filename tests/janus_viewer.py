@@ -1,4 +1,4 @@
-"""One who looks at one student of a Janus room: what the server sends of them, received without any code of the bot's."""
+"""Watches one student of a Janus room: receives what the server sends of them, without any of the bot's code."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,14 +15,14 @@ CONNECT_SECONDS = 10
 
 
 class Viewer:
-    """The newest frame of a student, and how many there were."""
+    """A student's newest frame, and how many there have been."""
 
     def __init__(self) -> None:
         self.frames = 0
         self.newest: VideoFrame | None = None
 
     async def read(self, track: MediaStreamTrack) -> None:
-        """Take in frames for as long as they come."""
+        """Take in frames as long as they come."""
         while True:
             frame = await track.recv()
             assert isinstance(frame, VideoFrame)
@@ -30,7 +30,7 @@ class Viewer:
             self.frames += 1
 
     async def next_frame(self) -> VideoFrame:
-        """The next one that comes."""
+        """The next frame to come."""
         seen = self.frames
         async with asyncio.timeout(CONNECT_SECONDS):
             while self.frames == seen or self.newest is None:
@@ -40,7 +40,7 @@ class Viewer:
 
 @asynccontextmanager
 async def viewer(server: JanusServer, feed: int | str, **stream: Any) -> AsyncIterator[Viewer]:
-    """See a student's first video line while the block runs; `stream` may ask for a `mid`, a `substream`, a `temporal`."""
+    """Watch a student's first video line while the block runs; `stream` may ask for a `mid`, `substream` or `temporal`."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     watching = Viewer()
     tasks: list[asyncio.Task[None]] = []

@@ -1,4 +1,4 @@
-"""A training that is killed in the middle."""
+"""A training that is killed midway."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ train(Training(**json.loads(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]))
 
 
 def killed_after_an_epoch(what: Training, data: Path, out: Path) -> None:
-    """Train in a process of its own, and end it in the middle once the first epoch is safe."""
+    """Train in a process of its own, and kill it midway, once the first epoch is saved."""
     command = [sys.executable, "-c", ALONE, json.dumps(asdict(what)), str(data), str(out)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while not (out / BACKUP_FILE).exists():

@@ -1,4 +1,4 @@
-"""Small classes written by hand: their events as a bot would have published them, for tests of what is made of them."""
+"""Small classes written by hand: their events as a bot would have published them, for tests of what is computed from them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -25,11 +25,11 @@ from pipeline.valence import valence
 STARTS_MS = 1_767_258_000_000  # 2026-01-01T09:00:00Z
 
 Moment = tuple[float, Data]
-"""Seconds since `STARTS_MS`, and what is published then."""
+"""Seconds since `STARTS_MS`, and the event published then."""
 
 
 def lines(moments: Iterable[Moment], epoch: str = "1", room: str = "demo", first: int = 1) -> list[bytes]:
-    """The events of one run in the order of their times, a JSON line each."""
+    """The events of one run in order of time, one JSON line each."""
     in_order = sorted(moments, key=lambda moment: moment[0])
     return [line(second, data, number, epoch, room) for number, (second, data) in enumerate(in_order, first)]
 
@@ -67,12 +67,12 @@ def status(participants: int, state: Any = "running", dropped: int = 0) -> BotSt
 
 
 def heartbeats(from_second: float, to_second: float, participants: int) -> list[Moment]:
-    """One every five seconds."""
+    """A heartbeat every five seconds."""
     return [(from_second + 5 * number, status(participants)) for number in range(round((to_second - from_second) / 5))]
 
 
 def comes(second: float, who: str, name: str = "", emotion: Label = Emotion.NEUTRAL) -> list[Moment]:
-    """Somebody comes, and is read at once."""
+    """Somebody arrives, and is read at once."""
     return [
         (second, ParticipantJoined(participant=who, name=name or f"Name of {who}", reason="joined")),
         (second, CoverageChanged(participant=who, before=None, after=Coverage.OK)),
@@ -96,7 +96,7 @@ def hides(second: float, who: str, after: Coverage) -> Moment:
 
 
 def summary(second: float, counts: Mapping[Emotion, int], *, unseen: int = 0, withheld: bool = False) -> Moment:
-    """The class as a whole."""
+    """A summary of the whole class."""
     people = sum(counts.values())
     shares = {emotion: Counter(counts)[emotion] / people for emotion in EMOTIONS} if not withheld else None
     return second, Summary(
@@ -125,7 +125,7 @@ def basis(names: bool = False, level: Any = "individual") -> BasisStated:
 
 
 def two_minutes() -> list[Moment]:
-    """Six people: three turn from happy to sad after a minute; at a minute and a half two leave and one turns away."""
+    """Six people: after a minute three turn from happy to sad; after a minute and a half two leave, and one turns away."""
     people = [f"p{number}" for number in range(6)]
     return [
         (0, basis()),

@@ -1,7 +1,7 @@
 """Makes tests/fixtures/example-class.jsonl.gz: 30 students over 10 minutes, without a camera, a student or a model.
 
-Only the looks are scripted. What becomes of them is the work of the real moods, summary and publisher, on a clock of its
-own and with a seed, so that every run makes the same events: python -m tests.make_example_class
+Only what each look shows is scripted. The real moods, summary and publisher do the rest, on a clock of their own and with
+a fixed seed, so that every run makes the same events: python -m tests.make_example_class
 """
 
 import asyncio
@@ -51,7 +51,7 @@ LOOK_TAKES_MS = 60
 FRAMES_PER_LOOK = 5
 SAMPLE_SECONDS = 5.0
 EVERY_SECONDS = 5
-"""Between two summaries, and between two statuses."""
+"""Seconds between two summaries, and between two statuses."""
 
 PHASES: tuple[tuple[int, dict[Emotion, int]], ...] = (
     (120, {Emotion.NEUTRAL: 6, Emotion.HAPPY: 3}),
@@ -60,12 +60,12 @@ PHASES: tuple[tuple[int, dict[Emotion, int]], ...] = (
     (480, {Emotion.SURPRISE: 3, Emotion.NEUTRAL: 4}),
     (SECONDS, {Emotion.HAPPY: 5, Emotion.NEUTRAL: 4}),
 )
-"""Until which second the class is how: a start, a lecture, a hard problem, its solution, a good end."""
+"""The mood of the class, each until a second: a start, a lecture, a hard problem, its solution, a good end."""
 
 
 @dataclass
 class Student:
-    """One student's ten minutes: when they are there, what can be seen of them, and what they show."""
+    """One student's ten minutes: when they are there, how well they can be seen, and what they show."""
 
     id: str
     name: str
@@ -84,18 +84,18 @@ class Student:
         return self.agrees <= second < self.withdraws
 
     def coverage(self, second: float) -> Coverage:
-        """What the bot could say of their picture."""
+        """The bot's verdict on their picture."""
         if not self.consents(second):
             return Coverage.NOT_CONSENTED
         return next((why for start, end, why in self.unseen if start <= second < end), Coverage.OK)
 
     def scores(self, second: float) -> NDArray[np.float32]:
-        """What a classifier would say of their face."""
+        """The scores that a classifier would give their face."""
         return next(scores for until, scores in self.shown if second < until)
 
 
 def students(chance: random.Random) -> list[Student]:
-    """The class: a few come late, leave early, stay dark, did not agree to be read, or do so only for a while."""
+    """The class: a few come late, leave early, stay in the dark, do not agree to be read, or agree only for a while."""
     everybody = [_student(number, chance) for number in range(1, STUDENTS + 1)]
     everybody[4].leaves, everybody[11].leaves, everybody[23].leaves = 212.0, 401.5, 555.0
     everybody[7].comes, everybody[19].comes = 95.0, 244.5
@@ -121,7 +121,7 @@ def _student(number: int, chance: random.Random) -> Student:
 
 
 def _spells(chance: random.Random) -> Iterator[tuple[float, float, Coverage]]:
-    """Times of looking away, and of a camera that is off."""
+    """Times of looking away, and times with the camera off."""
     second = chance.uniform(60, 150)
     while second < SECONDS:
         away = chance.random() < 0.75
@@ -131,7 +131,7 @@ def _spells(chance: random.Random) -> Iterator[tuple[float, float, Coverage]]:
 
 
 def _expressions(chance: random.Random) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    """What they show until when: a few seconds of one expression, as sure as a classifier would be of it."""
+    """What they show, and until when: one expression for 8 to 45 s, as certain as a classifier would be of it."""
     second = 0.0
     while second < SECONDS:
         likely = next(weights for until, weights in PHASES if second < until)
@@ -150,7 +150,7 @@ def _scores(emotion: Emotion, chance: random.Random) -> NDArray[np.float32]:
 
 
 class ExampleClass:
-    """The class as it goes, look by look."""
+    """The class as it proceeds, look by look."""
 
     def __init__(self, publisher: Publisher, clock: Clock) -> None:
         self._students = students(random.Random(30))
@@ -162,7 +162,7 @@ class ExampleClass:
         self._looks = 0
 
     async def run(self) -> None:
-        """Publish all of it."""
+        """Publish the whole class."""
         self._publisher.publish(BASIS)
         self._publisher.publish(self._status("starting", 0.0))
         before = 0
@@ -197,7 +197,7 @@ class ExampleClass:
         if agrees and not student.agreed:
             self._attention.tell(ConsentGranted(participant=student.id, source="page"))
         elif student.agreed and not agrees:
-            await self._publisher.flush(60)  # what waits would be taken back
+            await self._publisher.flush(60)  # whatever is still waiting would be taken back
             self._attention.tell(ConsentWithdrawn(participant=student.id, source="page"))
         student.agreed = agrees
 
@@ -224,7 +224,7 @@ class ExampleClass:
 
 
 async def example_class(server: RedisServer) -> list[str]:
-    """The events of the class, one line each, as they stand in the stream."""
+    """The events of the class, one line each, as the stream holds them."""
     keys, clock = Keys("classmood", ROOM), Clock(STARTS_MS)
     async with server.client() as redis:
         publisher = Publisher(
@@ -245,7 +245,7 @@ def main() -> None:
     """Write the file."""
     with running_redis(PROGRAMS["debian"] or PROGRAMS["packaged"]) as server:
         lines = asyncio.run(example_class(server))
-    # without a time in its header, so that the same events make the same file
+    # no time in the header, so that the same events make the same file
     FILE.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), 9, mtime=0))
 
 

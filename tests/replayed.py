@@ -1,4 +1,4 @@
-"""What a room's state must be by its stream alone, worked out apart from the code that writes it."""
+"""The state of a room as its stream implies it, worked out independently of the code that writes the state."""
 
 import json
 from collections import Counter
@@ -13,9 +13,9 @@ Hash = dict[str, Any]
 
 
 class Replayed:
-    """Follows a stream from its beginning, and checks with `check` that Redis holds what comes of it.
+    """Follows a stream from its beginning; `check` makes sure that Redis holds the state that results.
 
-    `texts` are the events as they stand in the stream, `gaps` what is wrong with the sequences.
+    `texts` are the events as the stream holds them; `gaps` lists what is wrong with the sequence numbers.
     """
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
@@ -25,11 +25,11 @@ class Replayed:
         self.people: dict[str, Hash] = {}
         self.summary: Hash = {}
         self.bot: Hash | None = None
-        self._redis: Any = redis  # whose replies are text, which its types do not know
+        self._redis: Any = redis  # its replies are text, which its type hints do not say
         self._keys, self._after = keys, "-"
 
     async def check(self) -> None:
-        """Read what is new in the stream, and compare hashes, sorted set and the bot's status with what it tells."""
+        """Read what is new in the stream, and compare the hashes, the sorted set and the bot's status with what it implies."""
         await self._read_on()
         assert self.gaps == []
         keys, redis = self._keys, self._redis
@@ -92,7 +92,7 @@ def _ms(time: str) -> int:
 
 
 def _read(fields: dict[str, str]) -> Hash:
-    """A hash with its numbers and JSON as values; text that only looks like a number stays text."""
+    """A hash whose numbers and JSON are decoded; text that only looks like a number stays text."""
     return {name: value if name in ("id", "name", "epoch") else _value(value) for name, value in fields.items()} | (
         {"withheld": fields["withheld"] == "1"} if "withheld" in fields else {}
     )

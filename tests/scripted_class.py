@@ -1,4 +1,4 @@
-"""A class without cameras: students whose faces, cameras and moods follow a seeded script, looked at as the bot looks."""
+"""A class without cameras: students whose faces, cameras and moods follow a seeded script, looked at as the bot does."""
 
 import random
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from tests.fakes import SOMEWHERE
 MOOD_SECONDS = 30.0
 SEEN_SECONDS = 120.0
 UNSEEN_SECONDS = 15.0
-"""How long a student shows one emotion, is seen, and is then not seen: means of exponential distributions."""
+"""Mean durations (exponentially distributed) of showing one emotion, of being seen, and of then not being seen."""
 
 SHOWN = (Emotion.NEUTRAL,) * 6 + (Emotion.HAPPY,) * 2 + (Emotion.SAD, Emotion.SURPRISE, Emotion.ANGRY)
 UNSEEN = (Coverage.NO_FACE, Coverage.NO_FACE, Coverage.CAMERA_OFF, Coverage.TOO_DARK)
 
 
 class ScriptedStudent:
-    """One student's script, from a seed of its own."""
+    """One student's script, with its own seed."""
 
     def __init__(self, number: int, at_ms: int) -> None:
         self.id = f"{number:02d}-student-id"  # as long as the local room's ids
@@ -53,14 +53,14 @@ class ScriptedStudent:
         return at_ms + round(self._random.expovariate(1 / mean_seconds) * 1000)
 
     def _scores(self) -> NDArray[np.float32]:
-        """A softmax over noise in which the emotion shown stands out."""
+        """A softmax over noise in which the shown emotion stands out."""
         weights = np.exp(self._noise.normal(0, 0.7, len(EMOTIONS)) + 2.5 * (np.array(EMOTIONS) == self._emotion))
         scores: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
         return scores
 
 
 class ScriptedClass:
-    """Students who have joined; each is looked at in turn."""
+    """Students who have joined and are looked at in turn."""
 
     def __init__(self, moods: Moods, students: int, at_ms: int) -> None:
         self.students = [ScriptedStudent(number, at_ms) for number in range(students)]
@@ -69,7 +69,7 @@ class ScriptedClass:
             moods.joined(student.id, student.name, "published")
 
     def looks(self, at_ms: int, batch: int) -> Iterator[None]:
-        """One look at everybody, with a pause after each batch, as the model thread makes."""
+        """One look at everybody, pausing after each batch, as the model thread does."""
         for number, student in enumerate(self.students, 1):
             self._moods.add(student.reading(at_ms))
             if number % batch == 0 or number == len(self.students):

@@ -1,4 +1,4 @@
-"""Real Chromium in a Janus room: a student of a page of the tests, which sends three sizes of one picture at once."""
+"""Real Chromium in a Janus room: a student on one of the tests' pages, who sends three sizes of one picture at once."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,44 +15,44 @@ PAGES = Path(__file__).with_name("pages")
 
 
 class BrowserStudent:
-    """A student in a browser; `id` is the room's for them."""
+    """A student in a browser; `id` is their id in the room."""
 
     def __init__(self, page: Page, feed: int | str) -> None:
         self.id = str(feed)
         self._page = page
 
     async def publish(self, **wish: Any) -> list[str]:
-        """Send video, by default three layers at 720p; the mids of the video lines.
+        """Send video, by default in three layers from 720p down; returns the mids of the video lines.
 
         `simulcast`, `codec` (VP8, H264, VP9), `width`, `height`, `audio`, `screen` (a second video, described as a screen),
-        `retransmission`, `turn` (how far the pictures are to be turned clockwise, in degrees, as a phone says of them).
+        `retransmission`, `turn` (by how many degrees clockwise the pictures need to be turned, as a phone declares it).
         """
         mids: list[str] = await self._page.evaluate("wish => student.publish(wish)", wish)
         return mids
 
     async def unpublish(self) -> None:
-        """Turn the camera off, and stay."""
+        """Turn the camera off, and stay in the room."""
         await self._page.evaluate("() => student.unpublish()")
 
     async def leave(self) -> None:
-        """Leave as one should."""
+        """Leave properly."""
         await self._page.evaluate("() => student.leave()")
 
     async def hang_up(self) -> None:
-        """Be gone, without telling anybody."""
+        """Vanish without telling anybody."""
         await self._page.evaluate("() => student.hangUp()")
 
     async def layers(self) -> dict[str, dict[str, int]]:
-        """Width, height and frames sent of each layer, by its rid."""
+        """Each layer's width, height and number of frames sent, by rid."""
         sent: dict[str, dict[str, int]] = await self._page.evaluate("() => student.layers()")
         return sent
 
 
 @asynccontextmanager
 async def browser_student(server: JanusServer, display: str, camera: Path | None = None) -> AsyncIterator[BrowserStudent]:
-    """A student in a Chromium of their own, who has joined and does not publish yet; `camera` is an MJPEG or Y4M file.
+    """A student in their own Chromium, who has joined but does not publish yet; `camera` is an MJPEG or Y4M file.
 
-    The browser is gone with the block, and says nothing to the room.
+    At the end of the block the browser is gone, without telling the room.
     """
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(_served())
@@ -69,7 +69,7 @@ async def browser_student(server: JanusServer, display: str, camera: Path | None
 
 @asynccontextmanager
 async def _served() -> AsyncIterator[str]:
-    """The pages of the tests on a loopback port: only there, and under https, has a page a camera."""
+    """Serve the tests' pages on a loopback port: browsers give a page the camera only there, or over https."""
     application = web.Application()
     application.router.add_static("/", PAGES)
     runner = web.AppRunner(application)

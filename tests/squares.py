@@ -1,4 +1,4 @@
-"""Squares such as FER-2013 has, of the one real face that the project may show."""
+"""Squares like FER-2013's, cut from the one real face that the project may show."""
 
 import cv2
 import numpy as np
@@ -7,11 +7,11 @@ from bot.clips import PORTRAIT
 from model.dataset import FACE_SIZE, VOTES, Split
 
 MIDDLE, SIDE = (224, 105), 150
-"""Where the portrait's face is, and how wide a square FER-2013 would have cut around it, in pixels."""
+"""The centre of the portrait's face, and the side of the square that FER-2013 would have cut around it, in pixels."""
 
 
 def portrait_squares(count: int) -> Split:
-    """The portrait's face that often, a little larger and brighter each time, as labels from 0 to 6 and again."""
+    """The portrait's face so many times, each in a slightly different size and brightness, with the labels 0 to 6 in turn."""
     grey = cv2.imread(str(PORTRAIT), cv2.IMREAD_GRAYSCALE)
     assert grey is not None
     faces = []

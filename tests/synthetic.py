@@ -1,4 +1,4 @@
-"""Faces that nobody has: a pattern for each emotion, in noise; and a small network that learns them in seconds."""
+"""Faces of nobody: a pattern for each emotion, in noise."""
 
 import csv
 from pathlib import Path
@@ -15,7 +15,7 @@ VOTED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutra
 
 
 def synthetic_split(count: int, seed: int = 0) -> Split:
-    """Faces whose label can be seen, each in a light of its own, with seven of ten votes for it."""
+    """Faces whose label can be seen, each in its own light, with seven of ten votes for it."""
     random = np.random.default_rng(seed)
     patterns = np.random.default_rng(2013).integers(60, 196, (len(EMOTIONS), 6, 6), dtype=np.uint8)
     labels = np.arange(count, dtype=np.int64) % len(EMOTIONS)
@@ -36,7 +36,7 @@ def _enlarged(pictures: NDArray[Any]) -> NDArray[Any]:
 
 
 def write_split(split: Split, folder: Path, name: str) -> tuple[Path, Path]:
-    """The split as a mosaic and its labels; the paths of both."""
+    """Write the split as a mosaic and its labels; returns both paths."""
     pixels, labels = folder / f"{name}.png", folder / f"{name}.csv"
     lines = -(-len(split) // FACES_PER_ROW)
     places: Image = np.zeros((lines * FACES_PER_ROW, FACE_SIZE, FACE_SIZE), np.uint8)
@@ -49,7 +49,7 @@ def write_split(split: Split, folder: Path, name: str) -> tuple[Path, Path]:
 
 
 def write_fer2013_csv(path: Path, data: Path) -> Path:
-    """Write the splits in a folder of mosaics as the well-known CSV has them: without votes."""
+    """Write the splits in a folder of mosaics as FER-2013's well-known CSV has them: without votes."""
     names = {"Training": "training", "PublicTest": "public-test"}
     splits = {usage: read_split(data / f"{name}.png", data / f"{name}.csv") for usage, name in names.items()}
     with path.open("w", newline="") as file:
