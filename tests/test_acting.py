@@ -23,7 +23,7 @@ def script(*steps: dict[str, object], duration_seconds: float = 60, students: in
 
 
 class Stage:
-    """A room that notes what its students do, and lets go of them when it is told to."""
+    """A room that records what its students do, and lets go of them when told to."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -52,7 +52,7 @@ class Stage:
 
 
 async def until(stage: Stage, *seen: str) -> None:
-    """Wait until these things have happened, one directly after the other."""
+    """Wait until these things have happened, each directly after the previous one."""
     async with asyncio.timeout(20):
         while not any(stage.seen[at : at + len(seen)] == list(seen) for at in range(len(stage.seen))):
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The faces that a generator learns from: clear, frontal, whole, and all in the same place."""
+"""The faces that a generator learns from: clear, frontal, complete, and all in the same place."""
 
 import cv2
 import numpy as np

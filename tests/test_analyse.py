@@ -1,4 +1,4 @@
-"""Recorded files: every shape of picture, one look at a time, and an honest word on what was not seen."""
+"""Recorded files: pictures of every shape, one look at a time, and an honest report of what was not seen."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def analysed(path: Path, analyst: Analyst, looks_per_second: float = 2.0) -> dic
 
 
 def write_pictures(path: Path, pictures: Iterable[Image]) -> Path:
-    """Motion JPEG without a container: it has no times and no length, and its pictures may be of any size."""
+    """Motion JPEG without a container: it has no timestamps and no length, and its pictures may differ in size."""
     path.write_bytes(b"".join(cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes() for picture in pictures))
     return path
 
@@ -70,7 +70,7 @@ def test_a_portrait_gives_an_entry_per_look_with_scores_and_a_face(tmp_path: Pat
         assert set(entry) == {"at_ms", "emotion", "confidence", "scores", "face", "faces", "coverage"}
         assert (entry["at_ms"], entry["coverage"], entry["faces"]) == (500 * number, "ok", 1)
         assert sum(entry["scores"].values()) == pytest.approx(1, abs=0.01)
-        # the portrait stands in the middle of a wide picture
+        # the portrait is in the middle of a wide picture
         assert 0.3 < entry["face"]["x"] + entry["face"]["width"] / 2 < 0.7
     assert json.loads(json.dumps(result)) == result
 
@@ -173,7 +173,7 @@ def test_a_picture_that_was_looked_at_waits_for_no_garbage_collector(tmp_path: P
 
 def test_a_photograph_is_turned_as_its_camera_noted(tmp_path: Path) -> None:
     path = write_pictures(tmp_path / "ada.jpg", [portrait(320, 180)])
-    note = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIIi", 0x0112, 3, 1, 6, 0)  # the sixth of eight: to the right
+    note = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIIi", 0x0112, 3, 1, 6, 0)  # sixth of eight ways: to the right
     content = path.read_bytes()
     path.write_bytes(content[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(note)) + note + content[2:])
     shown = next(decoded(path)).upright()

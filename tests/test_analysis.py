@@ -22,7 +22,7 @@ def noise(level: int = 128, spread: int = 60, width: int = 320, height: int = 18
 
 
 def beside_a_lamp(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture with something bright in its corner."""
+    """The picture with something bright in one corner."""
     pixels[-20:, -20:] = 250
     return pixels
 
@@ -32,7 +32,7 @@ def frame(pixels: NDArray[np.uint8], participant_id: str = "ada", at_ms: int = 0
 
 
 class Counting(FaceEverywhere):
-    """It counts the pictures that it was shown."""
+    """Counts the pictures that it was shown."""
 
     pictures = 0
 

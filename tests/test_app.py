@@ -1,4 +1,4 @@
-"""The whole way of a frame: encoded video, WebRTC over loopback, the shipped weights, a real Redis."""
+"""A frame's whole journey: encoded video, WebRTC over loopback, the shipped weights, a real Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -51,7 +51,7 @@ def nobody() -> Clip:
 
 
 class Class:
-    """A bot at work in a room of its own."""
+    """A bot at work in its own room."""
 
     def __init__(self, room: LocalRoom, redis: Redis, bot: Bot, settings: Settings) -> None:
         self.room, self.redis, self.bot, self.settings = room, redis, bot, settings

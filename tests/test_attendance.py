@@ -18,7 +18,7 @@ ADA, BOB = Participant("ada", "Ada", True), Participant("bob", "Bob", True)
 
 
 class Class:
-    """A scripted room, somebody who watches it, and what they told."""
+    """A scripted room, a bot's attendance of it, and what was published."""
 
     def __init__(self) -> None:
         self.room, self.told, self.clock = ScriptedRoom(), Told(), Clock()
@@ -32,7 +32,7 @@ class Class:
 
 @asynccontextmanager
 async def watched() -> AsyncIterator[Class]:
-    """A class that is attended; at the end of the block its room closes."""
+    """A class that is being attended; its room closes at the end of the block."""
     these = Class()
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         tasks.create_task(these.attendance.run())

@@ -1,4 +1,4 @@
-"""Who may need help, on scripted classes: looked at every two seconds, by a clock that is moved by hand."""
+"""Who may need help, on scripted classes that are looked at every two seconds by a clock moved by hand."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ from tests.fakes import AlwaysOf, FaceEverywhere, ScriptedRoom, Told, reading
 MINUTE = 60
 
 Script = Callable[[int], Emotion | Coverage | None]
-"""What somebody shows at a second: an emotion, why they cannot be read, or None while they are not in the room."""
+"""What somebody shows at a given second: an emotion, why they cannot be read, or None while they are not in the room."""
 
 NEUTRAL, HAPPY, SAD, ANGRY = Emotion.NEUTRAL, Emotion.HAPPY, Emotion.SAD, Emotion.ANGRY
 
@@ -42,7 +42,7 @@ CALM = others(6, always(NEUTRAL))
 
 
 def held(scripts: Mapping[str, Script], seconds: int, **rules: float) -> list[tuple[int, str, str, str]]:
-    """Hold a class: what was raised and cleared, as (second, type, participant, reason)."""
+    """Run a class; returns what was raised and cleared, as (second, type, participant, reason)."""
     chance, told, log = random.Random(3), Told(), list[tuple[int, str, str, str]]()
     attention = Attention(AttentionRules(**rules), told)  # type: ignore[arg-type]
     for second in range(0, seconds, 2):
@@ -53,7 +53,7 @@ def held(scripts: Mapping[str, Script], seconds: int, **rules: float) -> list[tu
 
 
 def mood_of(who: str, shown: Emotion | Coverage | None, chance: random.Random) -> Mood | None:
-    """A mood as a classifier gives it: never sure, never twice the same."""
+    """A mood as a classifier would give it: never certain, never the same twice."""
     if shown is None:
         return None
     if isinstance(shown, Coverage):
@@ -201,7 +201,7 @@ async def test_it_is_off_until_switched_on_and_at_aggregate_it_stays_off() -> No
     for settings in (read_settings(), read_settings(attention=True, publication="aggregate")):
         async with connect(settings) as redis, asyncio.timeout(1):
             bot = assemble(ScriptedRoom(), redis, Analyst(FaceEverywhere(), AlwaysOf(NEUTRAL)), settings)
-            await watch_over(bot, settings)  # returns: there is nothing to do
+            await watch_over(bot, settings)  # returns at once: there is nothing to do
 
 
 def test_each_setting_is_the_rule_of_its_name() -> None:

@@ -1,4 +1,4 @@
-"""The mean of several trainings of one network."""
+"""Averaging the weights of several trainings of one network."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def trained(data: Path, name: str, made: keras.Model, random_seed: int = 0, **told: Any) -> Path:
-    """A checkpoint with random weights, beside it what a training on the data would have told of itself."""
+    """A checkpoint with random weights, and beside it the record that a training on the data would have left."""
     random = np.random.default_rng(random_seed)
     made.set_weights([np.abs(random.normal(0.1, 0.3, weight.shape)) for weight in made.get_weights()])
     (data / name).mkdir()

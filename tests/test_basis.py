@@ -1,4 +1,4 @@
-"""Nobody is read until it is stated where and on what basis, and what the law forbids cannot be stated."""
+"""Nobody is read until it is stated where and on what basis, and a basis that the law forbids cannot be stated."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def stated(jurisdiction: str = "", basis: str = "", purpose: str = "") -> Basis:
 
 
 def refusal(jurisdiction: str = "", basis: str = "", purpose: str = "") -> str:
-    """The one line that says why."""
+    """The one line that says why it was refused."""
     with pytest.raises(BasisMissing) as refused:
         stated(jurisdiction, basis, purpose)
     line = str(refused.value)

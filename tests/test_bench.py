@@ -31,7 +31,7 @@ def test_a_look_is_compared_with_the_sum_of_its_bare_parts(capsys: pytest.Captur
     assert main(["bench", "pipeline", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["ms_per_look"] == pytest.approx(1000 / result["looks_per_second_per_core"])
-    # a look does what is bare and more; the machine may be busy meanwhile
+    # a look does everything that the bare parts do, and more; other work may keep the machine busy meanwhile
     assert 1 < result["ratio_to_bare"] < 4
     assert set(result["ms_bare_parts"]) == {"conversion", "detector", "classifier"}
 
@@ -81,7 +81,7 @@ class DeepFace:
 
 @pytest.mark.slow
 def test_peers_are_read_on_the_same_faces_and_one_that_cannot_read_costs_no_figure(tmp_path: Path) -> None:
-    """Packages of their names stand for the real ones, which bring tensorflow along."""
+    """Stand-in packages with the peers' names replace the real ones, which would bring tensorflow."""
     for name, text in {"fer/fer.py": FER, "fer/__init__.py": "", "deepface/__init__.py": DEEPFACE}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -151,11 +151,11 @@ def test_receiving_is_compared_with_aiortcs_own_way_on_the_same_streams(capsys: 
     assert [line.rpartition(", ")[2] for line in said.err.splitlines()] == ["stock", "ours"]
     recorded_rate = 3 * recorded("simulcast").frames_per_second
     for way in ("stock", "ours"):
-        # the CPU of a second by that of a frame
+        # CPU time per second over CPU time per frame
         rate = 10 * result["cpu_percent_of_core"][way] / result["cpu_ms_per_frame"][way]
         assert rate == pytest.approx(recorded_rate, rel=0.15)
     assert result["ratio_by_run"] == [result["ratio_to_stock"]]
-    assert 0 < result["ratio_to_stock"] < 1.5  # nobody knows what else the machine does in two seconds
+    assert 0 < result["ratio_to_stock"] < 1.5  # other work may disturb the machine within these two seconds
     assert 0 < result["bare_decoding_ms_per_frame"] < result["cpu_ms_per_frame"]["stock"]
 
 

@@ -1,4 +1,4 @@
-"""The room of replayed students, and the measuring of the whole bot in it."""
+"""The room of replayed students, and the benchmark of the whole bot in it."""
 
 import asyncio
 import json
@@ -30,12 +30,12 @@ SETTINGS = Settings(jurisdiction="US", basis="consent", consent="everyone")
 
 
 def start_of(layer: Layer, frames: int) -> Recording:
-    """A recording so short that it begins anew soon."""
+    """A recording so short that it soon starts again."""
     return Recording.of(layer, read_ivf(STREAMS / f"{layer}.ivf")[:frames])
 
 
 class Watching:
-    """Reads every track that arrives, and counts the frames of each student by their size."""
+    """Reads every track that arrives, and counts each student's frames by size."""
 
     def __init__(self) -> None:
         self.frames: Counter[str] = Counter()

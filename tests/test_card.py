@@ -1,4 +1,4 @@
-"""Weights are used only if they are what their card says."""
+"""Weights are used only if they match their card."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def change_card(folder: Path, **fields: Any) -> None:
 
 
 def refusal(folder: Path) -> str:
-    """The line in which the detector refuses the folder."""
+    """The line with which the detector refuses the folder."""
     with pytest.raises(ModelUnusable) as caught:
         BlazeFace(folder)
     line = str(caught.value)

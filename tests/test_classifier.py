@@ -1,4 +1,4 @@
-"""Scoring faces with a network that was taught, exported and loaded again."""
+"""Scoring faces with a network that was trained, exported and loaded again."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from tests.synthetic import synthetic_split
 
 pytest.importorskip("tensorflow", reason="the network is taught with tensorflow, extra `train`")
 
-# keras asks tensorflow's arrays for a copy in the way of numpy 1
+# keras asks tensorflow's arrays for a copy in numpy 1's way
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),

@@ -1,4 +1,4 @@
-"""The commands as a user runs them: one readable line for what they can mend, and an exit code that tells which kind it was."""
+"""The commands as a user runs them: one readable line for what they can mend, and an exit code that says which kind it was."""
 
 import asyncio
 import re
@@ -62,7 +62,7 @@ def no_env_file_and_a_stated_basis(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def one_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """Exit code and complaint of a command that has nothing else to say."""
+    """Exit code and error line of a command that prints nothing else."""
     code = main(list(arguments))
     out, err = capsys.readouterr()
     complaint = [line for line in err.splitlines() if line.startswith("classmood: ")]
@@ -71,7 +71,7 @@ def one_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, 
 
 
 def loaded_by(folder: Path, *arguments: str) -> tuple[str, set[str]]:
-    """Exit code of a command in a process of its own, and the libraries it has loaded then."""
+    """Exit code of a command run in its own process, and the libraries it had loaded by its end."""
     script = [sys.executable, "-c", LOADED, *arguments]
     result = subprocess.run(script, cwd=folder, env=environment(folder, {}), capture_output=True, text=True, check=True)
     code, *names = result.stdout.rpartition("LOADED ")[2].split()
@@ -292,7 +292,7 @@ def test_results_that_a_full_disk_does_not_take_are_one_line() -> None:
 
 @pytest.mark.slow
 def test_a_reader_who_has_seen_enough_is_no_traceback() -> None:
-    # `true` is gone long before anything is written
+    # `true` has ended long before anything is written
     command = f"set -o pipefail; {sys.executable} -m bot basis | true"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 141 and "Error" not in result.stderr
@@ -312,7 +312,7 @@ def test_a_bot_waits_for_its_redis_at_the_start_and_rides_out_an_outage_later(tm
             server.start()
             until(lambda: is_live(server))
             assert bot.err.count("redis is away") == 2, "one line for each outage"
-            bot.signal(signal.SIGHUP)  # as when its terminal is closed; SIGTERM is the other tests'
+            bot.signal(signal.SIGHUP)  # as when its terminal is closed; other tests cover SIGTERM
             assert bot.exit_code() == 0 and "Traceback" not in bot.err
         assert not is_live(server)
 
@@ -360,7 +360,7 @@ def test_watch_without_a_terminal_prints_a_table_and_ends_with_ctrl_c(tmp_path: 
 
 
 def connections(server: RedisServer) -> list[dict[str, str]]:
-    """Who is connected to a server, this question included."""
+    """The connections to a server, including the one that asks."""
 
     async def read() -> list[dict[str, str]]:
         async with server.client() as redis:

@@ -1,4 +1,4 @@
-"""Who is let into the figures of the class, and out of them: several at a time."""
+"""Who is let into and out of the figures of the class: several people at a time."""
 
 from collections import Counter
 
@@ -20,7 +20,7 @@ class Class:
         self.goes_on()
 
     def goes_on(self, seconds: float = 5.0, **people: Label | None) -> Counter[str]:
-        """Some look otherwise; what the cohort counts then."""
+        """Some people change; returns what the cohort counts then."""
         self.people.update(people)
         self.at_ms += round(seconds * 1000)
         refused = [mood_of(each, None, Coverage.NOT_CONSENTED) for each in self.refused]
@@ -28,7 +28,7 @@ class Class:
         return self.counts()
 
     def refuses(self, participant_id: str) -> Counter[str]:
-        """One withdraws their consent, and stays."""
+        """One person withdraws consent, and stays in the room."""
         del self.people[participant_id]
         self.refused.append(participant_id)
         return self.goes_on()
@@ -143,7 +143,7 @@ def test_of_a_group_that_went_out_the_one_who_does_not_come_back_counts_as_befor
     group = [f"s{number}" for number in range(10)]
     these.goes_on(s0="sad")
     assert these.goes_on(**dict.fromkeys(group)) == {"happy": 6}
-    # without them the class would be what it was before, but for one person
+    # without the whole group, the class would differ from what it was before by only one person
     assert these.goes_on(**dict.fromkeys(group[1:], "fear")) == {"happy": 6, "fear": 9, "sad": 1}
 
 
@@ -162,7 +162,7 @@ def test_no_group_goes_out_that_would_leave_but_one_person_less_than_there_were_
     late = [f"late{number}" for number in range(5)]
     assert these.goes_on(**dict.fromkeys(late, "sad")) == {"happy": 12, "sad": 5}
     assert these.goes_on(**dict.fromkeys([*late[1:], "s0"])) == {"happy": 12, "sad": 5}
-    # a sixth makes them two groups that are told apart from both: it is the class before without two, and with one
+    # a sixth person makes them two groups, each large enough: the class before minus two people, and minus one
     assert these.goes_on(s1=None, s2=None, s3=None, s4=None) == {"happy": 7, "sad": 1}
 
 

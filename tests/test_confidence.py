@@ -19,7 +19,7 @@ RIGHT = np.array([True, True, True, False, False])
 
 
 def cooled(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """The probabilities (n, 7) at a temperature: their powers by its inverse, to a sum of 1 again."""
+    """The probabilities (n, 7) at a temperature: raised to the power of its inverse, and scaled to a sum of 1."""
     powers = np.maximum(scores.astype(np.float64), 1e-12) ** (1 / temperature)
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
@@ -28,20 +28,20 @@ NOT_REPEATED = np.zeros(7, np.float32)
 
 
 def fitted_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Of a network that met each emotion as often as it stands in its data."""
+    """The temperature for a network that met each emotion as often as its data hold it."""
     temperature, lowered = fitted_calibration(scores, labels, NOT_REPEATED)
     assert not lowered.any()
     return temperature
 
 
 def raised(scores: np.ndarray, emotion: int, by: float) -> np.ndarray:
-    """The probabilities (n, 7) with the log odds of one emotion higher by so much."""
+    """The probabilities (n, 7) with one emotion's log odds raised by so much."""
     powers = scores * np.exp(by * np.eye(7)[emotion])
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def probabilities(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Scores (n, 7) that are as sure as they are right, and labels drawn by them."""
+    """Scores (n, 7) that are exactly as confident as they are right, and labels drawn from them."""
     random = np.random.default_rng(seed)
     scores = random.dirichlet(np.full(7, 0.5), count).astype(np.float32)
     labels = np.array([random.choice(7, p=row / row.sum()) for row in scores.astype(np.float64)])

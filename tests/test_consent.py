@@ -1,4 +1,4 @@
-"""Nobody is read before they agree, nor any more once they do not: from the packet to Redis."""
+"""Nobody is read before they agree, nor once they no longer do: from the packet to Redis."""
 
 import asyncio
 import time
@@ -57,11 +57,11 @@ async def room() -> AsyncIterator[LocalRoom]:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[int | None]:
-    """How many pictures with each mark came out of any decoder of the process, since this was asked for."""
+    """How many pictures with each mark have come out of any decoder of this process since the fixture was set up."""
     count: Counter[int | None] = Counter()
 
     class Counting:
-        """A decoder of aiortc's that is looked over the shoulder."""
+        """One of aiortc's decoders, with what it puts out being counted."""
 
         def __init__(self, codec: Any) -> None:
             self._decoder = codecs.get_decoder(codec)
@@ -82,7 +82,7 @@ class Student:
         self.url, self._http, self._peer = url, http, peer
 
     async def say(self, word: str) -> int:
-        """Tell the room yes or no; its status."""
+        """Tell the room yes or no; returns the status of its answer."""
         async with self._http.put(f"{self.url}/consent", data=word) as response:
             return response.status
 
@@ -94,7 +94,7 @@ class Student:
 
 @asynccontextmanager
 async def student(http: aiohttp.ClientSession, whip_url: str, clip: Clip, **query: str) -> AsyncIterator[Student]:
-    """A student who sends that clip while the block runs, whatever the room thinks of it."""
+    """A student who sends that clip while the block runs, whatever the room does with it."""
     async with sending(clip) as camera:
         async with http.post(whip_url, params=query, data=await camera.offer(), headers=OFFER) as response:
             url, answer = urljoin(whip_url, response.headers["Location"]), await response.text()
@@ -104,7 +104,7 @@ async def student(http: aiohttp.ClientSession, whip_url: str, clip: Clip, **quer
 
 
 async def until(condition: Callable[[], object], seconds: float = 10) -> float:
-    """Wait for something that other tasks bring about; how long it took, in seconds."""
+    """Wait for something that other tasks bring about; returns how long it took, in seconds."""
     started = time.monotonic()
     async with asyncio.timeout(seconds):
         while not condition():
@@ -127,7 +127,7 @@ async def test_not_one_packet_is_decoded_of_whoever_did_not_agree(
         await until(lambda: decoded[AGREES] >= 10)
         assert min(await silent.packets_sent(), await unclear.packets_sent()) >= 10
         assert set(decoded) == {AGREES}
-        # who agrees later is seen at once, and who does not any more is not
+        # a student who agrees later is seen at once, and one who withdraws is not seen any more
         assert await silent.say("yes") == 204
         assert await until(lambda: decoded[SILENT]) < SHORTLY_SECONDS
         assert await silent.say("no") == 204
@@ -311,7 +311,7 @@ KEYS = Keys("classmood", "algebra")
 
 
 class InRedis:
-    """What Redis holds of a room."""
+    """What Redis holds about a room."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -320,7 +320,7 @@ class InRedis:
         return [each async for each in events_since(self._redis, KEYS) if each.subject == participant_id]
 
     async def until(self, participant_id: str, condition: Callable[[list[str]], bool]) -> list[str]:
-        """Wait until the types of a participant's events are as wanted; those types, without their prefix."""
+        """Wait until the types of a participant's events are as wanted; returns them without their prefix."""
         async with asyncio.timeout(10):
             while True:
                 types = [each.type.removeprefix("classmood.") for each in await self.events(participant_id)]
@@ -330,7 +330,7 @@ class InRedis:
 
 
 async def heard_so_far(live: PubSub) -> list[Event]:
-    """All events that a subscriber has heard."""
+    """All events that a subscriber has received so far."""
     heard = []
     while message := await live.get_message(timeout=0.2):
         heard.append(Event.model_validate_json(message["data"]))
@@ -349,7 +349,7 @@ async def test_who_withdraws_is_read_no_more_and_what_redis_held_of_them_is_eras
         await redis.flushall()
         live = await stack.enter_async_context(redis.pubsub())
         await live.subscribe(KEYS.live)
-        await live.get_message(timeout=5)  # that it is subscribed
+        await live.get_message(timeout=5)  # the confirmation of the subscription
         room = await stack.enter_async_context(host("algebra", settings))
         bot = assemble(room, redis, analyst, settings)
         await stack.enter_async_context(running(bot, analyst, settings))
@@ -361,7 +361,7 @@ async def test_who_withdraws_is_read_no_more_and_what_redis_held_of_them_is_eras
         types = await stored.until(ada_id, lambda types: types.count("emotion.sample") >= 3)
         assert types[:2] == ["participant.joined", "consent.granted"]
 
-        # while Redis is away, what was seen waits, and must not come out afterwards
+        # while Redis is away, what was seen waits, and must not be published afterwards
         server.stall()
         looks, stalled_ms = bot.attendance.totals.looks, now_ms()
         await until(lambda: bot.attendance.totals.looks >= looks + 5)
@@ -376,7 +376,7 @@ async def test_who_withdraws_is_read_no_more_and_what_redis_held_of_them_is_eras
         assert (state.coverage, state.consent, state.emotion, state.scores) == (Coverage.NOT_CONSENTED, False, None, None)
         assert bot.attendance.totals.looks == looks
         sequences = [each.sequence async for each in events_since(redis, KEYS)]
-        assert sequences[-1] - sequences[0] >= len(sequences)  # the erased left a gap in what stays
+        assert sequences[-1] - sequences[0] >= len(sequences)  # the erased events left gaps among those that remain
 
         assert await ada.say("yes") == 204
         types = await stored.until(ada_id, lambda types: "emotion.sample" in types)

@@ -1,4 +1,4 @@
-"""The square that is cut around a face."""
+"""The square that is cut out around a face."""
 
 import math
 from dataclasses import replace
@@ -17,7 +17,7 @@ def face_at(x: float, y: float, width: float, height: float) -> Face:
 
 
 def face_around(left: float, top: float, side: float, image: Image) -> Face:
-    """The face whose square is this one, in pixels of the image."""
+    """The face whose square this is, given in pixels of the image."""
     height, width = image.shape[:2]
     box = side * BOX_PER_SQUARE
     centre_x, centre_y = left + side / 2, top + side / 2 + BOX_BELOW_SQUARE * side
@@ -82,7 +82,7 @@ def test_a_square_beside_the_picture_is_the_edge() -> None:
 
 
 def tilted_face(degrees: float, side: float, width: int, height: int) -> Face:
-    """A face in the middle of the picture whose head is tilted clockwise, with its two eyes."""
+    """A face in the middle of the picture whose head is tilted clockwise, with both its eyes."""
     box = side * BOX_PER_SQUARE
     turn = math.radians(degrees)
     across, down = 0.18 * side * math.cos(turn) / width, 0.18 * side * math.sin(turn) / height

@@ -354,7 +354,7 @@ async def test_a_mark_is_made_and_a_bad_one_is_refused_in_one_line(
 
 
 async def press(http: aiohttp.ClientSession, url: str, press_id: str, at_ms: int) -> int:
-    """Send a press and give the moment of its mark."""
+    """Send a press, and return the time of its mark."""
     body = {"label": "exercise", "id": press_id, "at_ms": at_ms}
     async with http.post(f"{url}/rooms/maths/markers", json=body, headers={"Origin": url}) as response:
         assert response.status == 201
@@ -431,7 +431,7 @@ def test_nothing_prints_a_secret() -> None:
     assert "sesame" not in repr(DashboardOptions(password=PASSWORD, link_secret=PASSWORD))
 
 
-# trouble
+# errors
 
 
 async def test_a_room_name_that_no_key_can_be_made_of_is_not_found(server: RedisServer, http: aiohttp.ClientSession) -> None:

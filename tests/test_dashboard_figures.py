@@ -1,4 +1,4 @@
-"""What the dashboard works out by itself: who is on the board, the smoothed past, ages by several clocks, words."""
+"""What the dashboard computes itself: who is on the board, the smoothed past, ages by several clocks, words."""
 
 import pytest
 
@@ -306,12 +306,12 @@ def test_a_bots_clock_that_is_set_back_is_followed_at_once() -> None:
     clock.event_came(700_000, 100_000)
     clock.event_came(101_000, 101_000)
     assert clock.bot_now_ms(102_000) == 102_000
-    clock.event_came(20_000, 103_000)  # it waited in the outbox, and those behind it less
+    clock.event_came(20_000, 103_000)  # it waited in the outbox, and the events after it waited less
     clock.event_came(104_000, 104_000)
     assert clock.bot_now_ms(105_000) == 105_000
 
 
-# tries
+# attempts
 
 
 def test_after_five_failures_a_place_waits_and_others_do_not() -> None:

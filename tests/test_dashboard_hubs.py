@@ -1,4 +1,4 @@
-"""The rooms that a dashboard follows: as many as there is room for, and none for longer than somebody watches."""
+"""The rooms that a dashboard follows: as many as it may, and each only as long as somebody watches it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -80,7 +80,7 @@ async def scans(redis: Redis) -> int:
 
 
 async def standing(redis: Redis, room: str, wanted: Callable[[dict[str, Any]], bool]) -> None:
-    """Wait until whoever opens the room is told so of how it stands."""
+    """Wait until somebody who opens the room gets a state as wanted."""
     async with Hubs(redis, "classmood") as hubs:
         with hubs.watching(room) as hub:
             await until(lambda: wanted(hub.view(-1)["state"]))
@@ -88,7 +88,7 @@ async def standing(redis: Redis, room: str, wanted: Callable[[dict[str, Any]], b
 
 @asynccontextmanager
 async def refusing(redis: Redis, how: str) -> AsyncIterator[None]:
-    """The server takes no writes while the block runs, because it is full, or as one that only copies another."""
+    """The server takes no writes while the block runs, because it is full or because it is a read-only replica."""
     if how == "full":
         async with full(redis):
             yield

@@ -1,4 +1,4 @@
-"""The dashboard in a real Chromium: what a teacher sees of a class, and what no event and no name can do to it."""
+"""The dashboard in a real Chromium: what a teacher sees of a class, and what no event or name can do to it."""
 
 import asyncio
 import re
@@ -36,7 +36,7 @@ SCRIPT_RAN = "window.itRan === true"
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """A browser that reaches nothing but this machine, whatever a page asks for."""
+    """A browser that can reach only this machine, whatever a page asks for."""
     only_here = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     async with async_playwright() as playwright:
         yield (
@@ -49,7 +49,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page of it, which may ask this machine alone and may raise no error."""
+    """One of its pages, which may ask only this machine and must not raise an error."""
     page = await browser.new_page()
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -59,7 +59,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 
 async def shows(page: Page, coverage: str, **emotions: int) -> None:
-    """Wait, no longer than a teacher should have to, for the coverage in words and so many of each emotion."""
+    """Wait, no longer than a teacher should have to, for the coverage in words and the number of people with each emotion."""
     await expect(page.locator("#coverage")).to_have_text(coverage, timeout=WITHIN_MS)
     for emotion, count in emotions.items():
         await expect(page.locator(f"#tally [data-emotion={emotion}] b")).to_have_text(str(count), timeout=WITHIN_MS)
@@ -67,7 +67,7 @@ async def shows(page: Page, coverage: str, **emotions: int) -> None:
 
 @asynccontextmanager
 async def held(page: Page, requests: str, method: str) -> AsyncIterator[list[Request]]:
-    """Such requests of the page get no further while the block runs."""
+    """Hold back such requests of the page while the block runs."""
     held_back: list[Request] = []
     go_on = asyncio.Event()
 
@@ -91,7 +91,7 @@ async def is_live(page: Page) -> None:
 
 @asynccontextmanager
 async def watched(server: RedisServer, page: Page) -> AsyncIterator[str]:
-    """The class is live on the page while the block runs; the URL of its dashboard."""
+    """The page shows the class live while the block runs; yields the dashboard's URL."""
     async with dashboard(server) as url:
         await page.goto(f"{url}/rooms/maths")
         await is_live(page)
@@ -172,7 +172,7 @@ async def test_a_redis_that_is_full_is_named_on_an_open_page_and_on_one_opened_m
         await page.goto(f"{url}/rooms/maths")
         await is_live(page)
         async with full(redis):
-            await redis.delete(lesson.keys.bot)  # as its time to live does, where no heartbeat arrives
+            await redis.delete(lesson.keys.bot)  # as its time to live does once no heartbeat arrives
             await tabs[1].goto(f"{another}/rooms/maths")
             for tab in tabs:
                 await expect(tab.locator("#badge")).to_have_text("not live", timeout=8_000)
@@ -223,7 +223,7 @@ async def test_two_rooms_at_once_do_not_mix_and_are_followed_once_each(
         await shows(pages[0], "1 of 1 seen", happy=1, sad=0)
         for each in pages[1:]:
             await shows(each, "2 of 2 seen", happy=0, sad=1)
-        # of each room one follower: a blocked XREAD
+        # one follower of each room: a blocked XREAD
         clients = await redis.client_list()
         assert sum(client["cmd"] == "xread" for client in clients) == 2
 
@@ -297,7 +297,7 @@ async def test_a_past_without_a_bot_is_not_told_as_the_present(server: RedisServ
 
 
 async def told_in_the_past(redis: Redis, *seconds_ago: int) -> None:
-    """A class with a summary so many seconds ago each, and somebody who is there now."""
+    """A class with a summary at each of these ages in seconds, and somebody who is there now."""
     for seconds in seconds_ago:
         lesson = Lesson(redis, "maths", str(seconds), clock=lambda seconds=seconds: now_ms() - seconds * 1000)  # type: ignore[misc]
         await lesson.tell(status(), summary(happy=0.75))
@@ -613,7 +613,7 @@ async def test_bars_and_scale_are_seen_where_the_reader_forces_their_own_colours
 
 
 async def computed(page: Page, selector: str, style: str) -> str:
-    """A style of the first such element, as it is drawn."""
+    """A style of the first matching element, as it is drawn."""
     script = "(node, style) => getComputedStyle(node).getPropertyValue(style)"
     return str(await page.locator(selector).first.evaluate(script, style))
 
@@ -663,7 +663,7 @@ async def test_a_mark_on_a_bad_network_is_told_of_at_once_and_stands_once_where_
     await lesson.begin("Ada")
     said = page.locator("#mark-said")
     async with dashboard(server) as url:
-        # from before the page is there: a page that is loaded hears of it by and by, and may send something past it
+        # before the page is loaded: a page already loaded hears of a route only after a while, and may send requests past it
         async with held(page, "**/markers", "POST") as sent:
             await page.goto(f"{url}/rooms/maths")
             await is_live(page)

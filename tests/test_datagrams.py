@@ -1,4 +1,4 @@
-"""What comes to the room's UDP sockets from publishers and from strangers: garbage, floods, and half a handshake."""
+"""What arrives at the room's UDP sockets from publishers and from strangers: garbage, floods, and half a handshake."""
 
 import asyncio
 import gc
@@ -50,7 +50,7 @@ async def room() -> AsyncIterator[LocalRoom]:
 
 
 async def arrived(happenings: AsyncIterator[Happening]) -> Arrival:
-    """The next camera that is read."""
+    """The next camera that is being read."""
     async with asyncio.timeout(20):
         while True:
             if isinstance(happening := await anext(happenings), Arrival):
@@ -58,7 +58,7 @@ async def arrived(happenings: AsyncIterator[Happening]) -> Arrival:
 
 
 async def departed(happenings: AsyncIterator[Happening]) -> Departure:
-    """The next who is gone."""
+    """The next departure."""
     async with asyncio.timeout(20):
         while True:
             if isinstance(happening := await anext(happenings), Departure):
@@ -76,13 +76,13 @@ def dtls_of(published: Published) -> RTCDtlsTransport:
 
 
 def address_in(answer: str) -> tuple[str, int]:
-    """One of the room's addresses, IPv4, for this publisher."""
+    """One of the IPv4 addresses at which this publisher can reach the room."""
     host_name, port = re.findall(r"a=candidate:\S+ 1 udp \d+ (\d+\.\S+) (\d+) typ host", answer)[0]
     return host_name, int(port)
 
 
 def stun(kind: int, *attributes: tuple[int, bytes]) -> bytes:
-    """A STUN message of a kind with attributes, the lengths of which may be wrong."""
+    """A STUN message of a kind, with attributes whose lengths may be wrong."""
     body = b"".join(struct.pack("!HH", name, len(value)) + value + bytes(-len(value) % 4) for name, value in attributes)
     return struct.pack("!HHI12s", kind, len(body), STUN_COOKIE, random.randbytes(12)) + body
 
@@ -152,7 +152,7 @@ async def test_with_an_aiortc_that_hides_its_insides_a_room_says_so_once_and_stu
 
 
 def _without_ice(transport: RTCIceTransport, name: str) -> object:
-    """An attribute of a transport, which for others than aiortc itself holds no connection."""
+    """An attribute of a transport, except that nobody but aiortc itself finds the connection."""
     if name == "_connection" and "aiortc" not in sys._getframe(1).f_globals["__name__"]:
         raise AttributeError(name)
     return object.__getattribute__(transport, name)
@@ -217,7 +217,7 @@ async def test_a_publisher_with_ever_new_sources_is_heard_with_those_there_are_p
 
 
 def flood(publisher: Published, datagram: bytes, per_second: int = 10_000, seconds: float = 2.0) -> None:
-    """Send the same again and again from the publisher's own socket, blocking."""
+    """Send the same datagram again and again from the publisher's own socket, blocking."""
     pair = dtls_of(publisher).transport._connection._nominated[1]
     theirs = pair.protocol.transport.get_extra_info("socket")
     with socket.socket(fileno=os.dup(theirs.fileno())) as sending:
@@ -227,7 +227,7 @@ def flood(publisher: Published, datagram: bytes, per_second: int = 10_000, secon
             time.sleep(0.01)
 
 
-# handshakes that do not go on
+# handshakes that stop halfway
 
 
 async def test_who_stops_halfway_through_the_handshake_is_let_go(http: aiohttp.ClientSession) -> None:
@@ -273,7 +273,7 @@ async def until_closed(room: LocalRoom) -> None:
 
 
 async def never_finish(http: aiohttp.ClientSession, room: LocalRoom, offer: str, count: int) -> None:
-    """That many offers, of which every tenth comes as far as the handshake; returns when all of them are let go."""
+    """Make so many offers, every tenth of which gets as far as the handshake; returns once all of them are dropped."""
     async with AsyncExitStack() as stack:
         for number in range(count):
             if number % 10 == 0:
@@ -287,7 +287,7 @@ async def never_finish(http: aiohttp.ClientSession, room: LocalRoom, offer: str,
 
 @pytest.mark.slow
 async def test_fifty_cameras_behind_one_address_connect_at_once(http: aiohttp.ClientSession, room: LocalRoom) -> None:
-    """With the limits as they are by default."""
+    """With the default limits."""
     async with host("physics", read_settings(port=0)) as usual, AsyncExitStack() as stack:
         peers = [stack.enter_async_context(publisher(http, usual.whip_url)) for _ in range(50)]
         await asyncio.gather(*peers)
@@ -312,11 +312,11 @@ def test_the_socket_of_a_whole_class_holds_as_much_as_the_system_grants(
     with asyncio.Runner(loop_factory=new_loop) as runner:
         before, after = runner.run(sizes())
     granted = min(RECEIVE_BUFFER_BYTES, int(Path("/proc/sys/net/core/rmem_max").read_text()))
-    assert before and after == [2 * granted] * len(before)  # Linux counts its own bookkeeping in
+    assert before and after == [2 * granted] * len(before)  # Linux includes its own bookkeeping
 
 
 def receive_buffers(peer: RTCPeerConnection) -> list[int]:
-    """What the sockets of a connection hold, in bytes."""
+    """The sizes of a connection's receive buffers, in bytes."""
     found = []
     for transport in sockets_of(peer):
         with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as same:

@@ -1,4 +1,4 @@
-"""Reading FER-2013's layout, and finding the pictures that stand in two splits."""
+"""Reading FER-2013's layout, and finding pictures that occur in both of two splits."""
 
 import struct
 import zlib
@@ -20,7 +20,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def refusal(pixels: Path, labels: Path) -> str:
-    """The line in which the files are refused."""
+    """The line with which the files are refused."""
     with pytest.raises(DataUnusable) as caught:
         read_split(pixels, labels)
     line = str(caught.value)

@@ -1,4 +1,4 @@
-"""What was declared at the start of a run, after the stream of events no longer has it: the audit stream keeps it longer."""
+"""What was declared at the start of a run, once the stream of events no longer has it: the audit stream keeps it longer."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ async def told(redis: Redis, epoch: str, *events: Data) -> None:
 
 
 async def a_class_after(redis: Redis, *declared: Data, trimmed: bool = True) -> None:
-    """Ten seconds of somebody, after the retention has taken what was declared, if it has."""
+    """Ten seconds of one participant, after the declarations have been trimmed from the stream, if they are."""
     await redis.flushall()
     clock = Clock(STARTS_MS)
     lesson = Lesson(redis, ROOM, clock=clock)
@@ -100,7 +100,7 @@ async def test_in_a_room_where_nothing_was_declared_there_is_nothing(redis: Redi
 
 
 def recorded(server: RedisServer, out: Path, *declared: Data, trimmed: bool = True) -> str:
-    """What `record` says when it has written down that class."""
+    """What `record` says once it has written that class."""
     prepare(server, *declared, trimmed=trimmed)
     with redirect_stderr(StringIO()) as said:
         command = ["record", ROOM, "--from-start", "--seconds", "0.5", "--out", str(out), "--force"]

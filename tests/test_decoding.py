@@ -1,4 +1,4 @@
-"""Decoding on shared threads: in order, only what is wanted comes back, and nothing is left over."""
+"""Decoding on shared threads: in order, only what is wanted is returned, and nothing is left behind."""
 
 import asyncio
 import threading
@@ -94,7 +94,7 @@ async def test_while_one_thread_does_not_keep_up_another_one_helps_until_the_fir
             await asyncio.sleep(0.01)
     quick.submit(one_picture, 1)
     slow.submit(one_picture, None)
-    # what a source has undone stays where it is, and before what comes later
+    # a source's unfinished work stays on its thread, and comes before later work
     assert quick._thread is not first and slow._thread is first
     async with asyncio.timeout(2):
         while not shown.times:

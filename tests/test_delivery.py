@@ -1,4 +1,4 @@
-"""What is promised of delivery, against real servers and real deaths: state, stream and channel agree, nothing twice."""
+"""What delivery promises, against real servers that really die: state, stream and channel agree, and nothing comes twice."""
 
 import asyncio
 import logging
@@ -54,9 +54,9 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 
 async def everybody_else_is_gone(redis: Redis) -> None:
-    """Wait until Redis has read what a dead process had sent: its connection is closed only then."""
+    """Wait until Redis has read all that a dead process had sent: only then does it close the connection."""
     async with asyncio.timeout(10):
-        while len(await redis.client_list()) > 2:  # this question, and the subscriber
+        while len(await redis.client_list()) > 2:  # the connection that asks, and the subscriber
             await asyncio.sleep(0.005)
 
 
@@ -123,11 +123,11 @@ async def publish_for_a_while(sender: Publisher, story: Iterator[object], script
 @needs_redis
 async def test_a_redis_that_comes_back_empty_is_told_again_of_everybody_present(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    with running_redis(SERVER) as server:  # nothing in it outlives a kill
+    with running_redis(SERVER) as server:  # nothing in it survives a kill
         async with server.client() as redis:
             sender = publisher(redis)
             for data in islice(happenings(random.Random(1)), 400):
-                if not isinstance(data, ParticipantLeft):  # in this story they leave and go on without coming back
+                if not isinstance(data, ParticipantLeft):  # in this story nobody who leaves comes back
                     sender.publish(data)
             sender.publish(ParticipantLeft(participant="student-3", reason="left"))
             await sender.flush(10)
@@ -144,12 +144,12 @@ async def test_a_redis_that_comes_back_empty_is_told_again_of_everybody_present(
 
 
 async def written(redis: Redis) -> list[Event]:
-    """What stands in the stream."""
+    """The events in the stream."""
     return [Event.model_validate_json(fields["event"]) for _, fields in await redis.xrange(KEYS.events)]
 
 
 async def assert_the_same_people_are_present(redis: Redis, before: Replayed, epoch: str) -> None:
-    """Everybody who was present is again, with all that was known of them, in events with new numbers."""
+    """Everybody who was present is present again, with everything known about them, in events with new numbers."""
     for who, state in before.people.items():
         now = await redis.hgetall(KEYS.participant(who))
         same = {name: str(state[name]) for name in ("name", "coverage", "emotion", "at_ms") if name in state}
@@ -188,7 +188,7 @@ async def test_a_withdrawal_outlives_the_loss_of_the_room_while_redis_is_away(tm
                 server.kill()
                 room.happen(ConsentChanged("ada", False, "room"))
                 room.close()
-                await asyncio.sleep(FLUSH_SECONDS + 0.5)  # the stay is over, and nothing could be told of it
+                await asyncio.sleep(FLUSH_SECONDS + 0.5)  # the stay is over, and none of it could be published
                 server.start()
                 async with asyncio.timeout(10):
                     while await redis.hget(KEYS.participant("ada"), "consent") != "0":
@@ -199,7 +199,7 @@ async def test_a_withdrawal_outlives_the_loss_of_the_room_while_redis_is_away(tm
                         events = await written(redis)
                 room.close()
     told = [event.type.removeprefix("classmood.") for event in events if event.subject == "ada"]
-    assert told[-3:] == ["consent.withdrawn", "coverage.changed", "participant.left"]  # what came before is erased
+    assert told[-3:] == ["consent.withdrawn", "coverage.changed", "participant.left"]  # everything before it is erased
 
 
 @needs_redis
@@ -224,7 +224,7 @@ async def test_a_bot_that_ends_while_redis_is_away_says_whose_withdrawals_are_lo
 
 
 class Outage:
-    """A class of 50 at its usual rates, of which Redis misses a minute."""
+    """A class of 50 at its usual rates, a minute of which Redis is away."""
 
     def __init__(self, redis: Redis, outbox_limit: int) -> None:
         settings = read_settings(outbox_limit=outbox_limit, redis_retry_seconds=0.05)
@@ -237,7 +237,7 @@ class Outage:
         self.figures = ClassFigures(5)
 
     async def goes_on(self, seconds: int) -> None:
-        """Two looks a second at each, a summary and a heartbeat every five seconds."""
+        """Two looks a second at each student, a summary and a heartbeat every five seconds."""
         for turn in range(seconds * 2):
             for _ in self.students.looks(self.clock(), 8):
                 await asyncio.sleep(0)
@@ -252,7 +252,7 @@ class Outage:
 
 @asynccontextmanager
 async def outage(outbox_limit: int) -> AsyncIterator[tuple[Outage, Replayed]]:
-    """After the outage: Redis is back, and everything that waited is in it."""
+    """The state after the outage: Redis is back, and has everything that waited."""
     with running_redis(SERVER, *AT_ONCE) as server:
         async with server.client() as redis:
             lesson = Outage(redis, outbox_limit)

@@ -1,4 +1,4 @@
-"""The demonstration as a newcomer runs it: what it tells, and that it leaves nothing behind however it ends."""
+"""The demo as a newcomer runs it: what it says, and that it leaves nothing behind however it ends."""
 
 import json
 import re
@@ -26,7 +26,7 @@ SCRIPT = read_script(LESSON)
 
 pytestmark = needs_redis
 
-# Linux tells where a process works
+# Linux says in which folder a process works
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
 
 
@@ -57,7 +57,7 @@ def test_a_script_says_how_many_come_and_where_only_the_class_is_told_their_look
     assert [student["events"] for student in json.loads(out)["students"]] == [{}, {}]
 
 
-# an import is named on standard error as soon as it has ended, which tells moments before the demonstration says anything
+# an import is named on standard error when it has finished, which marks moments before the demo says anything
 ENDS = [
     (" av\n", signal.SIGTERM, False),
     (RUNNING, signal.SIGINT, True),

@@ -1,4 +1,4 @@
-"""Whoever visits the demonstration is not read before a basis is stated, though they say yes; its own students are."""
+"""Until a basis is stated, a visitor of the demo is not read even if they say yes; its own students are."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ NOT_STATED = dict.fromkeys(STATED, "")
 
 
 async def coverage_of_all(server: RedisServer) -> dict[str | None, list[Coverage]]:
-    """What each participant's coverage became, in order."""
+    """Each participant's successive values of coverage."""
     found: dict[str | None, list[Coverage]] = {}
     async with server.client() as redis:
         events: list[Event] = [event async for event in events_since(redis, Keys("classmood", "demo"))]
@@ -40,7 +40,7 @@ async def once_there_are(people: int, server: RedisServer) -> dict[str | None, l
 
 
 async def visit(demo: Running, server: RedisServer) -> list[Coverage]:
-    """Come in with a camera that shows no face, say yes, and stay until the bot has said what it makes of that."""
+    """Join with a camera that shows no face, say yes, and stay until the bot has looked; returns the visitor's coverage."""
     whip_url = re.search(r"http://\S+/whip/demo", demo.err)
     assert whip_url, demo.err
     known = await once_there_are(2, server)

@@ -1,4 +1,4 @@
-"""The files that deploy the bot: sound in themselves, and every command in them run here, outside a container."""
+"""The files that deploy the bot: they are valid, and every command in them is run here, outside a container."""
 
 import json
 import re
@@ -27,13 +27,13 @@ needs_redis = pytest.mark.skipif(
 
 
 def dockerfile() -> list[tuple[str, str]]:
-    """The instructions of the Dockerfile and what follows them."""
+    """The Dockerfile's instructions, each with its arguments."""
     lines = (line for line in (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines() if line.strip())
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines if not line.startswith("#"))]
 
 
 def last(instruction: str) -> str:
-    """What stands after the last such instruction of the final stage."""
+    """The arguments of the last such instruction in the final stage."""
     stages = "\n".join(f"{word} {rest}" for word, rest in dockerfile()).split("FROM ")
     return [line.removeprefix(instruction).strip() for line in stages[-1].splitlines() if line.startswith(instruction)][-1]
 
@@ -43,13 +43,13 @@ def environment_of_the_image() -> dict[str, str]:
 
 
 def interpolated(text: str, **values: str) -> str:
-    """`${NAME:-default}` replaced, as Compose does it, also where the default is another."""
+    """The text with `${NAME:-default}` replaced as Compose does it, nested defaults included."""
     plain = re.sub(r"\$\{(\w+):-([^${}]*)\}", lambda found: values.get(found[1]) or found[2], text)
     return plain if plain == text else interpolated(plain, **values)
 
 
 def classmood(command: list[str]) -> list[str]:
-    """The arguments of a command that must be ours."""
+    """The arguments of a command, which must be ours."""
     assert command[0] == "classmood" and PROJECT["project"]["scripts"]["classmood"] == "bot.__main__:main"
     return command[1:]
 
@@ -95,7 +95,7 @@ def test_the_image_runs_as_nobody_special_and_says_how_it_is() -> None:
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The port of the compose file's Redis, which is a free one here, once it is healthy in the compose file's way."""
+    """Run the compose file's Redis on a free port; yields the port once the compose file's health check passes."""
     service, folder, port = COMPOSE["services"]["redis"], tmp_path_factory.mktemp("data"), str(free_port())
     process = subprocess.Popen(
         [*service["command"], "--port", port, "--dir", str(folder)], stdout=subprocess.DEVNULL, start_new_session=True

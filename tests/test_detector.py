@@ -23,12 +23,12 @@ def detector() -> BlazeFace:
 
 @pytest.fixture(scope="module")
 def portrait() -> Image:
-    """512x512 RGB: a face in the upper middle, its eyes near (204, 101) and (248, 108)."""
+    """512x512 RGB: a face in the upper middle, with its eyes near (204, 101) and (248, 108)."""
     return np.ascontiguousarray(cv2.imread(str(PORTRAIT))[..., ::-1])
 
 
 def frame_with(pictures: list[tuple[Image, int, int]], width: int, height: int) -> Image:
-    """A grey frame with pictures at x, y."""
+    """A grey frame with pictures placed at x, y."""
     frame = np.full((height, width, 3), 90, np.uint8)
     for picture, x, y in pictures:
         frame[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
@@ -145,7 +145,7 @@ def test_pictures_of_several_formats_show_together_what_each_shows_alone(detecto
     pictures = [
         portrait,
         np.zeros((0, 320, 3), np.uint8),
-        frame_with([(small, 170, 130)], 480, 270),  # found at a closer look
+        frame_with([(small, 170, 130)], 480, 270),  # found only by a closer look
         np.full((180, 320, 3), 90, np.uint8),
         frame_with([(shrunk(portrait, 180), 70, 0)], 320, 180),
         frame_with([(small, 60, 340)], 270, 480),
@@ -176,7 +176,7 @@ def test_a_wide_input_has_anchors_as_close_as_a_square_one() -> None:
 
 
 def rows(*boxes: tuple[float, float, float, float]) -> np.ndarray:
-    """Rows with boxes of these corners, and a key point in the lower right one of each."""
+    """Rows whose boxes have these corners, each with a key point in the lower right one."""
     numbers = np.zeros((len(boxes), 16), np.float32)
     for row, (left, top, right, bottom) in zip(numbers, boxes, strict=True):
         row[:6] = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top, right, bottom

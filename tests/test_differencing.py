@@ -1,4 +1,4 @@
-"""An attacker who sees all summaries and knows who came or went when, and wants to know what that person felt."""
+"""An attacker who sees every summary, knows who came or went and when, and wants to know what that person felt."""
 
 import random
 from collections import Counter
@@ -18,11 +18,11 @@ from tests.moods_of import moods_of
 CLASSES, SUMMARIES = 40, 30
 
 Figures = Callable[[list[Mood], int], Counter[str] | None]
-"""How many people feel what, as far as an attacker can know it from a summary; None where it is withheld."""
+"""How many people feel what, as far as a summary tells an attacker; None if it is withheld."""
 
 
 def exact_figures() -> Figures:
-    """What a summary over whoever is there at present would tell."""
+    """What a summary of exactly those present would tell."""
     return lambda moods, at_ms: Counter(str(mood.emotion) for mood in moods if mood.emotion)
 
 
@@ -39,7 +39,7 @@ def published_figures(level: Publication) -> Figures:
 
 
 class RandomClass:
-    """People who come, go, turn their cameras off and on; between that they feel the same, which helps the attacker most."""
+    """People who come, go, and turn cameras on and off; in between they feel the same, which helps the attacker most."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -50,7 +50,7 @@ class RandomClass:
             self.somebody_comes()
 
     def something_happens(self) -> tuple[int, Emotion] | None:
-        """One comes (+1) or goes (-1), and what they feel; or nothing happens."""
+        """Somebody comes (+1) or goes (-1), returned with what they feel; or nothing happens."""
         happening = self._chance.random()
         if happening < 0.25:
             return 1, self.somebody_comes()
@@ -62,7 +62,7 @@ class RandomClass:
         return [each for each, emotion in self.people.items() if emotion]
 
     def somebody_comes(self) -> Emotion:
-        """One who turns their camera on, or a newcomer."""
+        """Somebody turns their camera on, or arrives."""
         off = [each for each, emotion in self.people.items() if emotion is None]
         who = self._chance.choice(off) if off and self._chance.random() < 0.5 else f"student {next(self._numbers)}"
         emotion = self._chance.choices(EMOTIONS, self._liking)[0]
@@ -70,7 +70,7 @@ class RandomClass:
         return emotion
 
     def somebody_goes(self) -> Emotion:
-        """One who turns their camera off, or leaves the room."""
+        """Somebody turns their camera off, or leaves the room."""
         who = self._chance.choice(self._seen())
         emotion = self.people.pop(who)
         if self._chance.random() < 0.5:
@@ -81,7 +81,7 @@ class RandomClass:
 
 @dataclass
 class Attack:
-    """How often the attacker was right, and how often whoever only guesses the commonest emotion of the class before."""
+    """How often the attacker was right, and how often a guess at the previous summary's commonest emotion would have been."""
 
     tries: int = 0
     right: int = 0
@@ -115,7 +115,7 @@ def attack(make_figures: Callable[[], Figures]) -> Attack:
 
 
 def attack_after_a_stall(make_figures: Callable[[], Figures]) -> Attack:
-    """Everybody is out of sight for one summary, as when the bot's network stalls, and one does not come back."""
+    """Everybody is out of sight for one summary, as when the bot's network stalls, and one of them does not come back."""
     chance, attacked = random.Random(6), Attack()
     for _ in range(400):
         these, figures = RandomClass(chance), make_figures()
@@ -132,7 +132,7 @@ def attack_after_a_stall(make_figures: Callable[[], Figures]) -> Attack:
 def test_what_somebody_feels_who_comes_or_goes_cannot_be_read_off_two_successive_summaries(level: Publication) -> None:
     attacked = attack(lambda: published_figures(level))
     assert attacked.tries > 500
-    # the standard error of the difference is below 0.02; a group that comes or goes tells what it feels as a group
+    # the standard error of the difference is below 0.02; a group that comes or goes reveals its feelings only as a group
     assert attacked.gain < 0.05, attacked
 
 
@@ -151,7 +151,7 @@ def test_of_a_summary_over_whoever_is_there_the_same_attacker_reads_it() -> None
 
 
 class Crowd:
-    """People of a room in which more happens at once than in any class; whoever comes again has another id."""
+    """People in a room in which more happens at once than in any class; somebody who comes again has another id."""
 
     def __init__(self, chance: random.Random) -> None:
         self.inside: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Files that a training, a teacher or a page writes: whole, in their place, and beside nobody else's."""
+"""Files that a training, a teacher or a page writes: complete, in the right place, and never over somebody else's."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Trainings as a GPU makes them: with teachers that look on, in half precision, and with processes that make the batches."""
+"""Trainings as a GPU runs them: with teachers, in half precision, and with processes that make the batches."""
 
 import json
 from dataclasses import replace
@@ -40,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def turned(folder: Path) -> Path:
-    """A teacher that takes each emotion for the next, and sees faces of another size."""
+    """A teacher that mistakes each emotion for the next, and takes faces of another size."""
     network = load_network(taught_checkpoint(folder))
     head = network.layers[-1]
     head.set_weights([np.roll(weight, 1, axis=-1) for weight in head.get_weights()])
@@ -76,7 +76,7 @@ def test_exported_teachers_answer_on_the_processor_and_count_as_much_as_checkpoi
     first, last = (together([each], SIZE, "float32")(faces) for each in (teachers[0], teachers[2]))
     wanted = (first + LiteRtClassifier(weights).classify(faces[..., 0]) + last) / 3
     assert together(teachers, SIZE, "float32")(faces) == pytest.approx(wanted, abs=1e-6)
-    # fewer faces than cores, and of a size that is not the teacher's
+    # fewer faces than cores, and of a size that the teacher does not take
     enlarged = np.repeat(np.repeat(faces[:1], 2, axis=1), 2, axis=2)
     assert (
         together([weights], 2 * SIZE, "float32")(enlarged).argmax()
@@ -134,7 +134,7 @@ def test_a_training_in_half_precision_goes_on_after_a_kill_to_the_same_network(d
     what = replace(SHORT, network="forgetful", precision="mixed_bfloat16", averaging=0.5, epochs=12)
     killed_after_an_epoch(what, data, tmp_path / "killed")
     weights = [load_network(train(what, data, tmp_path / name)).get_weights() for name in ("killed", "whole")]
-    # a last bit of bfloat16 may fall either way
+    # the last bit of a bfloat16 may be rounded either way
     assert all(np.allclose(one, other, atol=0.02) for one, other in zip(*weights, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Beginning from dlib's face recognition: at first the network sees what that one saw."""
+"""Starting from dlib's face recognition network: at first the new network sees what that one sees."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ BLOCKS = [
     *("conv32_1", "conv32_2", "conv32_3", "conv64_down", "conv64_1", "conv64_2", "conv64_3"),
     *("conv128_down", "conv128_1", "conv128_2", "conv256_down", "conv256_1"),
 ]
-"""Those of dlib's network in their order, less the last two."""
+"""The blocks of dlib's network in order, except the last two."""
 
 
 def filters_in(name: str) -> int:
@@ -38,7 +38,7 @@ def filters_in(name: str) -> int:
 
 
 def written(path: Path, seed: int = 1) -> Path:
-    """Weights such as dlib's, as face-api keeps them: the larger ones as floats, the others in 8 bits."""
+    """Weights like dlib's, as face-api keeps them: the larger ones as floats, the others in 8 bits."""
     chance, told, content = np.random.default_rng(seed), list[dict[str, Any]](), bytearray()
 
     def keep(name: str, values: NDArray[Any]) -> None:
@@ -69,7 +69,7 @@ def written(path: Path, seed: int = 1) -> Path:
 
 
 def seen_by(weights: Weights, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What dlib's network makes of grey faces (n, h, w), given to it as colours."""
+    """What dlib's network computes for grey faces (n, h, w) that are given to it as colour pictures."""
 
     def convolved(values: Any, name: str, stride: int = 1) -> Any:
         values = keras.ops.conv(values, weights[f"{name}/conv/filters"], stride, "same") + weights[f"{name}/conv/bias"]
@@ -97,7 +97,7 @@ def test_the_network_sees_in_grey_faces_what_the_face_recognition_saw(tmp_path: 
     wanted = seen_by(read_weights(path, json.loads(path.read_text())), faces)
     assert wanted.std() > 0.3, "a network that sees nothing would prove nothing"
     seen = features_of(network)(faces[..., None].astype(np.float32), training=False).numpy()
-    # one pads its grey with zeros, the other its colours, whose zeros are another grey: that reaches two pixels from the borders
+    # one pads grey with zeros, the other colours, whose zero is another grey; the difference reaches two pixels from the border
     assert np.corrcoef(seen.ravel(), wanted.ravel())[0, 1] > 0.999
     assert np.abs(seen - wanted).mean() < 0.02 * wanted.std()
 

@@ -1,4 +1,4 @@
-"""The server that comes along: it is real, it is ours, and it leaves nothing behind."""
+"""The Redis server that comes with the package: it is real, it is ours, and it leaves nothing behind."""
 
 import asyncio
 import os
@@ -47,12 +47,12 @@ def answers(port: int) -> bool:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # what is waited for has no event
+        while not condition():  # what it waits for sends no event
             await asyncio.sleep(0.01)
 
 
 async def whereabouts(url: str) -> tuple[int, int, Path]:
-    """Process id, port and folder of a server."""
+    """A server's process id, port and folder."""
     async with Redis.from_url(url, decode_responses=True) as redis:
         info = await redis.info("server")
         return info["process_id"], info["tcp_port"], Path((await redis.config_get("dir"))["dir"])

@@ -1,4 +1,4 @@
-"""The file that an operator copies and fills in: what stands in it means something, and it is enough."""
+"""The file that an operator copies and fills in: every entry has an effect, and nothing needed is missing."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ OF_COMPOSE = {"CLASSMOOD_STUDENTS", "DASHBOARD_REDIS_PASSWORD", "DASHBOARD_REDIS
 
 
 def uncommented() -> str:
-    """The file with every example in it made real."""
+    """The file with every example in it uncommented."""
     return re.sub(r"^#(?=[A-Z_]+=)", "", EXAMPLE, flags=re.M)
 
 
@@ -35,7 +35,7 @@ def filled(**values: str) -> str:
 
 @pytest.fixture
 def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where `.env` lies, with nothing in the environment that stands over it."""
+    """The path of `.env`, with nothing in the environment that overrides it."""
     for name in ("JURISDICTION", "BASIS", "PURPOSE"):
         monkeypatch.delenv(PREFIX + name, raising=False)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Judging a classifier: what is counted, and what of it a user sees."""
+"""Judging a classifier: what is counted, and what the user sees of it."""
 
 import json
 import re
@@ -23,7 +23,7 @@ PREDICTED = np.array([0, 0, 3, 3, 3, 0])
 
 
 class Steps:
-    """A clock that goes on by two milliseconds whenever it is read."""
+    """A clock that advances by two milliseconds each time it is read."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -34,7 +34,7 @@ class Steps:
 
 
 def knowing(right: int) -> Candidate:
-    """A candidate that knows the first faces of `synthetic_split(70)` by heart, and calls the others the next emotion."""
+    """A candidate that knows the first faces of `synthetic_split(70)` by heart, and takes the others for the next emotion."""
     split = synthetic_split(70)
     answers = {
         face.tobytes(): label if i < right else (label + 1) % 7
@@ -102,7 +102,7 @@ def test_people_are_judged_by_the_same_labels() -> None:
     split = synthetic_split(14)
     split.votes[0] = 0  # nobody voted
     split.votes[1] = split.votes[2]  # most saw something else
-    split.votes[2] = split.votes[2] * 0.4 + split.votes[3] * 0.3 + split.votes[4] * 0.3  # more than anything else, but not most
+    split.votes[2] = split.votes[2] * 0.4 + split.votes[3] * 0.3 + split.votes[4] * 0.3  # more than all else, but no majority
     found = crowd_recall(split)
     assert (found["angry"], found["disgust"], found["fear"], found["happy"]) == (1.0, 0.5, 0.5, 1.0)
     split.votes[:] = 0

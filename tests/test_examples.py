@@ -1,4 +1,4 @@
-"""The examples for subscribers, each a program of its own with a reader's rights, against a real Redis and a real publisher."""
+"""The examples for subscribers, each its own program with a reader's rights, against a real Redis and a real publisher."""
 
 import asyncio
 import os
@@ -33,10 +33,10 @@ def example(program: str | None, name: str, reason: str) -> object:
 
 @contextmanager
 def running(folder: Path, *command: str) -> Iterator[Path]:
-    """A program that runs; what it prints goes to the file that is given."""
+    """Run a program while the block runs; yields the file that its output goes to."""
     out = folder / "out"
     with out.open("wb") as to_out:
-        # Debian's JavaScript packages find each other there
+        # where Debian's JavaScript packages find each other
         surroundings = environment(folder, {"NODE_PATH": "/usr/share/nodejs"})
         process = subprocess.Popen(command, cwd=folder, env=surroundings, stdout=to_out, start_new_session=True)
     try:

@@ -1,4 +1,4 @@
-"""From a checkpoint to the file that the bot runs, and what it is worth."""
+"""From a checkpoint to the file that the bot runs, and how good that file is."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from model.evaluate import evaluate, load_candidate
 from model.faces import EMOTIONS
 from tests.synthetic import synthetic_split
 
-# keras asks tensorflow's arrays for a copy in the way of numpy 1
+# keras asks tensorflow's arrays for a copy in numpy 1's way
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
@@ -96,7 +96,7 @@ def test_static_int8_is_taken_where_it_costs_little_and_its_confidence_is_not_co
     assert card.arithmetic == "static int8"
     assert card.figures["accuracy"] >= card.figures["accuracy_of_checkpoint"] - MOST_LOST
     scores = LiteRtClassifier(tmp_path / "weights").classify(resized(split.pixels, tiny.SIZE))
-    # int8 knows no share of 1/256 or less
+    # int8 cannot express a share below 1/256
     assert ((scores > 0) & (scores < 1 / 256)).mean() > 0.2
 
 
@@ -116,7 +116,7 @@ def test_the_temperature_of_held_out_faces_is_part_of_the_graph(tmp_path: Path) 
     from model.export import Notes, export
     from tests.test_confidence import cooled
 
-    # a quarter of the labels are wrong, and the network knows nothing of that
+    # a quarter of the labels are wrong, which the network does not know
     training, split = synthetic_split(600, seed=4), synthetic_split(140, seed=3)
     for each in (training, split):
         each.labels[::4] = (each.labels[::4] + 1) % 7
@@ -135,7 +135,7 @@ def test_an_emotion_that_was_repeated_in_training_is_lowered_in_the_graph_and_no
     tiny = pytest.importorskip("tests.tiny", reason="export needs tensorflow, extra `train`")
     from model.export import Notes, export
 
-    # in the data a third of the disgusted faces are called something else, as if the network had met too many of them
+    # in the data a third of the disgusted faces are labelled otherwise, as if the network had met too many of them
     training, split = synthetic_split(700, seed=4), synthetic_split(140, seed=3)
     (disgusted,) = np.nonzero(training.labels == EMOTIONS.index("disgust"))
     training.labels[disgusted[::3]] = EMOTIONS.index("sad")
@@ -171,7 +171,7 @@ def test_a_network_that_knows_the_held_out_faces_from_before_is_not_calibrated_o
     tiny = pytest.importorskip("tests.tiny", reason="export needs tensorflow, extra `train`")
     from model.export import Notes, export
 
-    # it was taught the training faces, and a third of the others have labels that it cannot know
+    # it was trained on the training faces; a third of the other faces have labels that it cannot know
     training, split = synthetic_split(448, seed=1), synthetic_split(210, seed=3)
     split.labels[::3] = (split.labels[::3] + 1) % 7
     checkpoint = tiny.taught_checkpoint(tmp_path)
@@ -191,7 +191,7 @@ def test_a_held_out_face_whose_repeat_was_trained_on_is_none_to_calibrate_with(t
         _, calibration = calibrated(tiny.taught(), tiny.taught_checkpoint(tmp_path), faces, synthetic_split(70, seed=3))
         assert calibration is not None
         counts.append(calibration.faces)
-    # of 300 held out of 600, both of a pair are in about 75 pairs, and no other face is new
+    # of 600 faces 300 are held out; in about 75 pairs that is both of them, and no other held-out face is new to the network
     assert 130 <= counts[0] <= 150 and 110 <= counts[1] <= 190
 
 

@@ -69,7 +69,7 @@ def test_one_group_that_is_large_enough_has_no_gap_to_another() -> None:
 def test_groups_are_read_in_the_order_of_the_faces_from_any_csv(tmp_path: Path) -> None:
     path = csv_with(tmp_path, "\ufeffid,skin", '1," dark "', "2,light", "3,")
     assert read_groups(path, "skin", 3).of_faces == ("dark", "light", "")
-    assert read_groups(path, "id", 3).of_faces == ("1", "2", "3")  # a byte order mark is no part of the name
+    assert read_groups(path, "id", 3).of_faces == ("1", "2", "3")  # a byte order mark is not part of the name
 
 
 def test_an_empty_line_of_a_column_that_stands_alone_states_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reading the well-known CSV of FER-2013."""
+"""Reading FER-2013's well-known CSV."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a subscriber reads back from a real Redis, with what others may have left there."""
+"""What a subscriber reads back from a real Redis, including what others may have left there."""
 
 import asyncio
 import string

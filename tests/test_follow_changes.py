@@ -1,4 +1,4 @@
-"""A subscriber of a real Redis: the state first, then every change once and in order, whatever happens to the server."""
+"""A subscriber to a real Redis: first the state, then every change once and in order, whatever happens to the server."""
 
 import asyncio
 import gc
@@ -66,7 +66,7 @@ def follower(redis: Redis, after: str | None = None) -> Follower:
 
 @asynccontextmanager
 async def heard(follower: Follower) -> AsyncIterator[list[Item]]:
-    """What a follower hands on while the block runs."""
+    """What a follower yields while the block runs."""
     items: list[Item] = []
 
     async def listen() -> None:
@@ -198,7 +198,7 @@ async def test_a_redis_that_restarts_empty_is_told_by_a_new_state_and_loses_no_c
                 await sender.flush(5)
                 await until_there_are(items, 2)
                 await until_there_are(items, 2, RoomState)
-    # the publisher tells the new Redis again who is there
+    # the publisher reports to the new Redis again who is there
     assert without_states(items) == list(range(2, 2 + len(sequences(items))))
     assert [len(state.participants) for state in states(items)[:1]] == [1]
     assert len(states(items)) == 2
@@ -258,7 +258,7 @@ async def test_a_stream_that_lost_its_newest_entries_gives_what_is_published_aga
     await publish(redis, 1, 2, 3)
     async with heard(follower(redis)) as items:
         await until_there_are(items, 1, RoomState)
-        async with redis.pipeline(transaction=True) as pipe:  # as a replica would stand that became the master
+        async with redis.pipeline(transaction=True) as pipe:  # the state of a replica that became the master
             pipe.delete(KEYS.events)
             for number in (1, 2):
                 pipe.xadd(KEYS.events, {"event": event(number, "1700000000000").to_json()}, id=f"{number}-0")
@@ -328,7 +328,7 @@ async def test_a_new_run_of_the_bot_is_no_gap_unless_its_beginning_is_gone(redis
 
 
 async def run_that_goes_on_and_is_trimmed_before_another_begins(redis: Redis, *, foreign: bool = False) -> list[str]:
-    """Numbers 3 to 5 of the run "1" are gone, and the run "2" stands behind them; the ids of what is left."""
+    """Lose numbers 3 to 5 of the run "1" and put the run "2" after them; returns the ids of what is left."""
     for number in (3, 4, 5):
         await redis.xadd(KEYS.events, {"event": event(number, "1").to_json()})
     await redis.xtrim(KEYS.events, maxlen=0, approximate=False)
@@ -372,7 +372,7 @@ async def test_a_restart_of_the_bot_is_silent_for_who_had_read_all_of_the_former
         read = [await anext(items), await anext(items)]
         await redis.config_resetstat()
         later = asyncio.ensure_future(anext(items))
-        if trimmed == "everything":  # it waits at the end, so nothing can go by
+        if trimmed == "everything":  # the reader is waiting at the end, so that nothing can slip past it
             await redis.delete(KEYS.last("1"))
             await until_a_reader_has_looked_for_losses(redis)
         if trimmed != "nothing":

@@ -1,4 +1,4 @@
-"""Erasing one person, while others stay and the bot goes on."""
+"""Erasing one person, while others stay and the bot carries on."""
 
 import asyncio
 import json

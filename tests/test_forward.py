@@ -38,7 +38,7 @@ from tests.redis_servers import RedisServer, free_port, needs_redis
 from tests.test_publish import status
 
 KEYS = Keys("classmood", "maths/7b")
-# Debian has it where only root looks
+# Debian puts it where only root's PATH looks
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -68,7 +68,7 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 
 class Hours:
-    """Time that passes by sleeping; it keeps how long each sleep was."""
+    """A clock that only sleeping advances; it records the length of each sleep."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -85,7 +85,7 @@ class Hours:
 
 @dataclass
 class Receiver:
-    """A web server's memory: what it took, and what it answers to each try of an event by its sequence number."""
+    """A web server's memory: what it took, and how it answers each attempt at an event, by sequence number."""
 
     answers: Callable[[int, int], web.Response] = lambda sequence, tries: web.Response()
     tries: Counter[int] = field(default_factory=Counter)
@@ -249,7 +249,7 @@ async def test_a_target_that_goes_away_while_many_events_are_under_way_is_told_o
     redis: Redis, sender: Publisher, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Wavering:
-        """Of three that are under way it refuses the first, then takes the second, and then refuses the third."""
+        """Of three events under way, it refuses the first, then takes the second, and then refuses the third."""
 
         def __init__(self) -> None:
             self.tries: Counter[str | None] = Counter()
@@ -333,7 +333,7 @@ def test_a_secret_that_cannot_sign_is_refused_without_being_told(secret: str) ->
 
 @contextmanager
 def mosquitto(folder: Path, port: int, *lines: str) -> Iterator[None]:
-    """A broker that keeps what is retained in `folder`."""
+    """A broker that stores retained messages in `folder`."""
     config = folder / "mosquitto.conf"
     config.write_text(
         "\n".join((f"listener {port} 127.0.0.1", "persistence true", f"persistence_location {folder}/", *lines)) + "\n"
@@ -374,7 +374,7 @@ def topics(messages: list[aiomqtt.Message]) -> list[str]:
 
 @asynccontextmanager
 async def publishing(redis: Redis, port: int) -> AsyncIterator[Forwarder]:
-    """All of the room's events, on their way to the broker while the block runs."""
+    """Forward all of the room's events to the broker while the block runs."""
     async with Mqtt(Broker("127.0.0.1", port), "school", KEYS.room, 3600, 15) as target:
         bridge = Forwarder(redis, KEYS, target, "mqtt", from_start=True)
         async with background(bridge.run()):
@@ -383,7 +383,7 @@ async def publishing(redis: Redis, port: int) -> AsyncIterator[Forwarder]:
 
 @pytest.fixture
 def broker_folder(tmp_path: Path) -> Path:
-    tmp_path.chmod(0o777)  # as root it runs as a user of its own
+    tmp_path.chmod(0o777)  # a broker started by root runs as its own user
     return tmp_path
 
 
@@ -501,7 +501,7 @@ async def test_what_a_broker_does_not_allow_is_dropped_and_counted_and_said_once
 ) -> None:
     port, rights = free_port(), broker_folder / "rights"
     rights.write_text("topic read #\ntopic write school/+/participant/ada/#\n")
-    # as the one who may read its rights: as root it would run as a user of its own
+    # as the user who may read the rights file: started by root, it would run as its own user
     with mosquitto(broker_folder, port, "allow_anonymous true", f"acl_file {rights}", f"user {getuser()}"):
         async with subscribed(port) as heard, publishing(redis, port) as bridge:
             await publish(sender, changed("ada"), changed("ben"), changed("ben"), changed("ada"))
@@ -514,7 +514,7 @@ async def test_what_a_broker_does_not_allow_is_dropped_and_counted_and_said_once
 
 @asynccontextmanager
 async def answering_broker(code: int) -> AsyncIterator[int]:
-    """The port of a broker that takes anybody, and acknowledges every message with one reason code."""
+    """The port of a broker that accepts anybody, and acknowledges every message with one reason code."""
 
     over = asyncio.Event()
 

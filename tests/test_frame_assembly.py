@@ -1,4 +1,4 @@
-"""Putting frames together from packets that come late, twice, never, or with nothing but padding in them."""
+"""Putting frames together from packets that come late, twice, never, or with only padding in them."""
 
 import random
 
@@ -18,7 +18,7 @@ from bot.frame_assembly import (
 
 KEY, DELTA = b"K", b"D"
 FIRST = 65_500
-"""Of the numbers, which begin again at 0 after 65,535 packets."""
+"""The first packet's sequence number; the numbers wrap to 0 after 65,535."""
 
 
 def assembler() -> FrameAssembler:
@@ -26,7 +26,7 @@ def assembler() -> FrameAssembler:
 
 
 def frame(number: int, size: int = 3, *, key: bool = False, at: int = 0, marked: bool = True) -> list[Piece]:
-    """The pieces of a frame that is the source's `number`th, from the packet `at` on."""
+    """The pieces of the source's frame `number`; its first packet is the source's packet `at`."""
     texts = [(KEY if key else DELTA) + b"%d" % number, *[b"."] * (size - 1)]
     return [
         Piece((FIRST + at + place) % 65_536, number * 3000, place == 0, marked and place == size - 1, text)
@@ -35,7 +35,7 @@ def frame(number: int, size: int = 3, *, key: bool = False, at: int = 0, marked:
 
 
 def source(count: int = 30, keys: int = 10, *, marked: bool = True) -> list[Piece]:
-    """The pieces of frames of 1 to 4 packets, a keyframe each `keys`."""
+    """The pieces of frames of 1 to 4 packets, with a keyframe every `keys` frames."""
     pieces: list[Piece] = []
     for number in range(count):
         pieces += frame(number, 1 + number % 4, key=number % keys == 0, at=len(pieces), marked=marked)
@@ -128,7 +128,7 @@ def test_a_second_gap_has_its_own_time() -> None:
     taken(into, frame(0, 1, key=True))
     packets = [frame(number, 1, at=number)[0] for number in range(1, 6)]
     step = 0.7 * PATIENCE_SECONDS
-    # the first is late, and before it comes the third is missing as well
+    # the first packet is late, and before it comes, the third goes missing as well
     assert numbers(into.add(packets[1], 0)) == []
     assert numbers(into.add(packets[3], step)) == []
     assert numbers(into.add(packets[0], 1.1 * PATIENCE_SECONDS - 0.2)) == [1, 2]

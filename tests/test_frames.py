@@ -9,7 +9,7 @@ def frame(participant_id: str, at_ms: int = 0) -> Frame:
 
 
 def ada_is_late(*others: str) -> tuple[Clock, LatestFrames]:
-    """Ada's frame has grown too old; those of the others, behind it, have not."""
+    """Ada's frame has grown too old; those of the others, which came after hers, have not."""
     clock = Clock(0)
     frames = LatestFrames(clock)
     frames.put(frame("ada"))

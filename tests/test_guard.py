@@ -42,7 +42,7 @@ async def room() -> AsyncIterator[LocalRoom]:
 
 
 async def post(http: aiohttp.ClientSession, room: LocalRoom, offer: str, **headers: str) -> tuple[int, str]:
-    """Status of an offer's answer, and when to come again."""
+    """The status of the answer to an offer, and when to try again."""
     async with http.post(room.whip_url, data=offer, headers={**OFFER, **headers}) as response:
         return response.status, response.headers.get("Retry-After", "")
 
@@ -101,7 +101,7 @@ async def test_guessing_a_token_is_slowed_down_wherever_it_is_asked_for(http: ai
                 statuses.append(response.status)
         assert statuses[:50] == [401] * 50
         assert statuses[-1] == 429
-        # the right one is no exception: otherwise one could go on guessing
+        # the right token is no exception: otherwise guessing could go on
         assert (await post(http, room, "", Authorization=f"Bearer {TOKEN}"))[0] == 429
         async with http.get(f"{room.url}/configuration.json", headers={"Authorization": f"Bearer {TOKEN}"}) as response:
             assert response.status == 429
@@ -200,7 +200,7 @@ async def test_a_name_can_be_given_to_the_room(http: aiohttp.ClientSession) -> N
         for name, status in (("Class.example", 200), ("b.example:443", 200), ("c.example", 421)):
             async with http.get(room.url, headers={"Host": name}) as response:
                 assert response.status == status
-        # its page is at home there, though a proxy calls the room by another name
+        # its page belongs there, even though a proxy calls the room by another name
         async with http.post(room.whip_url, headers={"Origin": "https://class.example"}) as response:
             assert response.status == 415
 

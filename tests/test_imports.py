@@ -1,4 +1,4 @@
-"""Imports point one way, and each large library stays in its room."""
+"""Imports point one way, and each large library is imported only where it belongs."""
 
 import ast
 import re
@@ -34,7 +34,7 @@ def modules(package: str) -> list[Path]:
 
 @cache
 def imported(path: Path) -> frozenset[str]:
-    """The dotted names that the file imports, wherever in it they stand."""
+    """The dotted names that the file imports, anywhere in it."""
     return frozenset(_imported(path))
 
 
@@ -48,7 +48,7 @@ def _imported(path: Path) -> Iterator[str]:
 
 
 def importers(*names: str) -> set[str]:
-    """The files that import one of these packages, from the root."""
+    """The files that import one of these packages, as paths from the root."""
     return {
         path.relative_to(ROOT).as_posix()
         for package in OWN
@@ -94,7 +94,7 @@ def test_only_the_training_files_know_tensorflow() -> None:
 
 def test_the_running_bot_knows_no_training_file() -> None:
     training = {f"model.{name}" for name in TRAINING}
-    # the commands that train import them only when they are called; what else they are called from is never the bot's way
+    # bot/ is left out: its commands that train import these files, but only when they are called
     runtime = [*modules("pipeline"), ROOT / "model/classifier.py", ROOT / "model/detector.py", ROOT / "model/crop.py"]
     assert [path for path in runtime if training & set(imported(path))] == []
 
