@@ -33,7 +33,7 @@ pytestmark = [
 
 
 class Heard:
-    """What a room's stream in Redis holds."""
+    """What the room's stream in Redis holds."""
 
     def __init__(self, url: str) -> None:
         self._redis = redis_client.Redis.from_url(url, decode_responses=True)
@@ -45,7 +45,7 @@ class Heard:
         return [event for event in events if kind in event["type"]]
 
     def sampled_since(self, at: float) -> set[str]:
-        """Who was read after that moment of the wall clock."""
+        """Who has been read since that moment of wall time."""
         return {event["subject"] for event in self.events("emotion.sample") if event["data"]["at_ms"] > at * 1000}
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ def test_a_class_goes_on_after_the_server_was_down_for_five_seconds(redis_url: s
 
 
 async def removed(bot: Running) -> int:
-    """How it ends."""
+    """Its exit code, once it has ended."""
     return await asyncio.to_thread(bot.exit_code)
 
 
@@ -126,7 +126,7 @@ async def test_of_a_browsers_three_layers_the_smallest_arrives_with_the_fewest_f
             await asyncio.sleep(8)
             sent = (await student.layers())["l"]["frames"] - sent
             received = seen.attendance.seats[student.id].frames_received - received
-            # of three temporal layers the lowest holds each fourth frame: 7.5 of 30 a second where the browser keeps up
+            # the lowest of three temporal layers holds every fourth frame: 7.5 of 30 a second if the browser keeps up
             assert received / sent == pytest.approx(0.25, abs=0.08)
             assert seen.frames.sizes[student.id] == (320, 180)
             assert {mark for _, mark in seen.frames.booked} <= {7, None}
@@ -149,7 +149,7 @@ async def test_the_pictures_of_a_phone_that_lie_on_their_side_are_put_upright(tm
 
 
 async def settled(seen: Attended, student_id: str) -> None:
-    """Wait until the smallest layer comes: the first frames are of larger ones."""
+    """Wait for the smallest layer: the first frames come from larger ones."""
     async with asyncio.timeout(20):
         while seen.frames.sizes.get(student_id) != (320, 180):
             await asyncio.sleep(0.1)

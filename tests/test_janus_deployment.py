@@ -1,4 +1,4 @@
-"""The class of the compose file's profile `janus`: its commands and its configuration, run here with ports of their own."""
+"""The class of the compose file's profile `janus`: its commands and configuration, run here on other ports."""
 
 import asyncio
 import json
@@ -30,13 +30,13 @@ needs_redis = pytest.mark.skipif(PROGRAMS["debian"] is None, reason="no redis-se
 
 
 def instructions(word: str) -> list[str]:
-    """What follows that word in the Dockerfile of Janus, wherever it stands."""
+    """The arguments of every such instruction in the Dockerfile of Janus."""
     lines = (FOLDER / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     return [line.removeprefix(f"{word} ") for line in lines if line.startswith(f"{word} ")]
 
 
 def environment(service: str, **values: str) -> dict[str, str]:
-    """A service's environment, `${NAME:-default}` replaced as Compose does it."""
+    """A service's environment, with `${NAME:-default}` replaced as Compose does it."""
 
     def filled(text: str) -> str:
         return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: values.get(found[1]) or found[2], text)
@@ -46,26 +46,26 @@ def environment(service: str, **values: str) -> dict[str, str]:
 
 @dataclass
 class Deployed:
-    """The Janus of the compose file, which listens on another port."""
+    """The compose file's Janus, on another port."""
 
     port: int
     process: subprocess.Popen[bytes]
 
     def here(self, text: str) -> str:
-        """A text of the compose file, with the port that is used here."""
+        """A text of the compose file with the port that is used here."""
         assert "8188" in text
         return text.replace("8188", str(self.port))
 
     @property
     def is_healthy(self) -> bool:
-        """What the container's health check would say."""
+        """Whether the container's health check passes."""
         command = json.loads(instructions("HEALTHCHECK")[0].partition("CMD ")[2])
         return (
             subprocess.run([self.here(word) if "8188" in word else word for word in command], capture_output=True).returncode == 0
         )
 
     def as_known_to_tests(self, folder: Path, pin: str, secret: str) -> JanusServer:
-        """The same for the tests' own client."""
+        """The same server, as the tests' own client needs it."""
         server = JanusServer(folder, JanusOptions(room=1001, pin=pin, room_secret=secret))
         server.url = f"ws://127.0.0.1:{self.port}"
         return server
@@ -73,7 +73,7 @@ class Deployed:
 
 @contextmanager
 def deployed_janus(folder: Path, **values: str) -> Iterator[Deployed]:
-    """Janus, started as its image starts it, with the environment of the compose file and those values in it."""
+    """Start Janus as its image does, with the environment of the compose file and those values in it."""
     copy = folder / "image"
     shutil.copytree(FOLDER, copy)
     port = free_port()
@@ -99,7 +99,7 @@ def test_the_profile_holds_a_janus_a_bot_and_students_and_changes_nothing_of_wha
     assert OURS["janus-bot"]["depends_on"] == {name: {"condition": "service_healthy"} for name in ("redis", "janus")}
     for name, service in OURS.items():
         assert service["network_mode"] == "host" and service["read_only"] and service["cap_drop"] == ["ALL"], name
-    # a bot that was removed ends with 0, and so is not started again
+    # a bot that was removed exits with 0, and so is not restarted
     assert OURS["janus-bot"]["restart"] == "on-failure"
     assert OURS["janus-bot"]["environment"]["CLASSMOOD_REMOVED_EXIT_CODE"] == "0"
 

@@ -1,4 +1,4 @@
-"""What a Janus gateway may say, and everything that it should not say: nothing of it ends the bot."""
+"""What a Janus gateway may say, and much that it should not: none of it ends the bot."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/
 
 
 class SaysNo:
-    """The socket of a gateway that makes sessions and handles, and answers everything else with one error."""
+    """The socket of a gateway that creates sessions and handles, and answers everything else with one error."""
 
     close_code = 1000
 
@@ -49,7 +49,7 @@ class SaysNo:
 
 
 async def stay_in(*messages: str, policy: ConsentPolicy = EVERYONE) -> tuple[list[Happening], JanusSession]:
-    """What is told of a room whose gateway says that, and its session; raises what ends the stay."""
+    """What happens in a room whose gateway says that, and the session; raises whatever ends the stay."""
     socket = SaysNo()
     told: list[Happening] = []
     session = JanusSession(socket, Access("ws://127.0.0.1:1/"))  # type: ignore[arg-type]  # as much of one as is needed
@@ -73,7 +73,7 @@ async def stay_in(*messages: str, policy: ConsentPolicy = EVERYONE) -> tuple[lis
 
 
 def said(**data: Any) -> str:
-    """An event of the room."""
+    """An event of the room, as JSON."""
     return json.dumps({"janus": "event", "sender": 101, "plugindata": {"data": {"videoroom": "event", **data}}})
 
 
@@ -149,7 +149,7 @@ def test_whatever_events_come_the_roster_tells_each_change_once(events: list[dic
 
 
 def _contradicts(data: dict[str, Any]) -> bool:
-    """Whether an event says two things of somebody, so that saying it twice changes them twice."""
+    """Whether an event says two things about somebody, so that repeating it changes them twice."""
     return len(data.keys() & {"publishers", "attendees", "joining", "leaving", "unpublished", "kicked"}) > 1 or (
         isinstance(data.get("publishers"), list) and len(data["publishers"]) > 1
     )
@@ -181,7 +181,7 @@ async def test_who_cannot_be_watched_is_told_of_with_the_reason(publisher: dict[
 
 
 def taken(roster: JanusRoster, **data: Any) -> list[Any]:
-    """What an event changes: of a presence, whether there is a camera to subscribe to, or the coverage."""
+    """What an event changes: for a presence, whether there is a camera to subscribe to, or else the coverage."""
     changes = roster.take(read_room_event(data))
     return [(change.camera is not None or change.coverage) if isinstance(change, Presence) else change for change in changes]
 
@@ -335,7 +335,7 @@ def test_the_servers_own_list_tells_of_whom_events_did_not() -> None:
     roster.take(read_room_event({"attendees": [{"id": 1, "display": "Ada"}, {"id": 2, "display": "Bob"}]}))
     listed = read_room_event({"videoroom": "participants", "participants": [{"id": 7}, {"id": 2}, {"id": 3, "display": "Cy"}]})
     assert roster.reconcile(listed) == [Presence(Participant("3", "Cy"), None, Coverage.NOT_CONSENTED)]
-    # a list may be older than somebody's coming, two are not
+    # one list may be older than somebody's arrival, but not two
     assert roster.reconcile(listed) == [Departure("1", "left")]
     assert roster.reconcile(listed) == [] and roster.reconcile(read_room_event({"videoroom": "event"})) == []
 

@@ -19,7 +19,7 @@ LINES = ("a=ice-ufrag", "a=ice-pwd", "a=fingerprint", "a=setup", "a=mid", "a=gro
 
 
 class Refusing:
-    """A handle of a gateway that answers no request, but lets go."""
+    """A gateway's handle that refuses every request, but can be detached."""
 
     def __init__(self) -> None:
         self.detached = False
@@ -33,7 +33,7 @@ class Refusing:
 
 @pytest.fixture
 async def offer() -> AsyncIterator[str]:
-    """A sound offer of two cameras, on the m-lines 0 and 1."""
+    """A valid offer of two cameras, on the m-lines 0 and 1."""
     sender = RTCPeerConnection(NOWHERE)
     for _ in range(2):
         sender.addTransceiver(VideoStreamTrack(), direction="sendonly")
@@ -43,14 +43,14 @@ async def offer() -> AsyncIterator[str]:
 
 
 class Starting(Refusing):
-    """A handle of a gateway that takes every answer."""
+    """A gateway's handle that accepts every answer."""
 
     async def request(self, body: Mapping[str, Any], jsep: Mapping[str, Any] | None = None) -> None:
         pass
 
 
 async def answered(sdp: str, handle: Refusing | None = None, configuration: RTCConfiguration = NOWHERE) -> None:
-    """Have an offer answered by a connection of its own, which is closed and detached whatever comes of it; nobody arrives."""
+    """Answer an offer with a connection of its own, which is closed and detached in any case; nobody may arrive."""
     handle, arrived = handle or Refusing(), list[Camera]()
     servers = ServerWatch(configuration)
     peer = SubscriberPeer(handle, configuration, servers, lambda camera, track: arrived.append(camera), lambda: None)  # type: ignore[arg-type]  # as much as is needed

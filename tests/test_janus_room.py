@@ -29,7 +29,7 @@ pytestmark = needs_janus
 
 @pytest.fixture(scope="module")
 def clips() -> dict[int, Clip]:
-    """Clips that tell who sends them; so short that a keyframe comes three times a second."""
+    """Clips that show who sends them, so short that a keyframe comes three times a second."""
     return {mark: marked_clip(mark, (160, 90), seconds=0.3) for mark in range(12)}
 
 
@@ -54,7 +54,7 @@ async def until(condition: Callable[[], object], seconds: float = 5) -> None:
 
 @asynccontextmanager
 async def one_student(server: JanusServer, clip: Clip, seen: Attended) -> AsyncIterator[str]:
-    """A student who is seen while the block runs; their id."""
+    """A student who is being seen while the block runs; yields their id."""
     async with janus_student(server.room_url, "Ada", read_settings()) as student:
         await student.publish(clip)
         await seen.frames.after_now(student.id)
@@ -216,7 +216,7 @@ async def test_a_student_whose_media_die_is_stalled_and_seen_again_when_they_liv
             await until(lambda: Coverage.STALLED in [data.after for data in changes(seen)])
             students.signal(signal.SIGCONT)
             await seen.frames.after_now(student_id, 10)
-            # who is in the room's list is in the room, whatever they send
+            # whoever is in the room's list is in the room, even if they send nothing
             assert not seen.told.of(ParticipantLeft)
 
 
@@ -277,7 +277,7 @@ async def test_a_bot_that_leaves_says_goodbye(server: JanusServer) -> None:
     async with janus_client(server) as client:
         async with attended(server.room_url):
             await until_names(client, ["classmood (reads emotions)"])
-        # Janus answers before it has cleared away; without a goodbye it would take a minute
+        # Janus answers before it has tidied up; without a goodbye that would take a minute
         await until_names(client, [])
 
 
@@ -288,7 +288,7 @@ async def until_names(client: JanusClient, names: list[str]) -> None:
 
 
 class Cuttable:
-    """A way to a server that can be cut, and that lets nobody through while it `is_away`."""
+    """A path to a server that can be cut, and that lets nobody through while it `is_away`."""
 
     def __init__(self, port: int) -> None:
         self.port = 0
@@ -305,10 +305,10 @@ class Cuttable:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        while self._connections:  # one may just be on its way to the server
+        while self._connections:  # one may be on its way to the server just now
             self.cut()
             await asyncio.wait(self._connections, timeout=0.05)
-        self.cut()  # what has ended by itself is open on our side
+        self.cut()  # connections that ended by themselves are still open on our side
 
     def cut(self, heard_by_server: bool = True) -> None:
         """End every connection; a server that does not hear of it waits on, as if the network were gone."""

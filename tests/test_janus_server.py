@@ -1,4 +1,4 @@
-"""The Janus that other tests build on: it starts, it has the room, it refuses what it should, and it comes back."""
+"""The Janus that other tests rely on: it starts, has the room, refuses what it should, and comes back."""
 
 import asyncio
 import ssl
@@ -67,7 +67,7 @@ async def test_the_owner_kicks_destroys_and_makes_the_room_again() -> None:
                 await owner.participants()
             await owner.create(description="the next hour")
             assert await owner.participants() == {}
-            # a request of each gets what was told meanwhile out of the way
+            # the events that came meanwhile are read before the answer to a request
             for student in (ada, grace):
                 await student.room("list")
     assert any(data.get("reason") == "kicked" for data in told(ada)), told(ada)
@@ -75,7 +75,7 @@ async def test_the_owner_kicks_destroys_and_makes_the_room_again() -> None:
 
 
 def told(client: JanusClient) -> list[dict[str, Any]]:
-    """What the room told of its own accord."""
+    """What the room said of its own accord."""
     return [event["plugindata"]["data"] for event in client.events if "plugindata" in event]
 
 

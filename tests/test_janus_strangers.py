@@ -1,4 +1,4 @@
-"""Servers that are no Janus, or not the one that is needed: each is one line."""
+"""Servers that are not Janus, or not the Janus that is needed: each is refused in one line."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ Answer = Callable[[dict[str, Any]], str]
 
 @asynccontextmanager
 async def speaking(answer: Answer, protocol: str = "janus-protocol") -> AsyncIterator[str]:
-    """The room URL of a WebSocket server that answers each message so."""
+    """The room URL of a WebSocket server that answers every message so."""
 
     async def serve(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=(protocol,))
@@ -41,7 +41,7 @@ async def speaking(answer: Answer, protocol: str = "janus-protocol") -> AsyncIte
 
 
 async def refusal(url: str) -> str:
-    """The one line with which a room is not joined."""
+    """The one line with which the bot refuses to join a room."""
     with pytest.raises(RoomRefused) as refused:
         async with asyncio.timeout(15), join_janus(url, read_settings()):
             pass
@@ -54,7 +54,7 @@ def echo(message: dict[str, Any]) -> str:
 
 
 def of_version(number: object) -> Answer:
-    """A gateway of that version, which knows nothing but its version."""
+    """A gateway of that version, which can answer only the question for its version."""
 
     def answer(message: dict[str, Any]) -> str:
         info = {"janus": "server_info", "version": number, "version_string": "0.9.1"}

@@ -31,9 +31,9 @@ NAMES = ("Ada", "Grace")
 async def janus_students(
     room_url: str, count: int, ready: Sequence[Recording], settings: Settings
 ) -> AsyncIterator[asyncio.Event]:
-    """Have `count` students in a room while the block runs; yields an event that tells when all of them lost it.
+    """Keep `count` students in a room while the block runs; yields an event that is set once all of them have lost it.
 
-    Student N sends recording N modulo their number.
+    Student N sends recording N modulo the number of recordings.
     """
     async with janus_entrance(room_url, settings) as enter, showing(enter, count, ready) as deserted:
         yield deserted
@@ -51,7 +51,7 @@ def server() -> Iterator[JanusServer]:
 
 
 async def published(client: JanusClient, count: int) -> dict[str, int | str]:
-    """The feeds by name once that many publish."""
+    """The feeds by name once so many publish."""
     async with asyncio.timeout(10):
         while len(feeds := await client.publishers()) != count:
             await asyncio.sleep(0.02)
@@ -75,7 +75,7 @@ async def test_a_camera_goes_off_and_on_again_and_the_student_stays_who_they_are
             await student.unpublish()
             await published(client, 0)
             assert list(await client.participants()) == ["Ada"]
-        # without a pause between off and on, as often as it takes for what Janus does meanwhile to fall on the next one
+        # no pause between off and on, so many times that what Janus does meanwhile falls on the next one
         for _ in range(12):
             await student.publish(clip)
         await published(client, 1)
@@ -88,7 +88,7 @@ async def test_what_they_send_arrives_and_goes_on_after_the_camera_was_off(serve
     async with janus_client(server) as client, janus_student(server.room_url, "Ada", read_settings()) as student:
         for sent, mark in ((clip, 7), (other, 200)):
             await student.publish(sent)
-            await published(client, 1)  # until then the room knows no such feed, though the student's side is connected
+            await published(client, 1)  # until then the room does not know this feed, though the student's side is connected
             async with viewer(server, int(student.id)) as seen:
                 frame = await seen.next_frame()
             assert mark_of(frame) == mark and (frame.width, frame.height) == (160, 90)
@@ -115,7 +115,7 @@ async def test_students_come_over_tls_with_a_token(clip: Clip, tmp_path: Path) -
 
 
 async def refusal(room_url: str, clip: Clip, **settings: str) -> str:
-    """The one line with which a student does not come in."""
+    """The one line with which a student is refused."""
     with pytest.raises(ExceptionGroup) as group:
         async with asyncio.timeout(20), janus_students(room_url, 1, [clip], read_settings(**settings)):
             pass
@@ -136,7 +136,7 @@ async def test_a_full_room_is_told(clip: Clip) -> None:
         async with janus_client(server) as client, janus_students(server.room_url, 1, [clip], read_settings()):
             await published(client, 1)
             assert "(432): Maximum number of publishers (1) already reached" in await refusal(server.room_url, clip)
-            # whoever was refused is out of the room again
+            # a student who was refused is out of the room again
             assert list(await client.participants()) == ["Student 1"]
 
 
@@ -160,7 +160,7 @@ async def test_students_stay_for_longer_than_the_gateway_keeps_a_session_of_whic
             async with janus_client(server) as client:
                 feeds = await published(client, 1)
             await asyncio.sleep(2 * KEEPALIVE_SECONDS)
-            async with janus_client(server) as client:  # another one: this client says nothing to keep its session
+            async with janus_client(server) as client:  # a new client: this one sends no keepalives for its session
                 assert await published(client, 1) == feeds and not deserted.is_set()
 
 

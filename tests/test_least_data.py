@@ -1,4 +1,4 @@
-"""What a bot at work writes, and where to: events to Redis, lines to its log, and no picture to anything; Linux only."""
+"""What a bot at work writes, and where: events to Redis, lines to its log, and no picture anywhere; Linux only."""
 
 import json
 import os
@@ -18,13 +18,13 @@ from tests.redis_servers import RedisServer, free_port, needs_redis
 from tests.videos import portrait, write_video
 
 LONGEST_VALUE = 2000
-"""Bytes; a webcam's picture of 64 by 48 pixels has more as a JPEG."""
+"""Bytes; as a JPEG, even a webcam's picture of 64 by 48 pixels has more."""
 
 PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"/9j/", b"iVBORw0KGgo", b"UklGR", b"ftypavif")
-"""How pictures begin, also in base64."""
+"""The first bytes of picture files, raw and in base64."""
 
 ESTABLISHED = "01"
-"""A state of a connection in /proc/net/tcp."""
+"""The state of an open connection in /proc/net/tcp."""
 
 EVENTS = "classmood:{algebra}:events"
 
@@ -35,15 +35,15 @@ pytestmark = [
 
 
 def descriptors(pid: int) -> Iterator[tuple[str, int, int]]:
-    """What a process has open: its path, its mode, and the flags that it was opened with."""
+    """What a process has open: path, mode, and the flags that it was opened with."""
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
+        with suppress(FileNotFoundError):  # it was closed meanwhile
             details = dict(line.split(":") for line in Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text().splitlines()[:3])
             yield str(entry.readlink()), entry.stat().st_mode, int(details["flags"].strip(), 8)
 
 
 def opened_for_writing(pid: int) -> set[str]:
-    """The regular files that a process has open for writing; one that is deleted, or in memory alone, is one too."""
+    """The regular files that a process has open for writing, including deleted ones and those only in memory."""
     return {path for path, mode, flags in descriptors(pid) if stat.S_ISREG(mode) and flags & os.O_ACCMODE != os.O_RDONLY}
 
 
@@ -59,7 +59,7 @@ def _port(address: str) -> int:
 
 
 def values(client: Any) -> Iterator[bytes]:
-    """Every key of a Redis, and everything that it holds, piece by piece."""
+    """Every key of a Redis and everything that it holds, piece by piece."""
     for key in client.scan_iter("*"):
         yield key
         match client.type(key):
@@ -109,7 +109,7 @@ def test_a_bot_at_work_writes_to_its_log_and_to_redis_and_no_picture_to_either(t
 
 
 def watch(bot: Running, folder: Path, client: Any, ports: set[int]) -> None:
-    """Look again and again at what the bot has open, until it has read both students for a while."""
+    """Check again and again what the bot has open, until it has read both students for a while."""
     log, reached = {str(path) for path in folder.glob("0.*")}, set[tuple[int, int]]()
 
     def has_read_enough() -> bool:

@@ -1,4 +1,4 @@
-"""The two levels of publication: at `aggregate`, nothing that reaches Redis is about one person."""
+"""The two levels of publication: at `aggregate`, nothing that reaches Redis is about a single person."""
 
 import asyncio
 from collections import Counter
@@ -59,7 +59,7 @@ def settings_for(server: RedisServer, **values: object) -> Settings:
 
 
 class Everything:
-    """All text in Redis: of every key, and of every message while it was listened to."""
+    """All text in Redis: of every key, and of every message while it was listening."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -91,7 +91,7 @@ class Everything:
 
 
 async def hold_class(redis: Redis, settings: Settings) -> tuple[Bot, set[str]]:
-    """A class in which people come, are read, withdraw their consent and leave; the ids and names that may not be told."""
+    """A class in which people come, are read, withdraw consent and leave; returns the ids and names that must stay secret."""
     room = ScriptedRoom(KEYS.room)
     analyst = Analyst(FaceEverywhere(SOMEWHERE), AlwaysOf(Emotion.SAD), Limits(0, 0, 0))
     bot = assemble(room, redis, analyst, settings)
@@ -105,7 +105,7 @@ async def hold_class(redis: Redis, settings: Settings) -> tuple[Bot, set[str]]:
             while bot.publisher.published["classmood.summary"] < 6 or bot.attendance.totals.looks < 40:
                 await asyncio.sleep(0.02)
         secrets = {text for seat in bot.attendance.seats.values() for text in (seat.participant.id, seat.participant.name)}
-        third = list(bot.attendance.seats.values())[2].participant.id  # who stays, unlike the first two to come
+        third = list(bot.attendance.seats.values())[2].participant.id  # unlike the first two, the third stays
         bot.attention.tell(AttentionRaised(participant=third, reason="changed", for_seconds=90))
         room.happen(ConsentChanged(STUDENTS[0].id, False, "page"))
         room.happen(Departure(STUDENTS[1].id, "left"))
@@ -156,7 +156,7 @@ async def test_a_run_at_aggregate_erases_who_seems_present_since_a_run_at_indivi
 def test_what_may_pass_at_aggregate_is_named_type_by_type() -> None:
     passing = at_level("aggregate")
     unvalidated = {kind: model.model_construct(participants=3) for kind, model in DATA_BY_TYPE.items()}
-    del unvalidated["classmood.bot.status"]  # needs its counters
+    del unvalidated["classmood.bot.status"]  # it needs its counters
     assert {kind for kind, data in unvalidated.items() if passing(data)} == {"classmood.summary", "classmood.basis.stated"}  # type: ignore[arg-type]
     assert all(at_level("individual")(data) is data for data in unvalidated.values())  # type: ignore[arg-type, comparison-overlap]
 

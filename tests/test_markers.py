@@ -1,4 +1,4 @@
-"""The teacher's marks in a room: what is taken, what is refused, and how they are read back."""
+"""The teacher's marks in a room: which are accepted, which are refused, and how they are read back."""
 
 import json
 import time
@@ -73,14 +73,14 @@ async def test_one_mark_too_many_is_refused_and_what_is_older_than_the_retention
 
 
 async def told_hours_ago(redis: Redis, key: str, fields: dict[str, str], hours: int, retention_hours: int) -> None:
-    """An entry of a stream that is kept so long, as it was added then."""
+    """Add an entry to a stream with that retention, dated as if it had been added so many hours ago."""
     seconds, _ = await redis.time()
     await redis.xadd(key, fields, id=f"{int(seconds) * 1000 - hours * AN_HOUR_MS}-1")  # type: ignore[arg-type]
     await redis.pexpire(key, retention_hours * AN_HOUR_MS)
 
 
 async def test_a_mark_of_a_shorter_retention_ends_none_that_events_stand_beside(redis: Redis) -> None:
-    """Two days after the lesson, of which the bot keeps the events for a month."""
+    """Two days after a lesson whose events the bot keeps for a month."""
     await told_hours_ago(redis, KEYS.markers, {"marker": new_marker("lesson", 1).model_dump_json()}, 48, 720)
     await told_hours_ago(redis, KEYS.events, {"event": "{}"}, 49, 720)
     await redis.pexpire(KEYS.events, 600 * AN_HOUR_MS)

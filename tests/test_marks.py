@@ -1,4 +1,4 @@
-"""The mark by which tests tell who a frame shows: it must survive what a bad line does to video, and never be another's."""
+"""The mark by which tests tell whom a frame shows: it must survive what a bad line does to video, and never become another's."""
 
 import av
 import cv2

@@ -1,4 +1,4 @@
-"""Beginning from a MobileNet that saw faces before: at first the network sees what that one saw."""
+"""Starting from a MobileNet trained on faces: at first the new network sees what that one sees."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def given_weights(seed: int = 1) -> Weights:
-    """Kernels, scales and shifts of a MobileNet on colours, as half floats can hold them."""
+    """Kernels, scales and shifts of a MobileNet on colours, which half-precision floats can hold exactly."""
     chance, weights = np.random.default_rng(seed), Weights()
 
     def kernel(name: str, *shape: int, size: float) -> None:
@@ -48,7 +48,7 @@ def given_weights(seed: int = 1) -> Weights:
 
 
 def written(weights: Weights, path: Path) -> Path:
-    """The weights as TensorFlow.js keeps them, half as large, and the graph that they belong to."""
+    """The weights as TensorFlow.js stores them, at half the size, and the graph that they belong to."""
     nodes: list[dict[str, Any]] = [{"op": "Placeholder", "name": "faces"}]
 
     def step(operation: str, *inputs: str) -> None:
@@ -76,7 +76,7 @@ def written(weights: Weights, path: Path) -> Path:
 
 
 def seen_by(weights: Weights, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the MobileNet itself makes of grey faces (n, h, w), given to it as colours."""
+    """What the MobileNet itself computes for grey faces (n, h, w) that are given to it as colour pictures."""
 
     def seen(values: Any, shift: str) -> Any:
         return keras.ops.clip(values + weights[shift], 0, 6)

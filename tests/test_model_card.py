@@ -63,7 +63,7 @@ def test_the_well_known_csv_is_described_as_the_mosaics_are(page: str, data: Pat
     accuracy = next(line for line in page.splitlines() if line.startswith("| accuracy |"))
     described = (tmp_path / "card.md").read_text()
     assert accuracy in described
-    # nobody voted there
+    # there are no votes in that file
     assert "FER+ crowd saw fear" in page and "FER+ crowd saw fear" not in described
 
 
@@ -90,7 +90,7 @@ def test_figures_that_were_printed_are_used_again(
     figures.write_text(capsys.readouterr().out)
     assert main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)]) == 0
     assert (tmp_path / "card.md").read_text() == page
-    # a figure that differs is told
+    # a figure that differs is reported
     found = json.loads(figures.read_text()) | {"macro_f1": 0.123456}
     figures.write_text(json.dumps(found))
     main(["model-card", "--data", str(data), "--out", str(tmp_path / "card.md"), "--figures", str(figures)])

@@ -102,7 +102,7 @@ def test_the_same_seed_jitters_the_same_way_and_some_faces_lose_a_part_or_their_
     face = synthetic_split(1).pixels[0]
     twice = [[jittered(face, random) for _ in range(40)] for random in (np.random.default_rng(1), np.random.default_rng(1))]
     assert np.array_equal(*twice)
-    # a rectangle of one grey, of at least 7 by 7 pixels, which no synthetic face has by itself
+    # a rectangle of a single grey, at least 7 by 7 pixels, which no synthetic face has by itself
     hidden = [np.unique(each, return_counts=True)[1].max() >= 49 for each in twice[0]]
     assert 3 <= sum(hidden) <= 25
 

@@ -1,6 +1,6 @@
-"""The normalisation that networks are trained with is Keras' own, whatever the backend makes of it.
+"""The normalisation that networks are trained with equals Keras' own, with every backend.
 
-With KERAS_BACKEND=torch these compare torch's operation with Keras' steps.
+With KERAS_BACKEND=torch these tests compare torch's operation with Keras' steps.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ PICTURES = np.random.default_rng(1).normal(3.0, 2.0, (64, 8, 8, 1)).astype(np.fl
 
 
 def pooled_network(normalisation: type[Any]) -> Any:
-    """Normalised before and after pooling, and where no pixels are left; the same weights each time."""
+    """A network normalised before and after pooling, and once flattened; its weights are the same each time."""
     keras.utils.set_random_seed(1)
     layers = keras.layers
     network = keras.Sequential(

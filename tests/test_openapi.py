@@ -1,4 +1,4 @@
-"""docs/openapi.json: it names every route of the local room, and the room answers as it says, whatever it is asked."""
+"""docs/openapi.json names every route of the local room, and the room answers as it says, whatever it is asked."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ async def test_whatever_is_asked_is_answered_as_documented(tmp_path: Path) -> No
             parameters["secret"]["schema"] = {"enum": [published.session_url.rpartition("/")[2], "x", "../x", "💧"]}
             offers = known["paths"]["/whip/{room}"]["post"]["requestBody"]["content"]["application/sdp"]
             offers["schema"] = {"anyOf": [{"const": await camera_offer()}, {"type": "string"}]}
-            # a stream of moods has no end that a client could wait for
+            # the stream of moods never ends, so that a client would wait forever
             del known["paths"]["/whip/{room}/{secret}/mood"]
             (tmp_path / "openapi.json").write_text(json.dumps(known))
             code, said = await schemathesis(tmp_path, room.url)
@@ -79,11 +79,11 @@ async def until_closed(room: Any) -> None:
 
 
 async def schemathesis(folder: Path, url: str) -> tuple[int, str]:
-    """Exit code and report of Schemathesis on the document in that folder and the server at that URL."""
+    """Exit code and report of Schemathesis for the document in that folder and the server at that URL."""
     command = [Path(sys.executable).with_name("st"), "--no-color", "run", "openapi.json", "--url", url]
     options = ["--header", "Authorization: Bearer sesame", "--checks", "all", "--max-examples", "15"]
     options += ["--mode", "all", "--request-timeout", "20", "--warnings", "off", "--generation-deterministic"]
-    # what is text to the document is SDP to the room, which refuses most of it; and OPTIONS, which a browser sends ahead,
+    # a text to the document is SDP to the room, which refuses most of them; and OPTIONS, which a browser sends first,
     # is answered for any room and session
     options += ["--exclude-checks", "positive_data_acceptance,negative_data_rejection"]
     process = await asyncio.create_subprocess_exec(

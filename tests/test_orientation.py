@@ -1,4 +1,4 @@
-"""How a sender's pictures lie: the word in its packets, and what it does to a picture."""
+"""How a sender's pictures are oriented: what its packets say, and what that does to a picture."""
 
 import random
 import struct
@@ -15,14 +15,14 @@ NUMBERS = frozenset({4, 9})
 
 
 def extension(profile: int, elements: bytes) -> bytes:
-    """A header extension as it stands in a packet, filled up to whole words."""
+    """A header extension as it appears in a packet, padded to whole words."""
     elements += bytes(-len(elements) % 4)
     return struct.pack("!HH", profile, len(elements) // 4) + elements
 
 
 @pytest.mark.parametrize("turns", range(4))
 def test_the_word_is_found_among_others_in_both_forms(turns: int) -> None:
-    # number 1 with three bytes, padding, and number 9 with the camera's side and mirroring beside the turn
+    # number 1 with three bytes, padding, and number 9, which also carries the camera's side and mirroring
     assert quarter_turns(extension(ONE_BYTE, bytes([0x12, 1, 2, 3, 0, 0x90, 0b1100 | turns])), NUMBERS) == turns
     assert quarter_turns(extension(TWO_BYTES, bytes([1, 3, 1, 2, 3, 0, 9, 1, 0b1100 | turns])), NUMBERS) == turns
 
@@ -31,10 +31,10 @@ def test_the_word_is_found_among_others_in_both_forms(turns: int) -> None:
     ("profile", "elements"),
     [
         (ONE_BYTE, b""),
-        (ONE_BYTE, bytes([0x51, 1, 2])),  # others alone
-        (ONE_BYTE, bytes([0xF0, 1, 0x40, 1])),  # behind what ends the list
+        (ONE_BYTE, bytes([0x51, 1, 2])),  # only others
+        (ONE_BYTE, bytes([0xF0, 1, 0x40, 1])),  # after the end of the list
         (TWO_BYTES, bytes([4, 0, 0, 0])),  # without a value
-        (0xABCD, bytes([0x40, 1, 0, 0])),  # of a form of somebody's own
+        (0xABCD, bytes([0x40, 1, 0, 0])),  # of an unknown form
     ],
 )
 def test_a_packet_that_does_not_say_leaves_things_as_they_are(profile: int, elements: bytes) -> None:
@@ -71,7 +71,7 @@ MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 
 
 def description(*sections: tuple[str, int, tuple[int, ...]]) -> str:
-    """An SDP with sections of a kind, a port and extensions that tell how pictures lie."""
+    """An SDP whose sections each have a kind, a port, and extensions that say how pictures are oriented."""
     lines = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0"]
     for mid, (kind, port, numbers) in enumerate(sections):
         lines += [f"m={kind} {port} UDP/TLS/RTP/SAVPF 96", "c=IN IP4 0.0.0.0", f"a=mid:{mid}", "a=recvonly"]
@@ -84,7 +84,7 @@ def test_an_answer_takes_up_each_offer_to_tell_how_pictures_lie() -> None:
     offer = description(("video", 9, (4,)), ("video", 9, ()), ("video", 9, (13,)), ("video", 9, (1,)))
     answer = description(("video", 9, ()), ("video", 9, ()), ("video", 9, ()), ("video", 9, ()))
     taken_up, numbers = heard_of(answer, offer)
-    assert numbers == {4, 13}  # 1 is what the m-lines are told apart by
+    assert numbers == {4, 13}  # 1 is the extension that tells m-lines apart
     told = [{each.id for each in section.rtp.headerExtensions} for section in SessionDescription.parse(taken_up).media]
     assert told == [{1, 4}, {1}, {1, 13}, {1}]
 

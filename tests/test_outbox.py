@@ -1,4 +1,4 @@
-"""What falls out of a full outbox, and what a Redis that lost its data would be told again."""
+"""What drops out of a full outbox, and what a Redis that lost its data would be told again."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""A convolution over blocks of pixels gives what one gives that steps over every other pixel."""
+"""A convolution over blocks of pixels gives the same as one that steps over every other pixel."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ CHANCE = np.random.default_rng(7)
 
 
 def convolved(pictures: NDArray[np.float32], kernel: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
-    """What a convolution with "same" padding gives, place by place: (h, w, channels) to (h / stride, w / stride, filters)."""
+    """A convolution with "same" padding, computed place by place: (h, w, channels) to (h / stride, w / stride, filters)."""
     size, side = len(kernel), len(pictures)
     padding = max(size - stride, 0)
     padded = np.pad(pictures, ((padding // 2, padding - padding // 2),) * 2 + ((0, 0),))

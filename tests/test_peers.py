@@ -1,4 +1,4 @@
-"""Connections that end in the moment in which they come about leave nothing running."""
+"""Connections that end at the very moment they are established leave nothing running."""
 
 import asyncio
 
@@ -36,7 +36,7 @@ async def test_students_who_leave_while_they_connect_leave_no_task_behind(grey: 
 
 
 class Stuck(RTCPeerConnection):
-    """A connection that never closes, as aiortc's where a receiver's report failed."""
+    """A connection that never closes, as happens in aiortc when a receiver's report failed."""
 
     async def close(self) -> None:
         await asyncio.Event().wait()

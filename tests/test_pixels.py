@@ -1,4 +1,4 @@
-"""What is looked at of a decoded picture, beside the same picture turned into RGB first."""
+"""What is read from a decoded picture, compared with the same picture turned into RGB first."""
 
 from itertools import islice
 
@@ -51,7 +51,7 @@ def drawn(picture: Pixels, width: int, height: int) -> Image:
 
 
 def box_shift(one: Face, other: Face) -> float:
-    """How far the boxes' centres and sizes lie apart, in widths and heights of a box."""
+    """The largest difference in the boxes' centres and sizes, in widths and heights of the second box."""
     across = abs(one.x + one.width / 2 - other.x - other.width / 2) + abs(one.width - other.width)
     down = abs(one.y + one.height / 2 - other.y - other.height / 2) + abs(one.height - other.height)
     return max(across / other.width, down / other.height)

@@ -1,4 +1,4 @@
-"""ImageNet weights are fetched once, whole, and a fetch that fails is told in one line."""
+"""ImageNet weights are fetched once, completely, and a fetch that fails is reported in one line."""
 
 import hashlib
 import logging
@@ -25,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The address of a server, and the folder that it shows."""
+    """The address of a server, and the folder that it serves."""
 
     class Silent(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""Pseudonyms: the same for one person throughout a class, and nothing to anybody afterwards."""
+"""Pseudonyms: the same for one person throughout a class, and meaningless to everybody afterwards."""
 
 import hashlib
 import hmac
@@ -36,14 +36,14 @@ def came(room_id: str, name: str = "Ada") -> Unseen:
 
 
 class Behind:
-    """What a bot behind pseudonyms hears of a room."""
+    """What a bot hears of a room through pseudonyms."""
 
     def __init__(self, room: ScriptedRoom, clock: Clock) -> None:
         self.room = PseudonymousRoom(room, clock)
         self._scripted = room
 
     async def hears(self, *happenings: Happening) -> list[Happening]:
-        """What becomes of happenings, in one stay in the room."""
+        """What happenings become, in one stay in the room."""
         for happening in happenings:
             self._scripted.happen(happening)
         self._scripted.close()
@@ -173,7 +173,7 @@ async def at_work(room: ScriptedRoom, redis: Redis, **values: object) -> AsyncIt
 
 
 async def everything(redis: Redis) -> str:
-    """Every key of a Redis with all that it holds."""
+    """Every key of a Redis, with everything that it holds."""
     kinds: dict[str, Callable[[str], Awaitable[object]]] = {
         "stream": redis.xrange,
         "hash": redis.hgetall,
@@ -193,7 +193,7 @@ async def test_neither_ids_nor_names_of_the_room_reach_redis_and_an_alias_can_be
         async with at_work(room, redis) as bot:
             room.happen(came("lovelace@school.example", HOSTILE))
             await until(lambda: bot.publisher.published["classmood.coverage.changed"] == 1)
-        heard = [await channel.get_message(timeout=1) for _ in range(3)]  # that it subscribed is none
+        heard = [await channel.get_message(timeout=1) for _ in range(3)]  # the confirmation of the subscription is not among them
         [person] = (await room_state(redis, KEYS)).participants
     assert len([message for message in heard if message]) == 2
     written = await everything(redis) + json.dumps(heard, ensure_ascii=False)

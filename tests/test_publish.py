@@ -1,4 +1,4 @@
-"""Events on their way to a real Redis: in order, exactly once, through every kind of weather."""
+"""Events on their way to a real Redis: in order, exactly once, whatever goes wrong."""
 
 import asyncio
 import json
@@ -125,13 +125,13 @@ def participants(events: list[Event]) -> list[str | None]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # what is waited for has no event
+        while not condition():  # what it waits for sends no event
             await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
 async def listening(redis: Redis) -> AsyncIterator[list[str]]:
-    """What the live channel carries."""
+    """The messages of the live channel."""
     heard: list[str] = []
 
     async def listen() -> None:
@@ -422,7 +422,7 @@ async def test_a_full_redis_is_weather(redis: Redis) -> None:
 
 @needs_redis
 async def test_a_full_redis_is_trimmed_and_erased_from_all_the_same(redis: Redis) -> None:
-    await redis.xadd(KEYS.events, {"event": "{}"}, id="1-1")  # of long ago
+    await redis.xadd(KEYS.events, {"event": "{}"}, id="1-1")  # long past its retention
     fill = "for i = 1, 3000 do redis.call('XADD', KEYS[1], '*', 'event', ARGV[1]) end"
     await redis.eval(fill, 1, KEYS.events, json.dumps({"subject": "p1"}))
     sender = publisher(redis, withdrawal_erases=True)
@@ -449,7 +449,7 @@ async def test_what_redis_lost_is_told_again_as_of_then_so_that_time_does_not_go
         clock.pass_seconds(60)
     await sender.flush(5)
     kept = (await redis.xrange(KEYS.events))[0]
-    await redis.flushall()  # as one that went back to an older state, in which p2 was there
+    await redis.flushall()  # like a Redis that went back to an older state, in which p2 was present
     await redis.xadd(KEYS.events, kept[1])
     await redis.hset(KEYS.participant("p2"), mapping={"present": "1"})
     await redis.zadd(KEYS.participants, {"p2": clock()})
@@ -517,7 +517,7 @@ async def test_nothing_outlives_the_retention(program: str) -> None:
             sender.publish(joined(2))
             await sender.flush(5)
             await asyncio.sleep(0.3)
-            for number in (3, 4):  # the stream is trimmed by the time that Redis told the transaction before
+            for number in (3, 4):  # the stream is trimmed by the time that Redis gave the previous transaction
                 sender.publish(joined(number))
                 await sender.flush(5)
             assert participants(await stream(redis)) == ["p2", "p3", "p4"]

@@ -1,4 +1,4 @@
-"""Retention with clocks that are wrong, and that jump: each age is taken by the clock that gave the time."""
+"""Retention with clocks that are wrong or jump: each age is taken by the clock that gave the time."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ def real_ms() -> int:
 
 
 async def old_and_new_entries(redis: Redis) -> tuple[str, str]:
-    """Stream entries that were written twice the retention ago, and half of it."""
+    """Stream entries written twice the retention ago, and half of it."""
     ids = [
         await redis.xadd(KEYS.events, {"event": "{}"}, id=f"{real_ms() - age}-0") for age in (2 * RETENTION_MS, RETENTION_MS // 2)
     ]

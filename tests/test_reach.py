@@ -32,7 +32,7 @@ from bot.settings import read_settings
 from tests.webrtc import OFFER, camera_offer, connect, offer_of, sender
 
 FROM_OUTSIDE = {"X-Forwarded-For": "1.1.1.1"}
-"""What makes a request through a proxy on this machine one of a public address."""
+"""Makes a request through a proxy on this machine count as coming from a public address."""
 
 
 def words(text: str) -> list[str]:
@@ -40,7 +40,7 @@ def words(text: str) -> list[str]:
 
 
 ANYWHERE = Reach(private=True)
-"""Every address on which an endpoint may be; loopback, link-local and the like are none."""
+"""Every address that an endpoint can have, which loopback, link-local and the like are not."""
 
 NOWHERE = words("""127.0.0.1 127.8.8.8 0.0.0.0 0.1.2.3 169.254.169.254 169.254.1.1 224.0.0.251 239.1.2.3 255.255.255.255 240.0.0.1
 168.63.129.16 100.100.100.200 ::1 ::
@@ -152,7 +152,7 @@ async def test_what_a_proxy_says_of_its_client_is_believed_where_it_is_known(
 
 @contextmanager
 def ear(address: str) -> Iterator[socket.socket]:
-    """A UDP socket that hears what is sent there."""
+    """A UDP socket that receives what is sent to that address."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as listening:
         listening.bind((address, 0))
@@ -161,7 +161,7 @@ def ear(address: str) -> Iterator[socket.socket]:
 
 
 def heard(listening: socket.socket) -> int:
-    """How many datagrams have come since it was asked last."""
+    """How many datagrams have arrived since the last call."""
     count = 0
     while True:
         try:
@@ -172,7 +172,7 @@ def heard(listening: socket.socket) -> int:
 
 
 def pointing(offer: str, *places: tuple[str, int]) -> str:
-    """An offer, or a fragment, whose candidates are those places alone."""
+    """An offer or a fragment whose only candidates are those places."""
     bare = re.sub(r"a=(candidate:.*|end-of-candidates)\r\n", "", offer)
     lines = (f"a=candidate:{i} 1 udp {i + 1} {ip} {port} typ host\r\n" for i, (ip, port) in enumerate(places))
     return bare + "".join(lines) + "a=end-of-candidates\r\n"
@@ -197,7 +197,7 @@ async def test_nothing_can_be_sent_to_addresses_that_are_not_the_publishers(ears
     async with host("maths", read_settings(port=0, trusted_proxies="127.0.0.1")) as room, aiohttp.ClientSession() as http:
         await publish_and_wait(http, room, [*places, *disguised, *names], FROM_OUTSIDE)
         assert [heard(each) for each in ears.values()] == [0, 0, 0, 0]
-        # a control: a publisher on this machine is sent packets on its address, though nowhere else
+        # a control: a publisher on this machine is sent packets at its own address, though nowhere else
         await publish_and_wait(http, room, [*places, *disguised, *names], {"X-Forwarded-For": own_address()})
         async with asyncio.timeout(20):
             while not heard(ears[own_address()]):
@@ -208,7 +208,7 @@ async def test_nothing_can_be_sent_to_addresses_that_are_not_the_publishers(ears
 async def publish_and_wait(
     http: aiohttp.ClientSession, room: LocalRoom, places: list[tuple[str, int]], headers: dict[str, str]
 ) -> None:
-    """Offer those candidates, half of them with the offer and all of them later, and wait for the checks to them."""
+    """Offer those candidates, half of them with the offer and all of them later, and wait for the checks on them."""
     offer = pointing(await camera_offer(), *places[::2])
     async with http.post(room.whip_url, data=offer, headers={**OFFER, **headers}) as response:
         assert response.status == 201
@@ -254,11 +254,11 @@ def test_a_fragment_names_candidates_and_decides_on_none() -> None:
 async def test_one_offer_sends_at_most_so_many_checks_to_one_address() -> None:
     with ExitStack() as stack:
         ears = [stack.enter_context(ear(own_address())) for _ in range(12)]
-        # what is left out keeps the list open, so that the rest is taken up to the bound
+        # a candidate that is left out keeps the list open, so that the others are taken up to the limit
         places = [("127.0.0.1", 50_000), *((own_address(), each.getsockname()[1]) for each in ears)]
         async with host("maths", read_settings(port=0)) as room, aiohttp.ClientSession() as http:
             await publish_and_wait(http, room, places, {})
-            # longer than a connection has to come about
+            # longer than a connection may take to be established
             await asyncio.sleep(16)
         counts = [heard(each) for each in ears]
     sockets = sum(each.version == 4 and not goes_nowhere(each) for each in own_addresses())

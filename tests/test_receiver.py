@@ -47,7 +47,7 @@ VP8 = next(codec for codec in CODECS["video"] if codec.mimeType == "video/VP8")
 
 Kind = tuple[type[AnyRtcpPacket], int]
 PLI, NACK = (RtcpPsfbPacket, RTCP_PSFB_PLI), (RtcpRtpfbPacket, RTCP_RTPFB_NACK)
-"""What is asked of a sender; the numbers alone are the same."""
+"""Requests to a sender; the types are needed too, as the numbers alone are equal."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def clip() -> Clip:
 
 @pytest.fixture(params=[BoundReceiver, DirectReceiver])
 async def receiver(request: pytest.FixtureRequest) -> AsyncIterator[BoundReceiver]:
-    """A receiver of one source, with no network before it: aiortc's own way, and the cheap one."""
+    """A receiver of one source, with no network in front of it: aiortc's own way, and the cheap one."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     bound: BoundReceiver = request.param(peer.addTransceiver("video").receiver.transport)
     encodings = [RTCRtpDecodingParameters(ssrc=SSRC, payloadType=VP8.payloadType)]
@@ -68,7 +68,7 @@ async def receiver(request: pytest.FixtureRequest) -> AsyncIterator[BoundReceive
 
 
 class Sent:
-    """The packets of a source, numbered as they go out."""
+    """The packets of a source, numbered as they are sent."""
 
     def __init__(self, ssrc: int) -> None:
         self._ssrc = ssrc
@@ -81,7 +81,7 @@ class Sent:
         return packet
 
     def frames(self, clip: Clip, *, padding: bool) -> Iterator[RtpPacket]:
-        """A clip at 10 frames a second; with padding, packets of other timestamps stand between the frames."""
+        """A clip at 10 frames a second; with padding, packets with other timestamps come between the frames."""
         encoder = get_encoder(VP8)
         for number, data in enumerate(clip.packets):
             packet = Packet(data)
@@ -94,7 +94,7 @@ class Sent:
 
 
 async def frames_of(receiver: BoundReceiver, packets: list[RtpPacket]) -> int:
-    """How many pictures with the clip's mark come of these packets."""
+    """How many pictures with the clip's mark result from these packets."""
     for packet in packets:
         await receiver._handle_rtp_packet(packet, 0)
     count = 0
@@ -108,7 +108,7 @@ async def frames_of(receiver: BoundReceiver, packets: list[RtpPacket]) -> int:
 
 
 def held_back(receiver: BoundReceiver) -> int:
-    """How many frames wait for the first packet of a next one."""
+    """How many frames are still waiting for the first packet of the next one."""
     return 0 if isinstance(receiver, DirectReceiver) else 1
 
 
@@ -140,7 +140,7 @@ def test_this_aiortc_can_be_given_another_receiver() -> None:
 
 
 async def pictures_of(kind: type[BoundReceiver], packets: list[RtpPacket], count: int) -> list[bytes]:
-    """The pixels of the first pictures that such a receiver makes of the packets."""
+    """The pixels of the first `count` pictures that such a receiver makes of the packets."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     receiver = kind(peer.addTransceiver("video").receiver.transport)
     await receiver.receive(
@@ -156,7 +156,7 @@ async def pictures_of(kind: type[BoundReceiver], packets: list[RtpPacket], count
 
 
 def replicated(packet: RtpPacket) -> RtpPacket:
-    """Another packet that says the same: a receiver may change what it is given."""
+    """An equal packet, as a receiver may change the one that it is given."""
     return RtpPacket.parse(packet.serialize())
 
 
@@ -293,7 +293,7 @@ async def test_while_decoding_does_not_keep_up_no_keyframe_is_asked_for_and_afte
 
 @asynccontextmanager
 async def asked_of(*, fails: bool = False) -> AsyncIterator[tuple[DirectReceiver, list[Kind]]]:
-    """A direct receiver, and the kinds of feedback that it sent, or could not send if that fails."""
+    """A direct receiver, and the kinds of feedback that it sends, or fails to send if `fails`."""
     asked: list[Kind] = []
 
     class Noting(DirectReceiver):
@@ -335,7 +335,7 @@ async def test_another_aiortc_is_received_from_in_its_own_way_with_one_warning(
 
 @asynccontextmanager
 async def direct(codecs: list[RTCRtpCodecParameters] | None = None) -> AsyncIterator[DirectReceiver]:
-    """A direct receiver of one source, with no network before it."""
+    """A direct receiver of one source, with no network in front of it."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     receiver = DirectReceiver(peer.addTransceiver("video").receiver.transport)
     encodings = [RTCRtpDecodingParameters(ssrc=SSRC, payloadType=VP8.payloadType)]
@@ -353,7 +353,7 @@ def take_all(receiver: DirectReceiver, packets: list[RtpPacket]) -> None:
 
 
 def renumbered(packets: list[RtpPacket], first: int) -> list[RtpPacket]:
-    """The same packets, with the numbers from `first` on."""
+    """The same packets, numbered from `first` on."""
     copies = [replicated(packet) for packet in packets]
     for place, packet in enumerate(copies):
         packet.sequence_number = (first + place) % 65_536

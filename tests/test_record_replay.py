@@ -60,7 +60,7 @@ def joined(participant: str) -> ParticipantJoined:
 
 
 def a_recording(file: Path, *numbers: int) -> Path:
-    """A file with these lines of the example class, or its first seconds."""
+    """A file with these lines of the example class, or else its first 150."""
     with gzip.open(EXAMPLE, "rt") as lines:
         events = lines.readlines()
     file.write_text("".join(events[number] for number in numbers or range(150)))
@@ -68,7 +68,7 @@ def a_recording(file: Path, *numbers: int) -> Path:
 
 
 def events_in(file: Path) -> list[TypedEvent]:
-    """The events of a recording, each of them valid."""
+    """The events of a recording, each checked to be valid."""
     text = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     events = [judge(line).event for line in text.splitlines()]
     assert text.endswith(b"\n") and None not in events
@@ -100,7 +100,7 @@ async def test_the_example_class_played_at_once_leaves_the_state_that_its_events
 
 
 def check_the_state(state: RoomState, recorded: list[TypedEvent], began_ms: int) -> None:
-    """Who is there, and how, is what the last event about each says."""
+    """Check that who is there, and how, matches the last event about each."""
     left = {event.subject for event in recorded if isinstance(event.data, ParticipantLeft)}
     assert len(state.participants) == STUDENTS and {each.id for each in state.participants if not each.present} == left
     samples = {event.subject: event.data for event in recorded if isinstance(event.data, EmotionSample)}
@@ -147,7 +147,7 @@ def test_a_speed_that_is_none_is_refused_in_one_line(speed: str, capsys: pytest.
 async def test_a_replayed_status_stands_for_three_heartbeats_as_they_come_and_no_shorter_than_the_settings_say(
     redis: Redis, tmp_path: Path, speed: float, least: int, most: int
 ) -> None:
-    recording = survey(str(a_recording(tmp_path / "class.jsonl")))  # statuses are 5.21 seconds apart at most
+    recording = survey(str(a_recording(tmp_path / "class.jsonl")))  # statuses are at most 5.21 seconds apart
     settings = some_settings().model_copy(update={"heartbeat_seconds": 0.1})
     async with background(replay(redis, KEYS, recording, settings, Pace(speed), Played(), loop=True)):
         while (lifetime_ms := await redis.pttl(KEYS.bot)) < 0:
@@ -273,7 +273,7 @@ def test_a_replay_goes_where_it_was_recorded_or_where_it_is_told_but_never_besid
     assert json.loads(capsys.readouterr().out)["events"] == 5
     assert main([*play, "--room", "live", "--force"]) == 0
     assert main([*play, "--room", ""]) == 2 and "without a name" in capsys.readouterr().err
-    # twice in the first: the second time begins with those who were left behind by the first
+    # the first room was played into twice: the second time begins with those whom the first left behind
     assert [asyncio.run(length(server, room)) for room in ("other", "live")] == [5, 5]
     assert asyncio.run(length(server, "example")) > 10
 
@@ -374,7 +374,7 @@ def test_a_full_disk_costs_nothing_of_what_stood_before_in_the_output_of_a_shell
     path.write_bytes(b"before\n" * 1000)
     with path.open("ab" if appending else "r+b", buffering=0) as output:
         if not appending:
-            output.seek(0, os.SEEK_END)  # where the program before it in the same shell stopped
+            output.seek(0, os.SEEK_END)  # where the previous program in the same shell stopped
         file = PlainFile(output, "standard output")
         file.write(b"one\n")
         with no_file_longer_than(7010), pytest.raises(RecordingUnusable, match="cannot write standard output"):
@@ -402,7 +402,7 @@ async def test_what_is_no_event_is_left_out_and_counted_and_what_is_newer_is_kep
 
 
 async def published_and_recorded(sender: Publisher, recorder: Recorder, ids: list[str]) -> None:
-    """Publish that those came, and wait until all of it is recorded."""
+    """Publish that those have joined, and wait until all of it is recorded."""
     wanted = recorder.events + len(ids)
     for each in ids:
         sender.publish(joined(each))
@@ -446,7 +446,7 @@ async def test_a_recording_repeats_nothing_that_a_redis_without_its_newest_entri
                 await asyncio.sleep(0.01)
             sender.publish(joined("after"))
             await sender.flush(10)
-            while recorder.events < 22:  # the newcomer, and everybody once more with a new number
+            while recorder.events < 22:  # the newcomer, and everybody once more under a new number
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.3)
     assert [event.sequence for event in events_in(file)] == list(range(1, 23))
@@ -459,7 +459,7 @@ async def test_a_recording_goes_on_with_a_stream_that_began_anew(tmp_path: Path)
         recorder = Recorder(lines)
         async with server.client() as redis, background(recording(redis, recorder, from_start=True)), asyncio.timeout(30):
             text = (FIXTURES / "events/classmood.emotion.changed.json").read_text()
-            for stream_id, so_far in (("9999999999999-0", 1), ("5-0", 2)):  # the clock of the server was set back
+            for stream_id, so_far in (("9999999999999-0", 1), ("5-0", 2)):  # the server's clock was set back
                 await redis.xadd(KEYS.events, {"event": text}, id=stream_id)
                 while recorder.events < so_far:
                     await asyncio.sleep(0.01)
@@ -492,7 +492,7 @@ def test_of_many_gaps_the_first_are_told_and_the_rest_counted(tmp_path: Path, ca
 
 @contextmanager
 def no_file_longer_than(size: int) -> Iterator[None]:
-    """As on a disk that is full then."""
+    """Behaves like a disk that is full beyond that size."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -523,7 +523,7 @@ def test_ctrl_c_ends_a_recording_with_whole_lines(server: RedisServer, tmp_path:
         assert recording.exit_code() == 130
         assert "events recorded" in recording.err
     sequences = [event.sequence for event in events_in(out)]
-    # a page at least: how many more there was time for nobody knows
+    # at least a page; how many more it had time for is not known
     assert sequences == list(range(1, len(sequences) + 1)) and len(sequences) >= 100
 
 
@@ -545,7 +545,7 @@ def test_a_recording_whose_reader_pauses_can_be_ended(server: RedisServer, tmp_p
 
 
 def waiting_in(pipe: int) -> int:
-    """How many bytes nobody has read yet."""
+    """How many bytes are waiting to be read."""
     count = array.array("i", [0])
     fcntl.ioctl(pipe, termios.FIONREAD, count)
     return count[0]

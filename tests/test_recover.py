@@ -52,7 +52,7 @@ def test_a_recovered_network_answers_nearly_as_the_exported_one(network: Any, ar
     recover(recovered, tmp_path / "exported.tflite", FACES)
     assert answers(recovered) == pytest.approx(answers(network), abs=0.002 if arithmetic == "float16" else 0.05)
 
-    # and its normalisations normalise what comes to them
+    # and its normalisations normalise their inputs
     for layer, mean in means_before_normalisation(recovered, CROPS):
         assert layer.moving_mean.numpy() == pytest.approx(mean, rel=0.05, abs=0.05)
 

@@ -1,4 +1,4 @@
-"""A Redis that is locked: TLS, passwords, and users who may do what docs/redis.md says and nothing else."""
+"""A locked Redis: TLS, passwords, and users who may do what docs/redis.md says and nothing else."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ from tests.test_dashboard_access import first_view
 from tests.test_publish import KEYS, ONE_OF_EACH, joined, needs_redis, publisher, status
 from tests.videos import portrait, write_video
 
-# the wheels are built without TLS
+# the packaged servers are built without TLS
 needs_tls = pytest.mark.skipif(PROGRAMS["debian"] is None, reason="no redis-server of Debian's")
 
 PAGE = (ROOT / "docs/redis.md").read_text()
@@ -56,7 +56,7 @@ def as_user(server: RedisServer, user: str, port: int | None = None, database: i
 
 @asynccontextmanager
 async def with_users(program: str | None) -> AsyncIterator[tuple[RedisServer, Redis]]:
-    """A server with the users that the page tells of, and a client that may do everything."""
+    """A server with the users that the page describes, and a client that may do everything."""
     with running_redis(program) as server:
         async with server.client() as admin:
             for user, rules in RULES.items():
@@ -65,9 +65,9 @@ async def with_users(program: str | None) -> AsyncIterator[tuple[RedisServer, Re
 
 
 async def the_bots(server: RedisServer, settings: Settings) -> None:
-    """Start where a former run left somebody behind, publish everything there is, have an answer cut off, stop, and go back.
+    """Start where a former run left somebody behind, publish everything, lose an answer, stop, and go back in time.
 
-    Somebody withdraws their consent, and what was read of them is erased. In the end a moment is marked.
+    Somebody withdraws consent, and what was read of them is erased. At the end, a moment is marked.
     """
     async with server.client() as admin:
         former = publisher(admin, epoch="1")
@@ -92,7 +92,7 @@ async def the_bots(server: RedisServer, settings: Settings) -> None:
 
 
 async def the_readers(server: RedisServer, settings: Settings) -> None:
-    """Look at the present, the past and what comes, in every way that is offered."""
+    """Read the present, the past and what comes, in every way that is offered."""
     async with connect(settings) as redis, server.client() as admin:
         sender = publisher(admin)
         for data in ONE_OF_EACH:
@@ -113,7 +113,7 @@ async def the_readers(server: RedisServer, settings: Settings) -> None:
 
 
 async def the_dashboards(server: RedisServer, settings: Settings) -> None:
-    """List the rooms, show a class and who comes, and mark a moment."""
+    """List the rooms, show a class and who joins it, and mark a moment."""
     async with server.client() as admin, served(settings) as (url, http):
         lesson = Lesson(admin, "history")
         await lesson.begin("ada")
@@ -129,7 +129,7 @@ async def the_dashboards(server: RedisServer, settings: Settings) -> None:
 
 @asynccontextmanager
 async def served(settings: Settings) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
-    """A dashboard whose Redis those settings name, and what asks it."""
+    """A dashboard whose Redis those settings name, and a client that asks it."""
     options = DashboardOptions(port=0)
     with alone(RedisRefused):
         async with connect(settings) as redis, serving(redis, "classmood", options) as url, aiohttp.ClientSession() as http:
@@ -144,7 +144,7 @@ async def rooms_json(url: str, http: aiohttp.ClientSession) -> None:
 
 
 async def until_shown(url: str, http: aiohttp.ClientSession, wanted: Callable[[Any], bool]) -> None:
-    """Watch the room until it is as wanted; raises RedisRefused where the page says so."""
+    """Watch the room until it is as wanted; raises RedisRefused if the page reports a missing permission."""
     view = await first_view(http, f"{url}rooms/history/live", lambda view: view["state"]["refused"] or wanted(view))
     if view["state"]["refused"]:
         raise RedisRefused("the page says that permission is missing")
@@ -183,7 +183,7 @@ async def test_nobody_can_live_with_one_right_less(user: str) -> None:
     async with with_users(PROGRAMS["debian"] or PROGRAMS["packaged"]) as (server, admin):
         for command in commands_of(user):
             await admin.execute_command("ACL", "SETUSER", user, "reset", *RULES[user], f"-{command}")
-            # redis-py asks for MULTI and EXEC in one go, and tells of the second alone
+            # redis-py sends MULTI and EXEC together, and reports the error of the second only
             with pytest.raises((RedisUnusable, RedisRefused, ResponseError), match=r"permission|EXEC without MULTI"):
                 await LIVES[user](server, as_user(server, user))
                 pytest.fail(f"{user} lives without {command}")
@@ -263,7 +263,7 @@ async def test_the_bot_hosts_a_class_with_the_rights_on_the_page(tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority, a certificate of its for 127.0.0.1, and another authority."""
+    """A folder with an authority, its certificate for 127.0.0.1, and another authority."""
     folder, authority = tmp_path_factory.mktemp("certificates"), trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     authority.cert_pem.write_to_path(folder / "ca.pem")
@@ -294,7 +294,7 @@ async def published(settings: Settings) -> int:
             sender.publish(joined())
             return await sender.flush(5)
     finally:
-        # redis-py does not wait for the server's goodbye of TLS, and a loop that ends before leaves the socket to the collector
+        # redis-py does not wait for the server's TLS goodbye, and a loop that ends first leaves the socket to the collector
         async with asyncio.timeout(5):
             while open_files() > before:
                 await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""A camera that sends nothing is subscribed to anew: once, and the watching goes on with its new track."""
+"""A camera that sends nothing is subscribed to again: once, and watching continues with its new track."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from tests.test_bench_room import SETTINGS, start_of
 
 
 class Noting:
-    """A room that notes who arrives, and passes everything on."""
+    """A room that records who arrives, and passes everything on."""
 
     over, inside = False, True
 
@@ -32,7 +32,7 @@ class Noting:
 
 
 async def until_frames(attendance: Attendance, count: int) -> None:
-    """Wait until each of two students has sent so many more."""
+    """Wait until each of two students has sent so many more frames."""
     before = {who: seat.frames_received for who, seat in attendance.seats.items()}
     async with asyncio.timeout(10):
         while len(attendance.seats) < 2 or any(
