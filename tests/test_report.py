@@ -75,7 +75,7 @@ def at(second: float) -> int:
 
 
 def a_class(from_second: float, to_second: float) -> list[Moment]:
-    """Six people who come at once and go at once, with a summary every five seconds."""
+    """Six people who arrive together and leave together, with a summary every five seconds."""
     return [
         *(each for who in PEOPLE for each in comes(from_second, who)),
         *heartbeats(from_second, to_second, 6),
@@ -120,7 +120,7 @@ def test_before_and_after_a_mark_comes_with_how_sure_it_is() -> None:
     valence, *shares = mark.differences
     assert (mark.before_seconds, mark.after_seconds, mark.people_before, mark.people_after) == (60, 60, 6, 6)
     assert (valence.before, valence.after, valence.difference, valence.verdict) == (0.5, -0.5, -1.0, "fell")
-    # two more people, spread over seven emotions, beside six: 3 + 2/7 of 8 are happy, 2/7 of 8 are each of the rest
+    # two more people, spread over seven emotions, join the six: of eight, 3 + 2/7 are happy, and 2/7 have each other emotion
     many, few = (3 + 2 / 7) / 8, 2 / 7 / 8
     before = many + 4 * few - (many - 4 * few) ** 2
     after = few + 3 * few + many - (few - 3 * few - many) ** 2
@@ -181,7 +181,7 @@ def test_a_class_that_publishes_the_whole_alone_has_a_curve_and_no_participants(
 
 
 def withheld_in_between() -> list[Moment]:
-    """Forty minutes at the level `aggregate`: from the tenth to the twenty-fifth there are too few to be told of."""
+    """Forty minutes at the level `aggregate`; from the tenth to the twenty-fifth too few are there for a summary."""
     nobody = Summary(participants=0, scored=0, coverage={}, shares=None, valence=None, withheld=True)
     moments: list[Moment] = []
     for minute in range(40):
@@ -290,7 +290,7 @@ def test_only_a_class_that_itself_begins_in_the_middle_of_a_run_is_told_to() -> 
 
 
 def counted(second: float, number: int, participants: int = 6) -> Moment:
-    """A heartbeat of a bot that has counted so much of everything since its start."""
+    """A heartbeat of a bot that has counted that many of everything since it started."""
     counts = dict.fromkeys(("events_dropped", "frames_dropped", "tracks_failed", "looks"), number)
     return second, status(participants).model_copy(update=counts)
 

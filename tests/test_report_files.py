@@ -1,4 +1,4 @@
-"""The report as files: what stands in them, who may read them, and what a hostile name does to them."""
+"""The report as files: their contents, who may read them, and what a hostile name does to them."""
 
 import csv
 import io
@@ -167,7 +167,7 @@ def test_reports_are_laid_side_by_side(recording: Path, tmp_path: Path, capsys: 
         (["--recording", "CLASS", "--run", "7"], 6, "no event of run 7"),
         (["--recording", "CLASS", "--since", "2027-01-01T00:00:00Z"], 6, "nobody was in the room then"),
         (
-            # with dates: until ten in the morning, 10:00 alone was yesterday, and 09:00 is still to come
+            # with dates, because before ten in the morning a bare 10:00 would mean yesterday, and 09:00 might still be to come
             ["--recording", "CLASS", "--since", "2026-09-01T10:00:00Z", "--until", "2026-09-01T09:00:00Z"],
             2,
             "--since is not before --until",
@@ -310,7 +310,7 @@ EYES = {
     "no green": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
     "no blue": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
 }
-"""What is left of linear red, green and blue without a kind of cones. Source: Machado, Oliveira and Fernandes 2009, table 1."""
+"""What linear red, green and blue become without one kind of cone. Source: Machado, Oliveira and Fernandes 2009, table 1."""
 
 
 def linear(colour: str) -> list[float]:

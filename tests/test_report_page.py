@@ -1,4 +1,4 @@
-"""The report's page in a real browser: by the rules of accessibility, on paper and small screens, without a network."""
+"""The report's page in a real browser: accessible by the rules, on paper and on small screens, without a network."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.lessons import STARTS_MS
 
 EXAMPLE = Path(__file__).parent / "fixtures" / "example-class.jsonl.gz"
 A4_WIDTH = 718
-"""Pixels of CSS between the margins that Chromium leaves on A4 paper."""
+"""Width in CSS pixels between the margins that Chromium leaves on A4 paper."""
 
 OVERFULL = """() => [...document.querySelectorAll("table")]
   .map((table) => [table.caption.textContent, table.scrollWidth, table.parentElement.clientWidth])
@@ -27,7 +27,7 @@ pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(240)]
 
 @pytest.fixture
 def pages(tmp_path: Path) -> tuple[Path, Path]:
-    """The report of the example class with two marks, and two of them side by side."""
+    """The report of the example class with two marks, and two such reports side by side."""
     folder, recording = tmp_path, tmp_path / "class.jsonl.gz"
     recording.write_bytes(EXAMPLE.read_bytes())
     marks = [new_marker("exercise", STARTS_MS + 300_000), new_marker("W" * LONGEST_LABEL, STARTS_MS + 420_000)]
@@ -40,7 +40,7 @@ def pages(tmp_path: Path) -> tuple[Path, Path]:
 
 
 async def look_at(page: Page, path: Path) -> None:
-    """Open the page, and hold it to the rules."""
+    """Open the page, and check it against the rules."""
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("request", lambda request: complaints.append(request.url) if not request.url.startswith("file:") else None)

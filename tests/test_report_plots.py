@@ -1,4 +1,4 @@
-"""Where things stand in the plots of a report, as matplotlib measures them: in the picture, and not over each other."""
+"""Where things are in the plots of a report, as matplotlib measures them: inside the picture, and not on top of each other."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -34,7 +34,7 @@ def report(*marks: tuple[float, str]) -> Report:
 
 
 def named(made: Report) -> tuple[Axes, list[Annotation]]:
-    """The plot of the shares with the labels of its marks, in their own letters."""
+    """The plot of the shares, with the actual labels of its marks in place of the placeholders."""
     _, axes = stacked_shares(made)
     name_marks(axes, made.marks)
     texts = {PLACEHOLDER.format(number): cut(mark.label) for number, mark in enumerate(made.marks)}

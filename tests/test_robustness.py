@@ -1,4 +1,4 @@
-"""Other crops than FER-2013's squares, and the bot's whole path."""
+"""Crops other than FER-2013's squares, and the bot's whole path."""
 
 import numpy as np
 import pytest
@@ -29,20 +29,20 @@ from tests.synthetic import synthetic_split
 
 
 class Scripted(FaceDetector):
-    """A detector that finds what it is told to, and remembers what it was shown."""
+    """A detector that finds what it is told to, and records what it was shown."""
 
     def __init__(self, *faces: Face) -> None:
         self._faces = list(faces)
         self.shown: list[Image] = []
 
     def detect(self, picture: Picture | Image) -> list[Face]:
-        # what a decoder shows lives only until it shows the next
+        # a decoder's picture is valid only until the next one
         self.shown.append(picture if isinstance(picture, np.ndarray) else stretched(picture.grey))
         return self._faces
 
 
 def remembering(split: Split) -> Candidate:
-    """A candidate that knows the faces of the split by heart, and takes all others for angry ones."""
+    """A candidate that knows the faces of the split by heart, and takes all others for angry."""
     known = {face.tobytes(): label for face, label in zip(split.pixels, split.labels, strict=True)}
 
     def predict(faces: Image) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_each_crop_tells_what_it_loses_against_the_square() -> None:
 
 def test_places_are_in_widths_of_the_square_from_its_middle() -> None:
     side = ENLARGED + 2 * MARGIN
-    # a box of half the square's width, whose middle lies a tenth of it to the left and a fifth down; the eyes are askew
+    # a box half as wide as the square, with its centre a tenth of that to the left and a fifth down; the eyes are tilted
     middle_x, middle_y, width = MARGIN + 0.4 * ENLARGED, MARGIN + 0.7 * ENLARGED, 0.5 * ENLARGED
     eyes = ((MARGIN + 0.3 * ENLARGED, MARGIN + 0.4 * ENLARGED), (MARGIN + 0.6 * ENLARGED, MARGIN + 0.7 * ENLARGED))
     keypoints = tuple((x / side, y / side) for x, y in eyes)
@@ -91,7 +91,7 @@ def test_places_are_in_widths_of_the_square_from_its_middle() -> None:
     assert (found["box_width"], found["box_right"], found["box_down"]) == pytest.approx((0.5, -0.1, 0.2))
     assert (found["eyes_down"], found["eye_distance"], found["tilt"]) == pytest.approx((0.05, 0.3 * 2**0.5, 45.0))
     assert found["crop"] == pytest.approx(0.5 / BOX_PER_SQUARE)
-    # the square lies towards the forehead, which in a head tilted so is up and to the right
+    # the square is shifted towards the forehead, which in a head tilted so is up and to the right
     towards = BOX_BELOW_SQUARE * found["crop"] / 2**0.5
     assert (found["crop_right"], found["crop_down"]) == pytest.approx((-0.1 + towards, 0.2 - towards))
 
@@ -145,7 +145,7 @@ def test_each_face_of_the_video_is_looked_at_once_in_its_place() -> None:
     split, detector = synthetic_split(3), Scripted()
     on_video(remembering(split), split, detector)
     assert [grey.shape for grey in detector.shown] == [(PICTURE[1], PICTURE[0])] * 3
-    side = FACE_PIXELS // 2  # surely within the square
+    side = FACE_PIXELS // 2  # certainly within the square
     left, top = (PICTURE[0] - side) // 2, (PICTURE[1] - side) // 2
     for grey, face in zip(detector.shown, split.pixels, strict=True):
         assert grey[top : top + side, left : left + side].mean() == pytest.approx(face[14:34, 14:34].mean(), abs=12)
@@ -157,7 +157,7 @@ def test_a_real_face_comes_through_a_poor_connection_and_is_read() -> None:
     assert found["faces"] == 6 and found["squares"]["found"] == found["video"]["found"] == 1.0
     assert found["video"]["coverage"] == {"ok": 6}
     assert 0.6 < found["squares"]["places"]["box_width"]["median"] < 1.1
-    # the first picture of a video is dear, and there are only a few after it
+    # the first picture of a video costs much, and only a few follow it
     assert found["video"]["kbit_per_second"] * 1000 < 2 * BITS_PER_SECOND
     assert FRAMES_PER_FACE > 1 and len(found["crops"]) == len(CROPS)
 

@@ -1,4 +1,4 @@
-"""Reading RTP headers: as aiortc reads them, whatever stands in them."""
+"""Reading RTP headers: with the same result as aiortc, whatever they contain."""
 
 import random
 import struct
@@ -23,7 +23,7 @@ def generated(chance: random.Random) -> bytes:
 
 
 def told_by_both(packet: bytes) -> list[tuple[int, int, int, int, int, bytes]]:
-    """What the two say of a packet."""
+    """What both parsers say of a packet."""
     return [
         (each.payload_type, each.marker, each.sequence_number, each.timestamp, each.ssrc, each.payload)
         for each in (parse_rtp(packet), RtpPacket.parse(packet))

@@ -1,4 +1,4 @@
-"""The documents of the contract: true to the models, and so are events to them."""
+"""The documents of the contract match the models, and events match the documents."""
 
 import copy
 import gzip
@@ -132,7 +132,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 REMOVED = object()
-# what is 1.0 to one and 1 to the other is no matter; neither is a date that only a calendar refuses
+# it does not matter that 1.0 and 1 differ to one of them, nor that only a calendar can refuse a date
 VALUES = st.sampled_from(
     [REMOVED, None, "", "happy", "ok", "unknown", 0, 1, -1, 0.5, 7, True, False, [], {}, "stopping", {"x": 1}]
 )
@@ -221,7 +221,7 @@ def test_parameters_of_an_asyncapi_address_are_those_that_stand_in_it() -> None:
 def test_the_asyncapi_document_describes_the_same_events(path: Path) -> None:
     document, event = ASYNCAPI, read(path)
     schema = {**document["components"]["messages"][event["type"]]["payload"], "components": document["components"]}
-    # AsyncAPI reads a schema as a superset of draft 7, where 2020-12 would do as well
+    # AsyncAPI reads a schema as a superset of draft 7; 2020-12 gives the same answers
     for draft in (Draft7Validator, Draft202012Validator):
         assert draft(schema).is_valid(event)
         assert not draft(schema).is_valid({**event, "sequence": 0})

@@ -1,4 +1,4 @@
-"""The scripts of simulated lessons: what they may say, how wrong ones are told, and what becomes of each student."""
+"""The scripts of simulated lessons: what they may say, how mistakes are reported, and what each student does as a result."""
 
 from pathlib import Path
 
@@ -35,8 +35,8 @@ def test_who_can_be_all_a_number_several_numbers_or_a_share() -> None:
     assert [len(lesson.chosen(place, 4)) for place in range(5)] == [4, 1, 2, 2, 1]
     assert (lesson.chosen(1, 4), lesson.chosen(2, 4)) == ({1}, {0, 3})
     assert lesson.chosen(3, 4) == script(*steps).chosen(3, 4)
-    assert len(lesson.chosen(3, 40)) == 20  # a larger class than the script's
-    assert lesson.chosen(2, 3) == {0}  # in a smaller one, whoever is not there does nothing
+    assert len(lesson.chosen(3, 40)) == 20  # a class larger than the script's
+    assert lesson.chosen(2, 3) == {0}  # in a smaller one, students who are not there do nothing
 
 
 def test_steps_may_stand_in_any_order_and_those_of_one_moment_happen_as_written() -> None:
@@ -59,7 +59,7 @@ def test_the_lesson_of_the_demonstration_tells_a_story() -> None:
     assert {doing.feel for moment in doings.values() for doing in moment} == set(Emotion)
     assert sum(doing.feel == SAD for doing in doings[75]) > 5 and all(doing.feel == HAPPY for doing in doings[105])
     assert any(not doing.camera for doing in doings[90]) and any(not doing.there for doing in doings[90])
-    # whoever runs it for less than a minute sees everybody
+    # somebody who runs it for less than a minute sees everybody
     assert all(doing.camera and doing.there for at in range(60) for doing in doings[at])
 
 

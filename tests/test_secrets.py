@@ -1,4 +1,4 @@
-"""Secrets stay where they were put: not in a log at its most talkative, an error, a process list, Redis, or a traceback."""
+"""Secrets stay where they were put: out of the most verbose log, errors, process lists, Redis and tracebacks."""
 
 import asyncio
 import re
@@ -34,7 +34,7 @@ PURPOSE = "early signs of seizures on a ward"
 
 
 def told(text: str) -> list[str]:
-    """The names of the secrets that stand in a text."""
+    """The names of the secrets that a text contains."""
     return [name for name, secret in SECRETS.items() if secret in text]
 
 
@@ -44,7 +44,7 @@ def settings_of(server: RedisServer) -> Settings:
 
 @contextmanager
 def joined(folder: Path, server: RedisServer, port: int) -> Iterator[Running]:
-    """A bot that knows every secret there is, and has used those of its Redis and of its room."""
+    """A bot that knows every secret there is, and has used those of its Redis and its room."""
     stated = {"CLASSMOOD_JURISDICTION": "de", "CLASSMOOD_BASIS": "medical", "CLASSMOOD_PURPOSE": PURPOSE}
     with started(
         folder, "join", "local://algebra", "--redis-url", server.url, "--port", str(port), **EVERYTHING, **stated
@@ -55,7 +55,7 @@ def joined(folder: Path, server: RedisServer, port: int) -> Iterator[Running]:
 
 
 def knock(port: int, token: str) -> int:
-    """The status of a request that brings a token, and nothing that could be published."""
+    """The status of a request that brings a token, but nothing that could be published."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "text/plain"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/whip/algebra", b"none", headers)
     with pytest.raises(urllib.error.HTTPError) as refused:
@@ -65,7 +65,7 @@ def knock(port: int, token: str) -> int:
 
 
 async def events_in(server: RedisServer, *, audited: bool = False) -> list[Event]:
-    """What stands in the stream of events, or in that of the audit."""
+    """The events of the stream, or of the audit stream."""
     async with connect(settings_of(server)) as redis:
         try:
             return [event async for event in (audit_trail(redis, KEYS) if audited else events_since(redis, KEYS))]

@@ -1,4 +1,4 @@
-"""docs/security.md: the tests that it names as its evidence exist, and so do the settings."""
+"""The tests that docs/security.md names as its evidence exist, and so do the settings."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A STUN or TURN server that is of no use is told in the log: once, and again after it was of use in between."""
+"""A STUN or TURN server that does not work is reported in the log: once, and again if it worked in between."""
 
 import logging
 
@@ -22,14 +22,14 @@ def chosen(turn: str, password: str = PASSWORD) -> Settings:
 
 
 async def answer(room: LocalRoom) -> str:
-    """What the room answers an offer."""
+    """The room's answer to an offer."""
     async with aiohttp.ClientSession() as http, http.post(room.whip_url, data=await camera_offer(), headers=OFFER) as response:
         assert response.status == 201
         return await response.text()
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was warned of since this was last asked."""
+    """The warnings since the last call."""
     said = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
     caplog.clear()
     return said

@@ -22,7 +22,7 @@ GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 @asynccontextmanager
 async def served(tls: ssl.SSLContext | None = None, limit: int = 30, seconds: float = 1.0) -> AsyncIterator[tuple[Front, int]]:
-    """An application of a page that says hello and of pages as long as they are asked to be, and the port that it is on."""
+    """Serve a page that says hello, and pages of any size that is asked for; yields the server and its port."""
 
     async def hello(request: web.Request) -> web.Response:
         request.protocol.request_came()  # type: ignore[attr-defined]  # as the guard does
@@ -36,7 +36,7 @@ async def served(tls: ssl.SSLContext | None = None, limit: int = 30, seconds: fl
     application.router.add_route("*", "/", hello)
     application.router.add_get("/{size}", long)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        # so that what nobody reads waits in the transport, not in the kernel; inherited by its connections
+        # connections inherit this, so that unread data waits in the transport rather than in the kernel
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         async with serving(application, listener, tls, limit=limit, patience=Patience(seconds, seconds)) as front:
             yield front, listener.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Batch normalisation measured anew, on faces as they are."""
+"""Batch normalisation measured again, on unaltered faces."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_no_weight_that_was_trained_is_touched() -> None:
 
 
 class Watching(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Notes the normalisation's mean and the last kernel: while the network is validated, just before and just after."""
+    """Records the normalisation's mean and the last kernel just before, during and just after a validation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Watching(keras.callbacks.Callback):  # type: ignore[misc]  # keras is unty
 def test_averaged_weights_are_validated_with_statistics_of_their_own_and_both_are_taken_back() -> None:
     training, trained, watching = synthetic_split(2 * BATCH), network(), Watching()
     trained.compile(optimizer=keras.optimizers.SGD(1e-3, use_ema=True, ema_momentum=0.5), loss="sparse_categorical_crossentropy")
-    # faces that are twice as light as those that the statistics are measured on
+    # faces twice as bright as those that the statistics are measured on
     faces, labels = 2 * training.pixels[..., None].astype(np.float32), training.labels
     averaging = SwapAveragedWeights(training, seed=1)
     trained.fit(

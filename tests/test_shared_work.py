@@ -29,7 +29,7 @@ async def publish(sender: Publisher, *numbers: int) -> None:
 
 
 class Done:
-    """A handler that keeps the numbers it was given, and fails on some of them as often as it is told."""
+    """A handler that records the numbers it is given, and fails on some of them as often as told."""
 
     def __init__(self, fails: dict[int, int] | None = None) -> None:
         self.numbers: list[int] = []

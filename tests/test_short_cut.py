@@ -1,4 +1,4 @@
-"""Media that goes straight from the socket to its receiver, over real connections, and all else that comes to the socket."""
+"""Media that goes straight from the socket to its receiver, over real connections, and all else that reaches the socket."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ LEVELS = 20
 
 
 class Steps(MediaStreamTrack):
-    """A camera whose pictures are numbered by how light they are."""
+    """A camera whose pictures are numbered by their brightness."""
 
     kind = "video"
 
@@ -44,14 +44,14 @@ class Steps(MediaStreamTrack):
 
 @dataclass
 class Pair:
-    """One who sends, and one who receives in our way."""
+    """A peer that sends, and one that receives with our receiver."""
 
     sender: RTCPeerConnection
     peer: RTCPeerConnection
     receiver: BoundReceiver
 
     async def negotiate(self, *, short: bool) -> None:
-        """Offer and answer, with a fresh receiver, as a room does it."""
+        """Exchange offer and answer, with a fresh receiver, as a room does."""
         await self.sender.setLocalDescription(await self.sender.createOffer())
         await self.peer.setRemoteDescription(RTCSessionDescription(self.sender.localDescription.sdp, "offer"))
         self.receiver, former = rebind(self.peer, self.peer.getTransceivers()[0].mid or "")
@@ -62,18 +62,18 @@ class Pair:
         assert await retire(self.receiver, former)
 
     async def numbers(self, count: int = 10) -> list[int]:
-        """The numbers of pictures that come one after the other."""
+        """The numbers of consecutive pictures."""
         async with asyncio.timeout(10):
             seen = [await self.receiver.track.recv() for _ in range(count)]
         return [round((float(each.to_ndarray(format="gray").mean()) - 40) / 8) for each in seen]  # type: ignore[union-attr]
 
     def short_cuts(self) -> dict[int, DirectReceiver]:
-        """Who is reached on a short way."""
+        """The receivers that media reaches by the short cut, by source."""
         gc.collect()
         return dict(_short_cuts(self.receiver.transport))
 
     def throw(self, *datagrams: bytes) -> None:
-        """Send datagrams to each of the receiver's sockets, as somebody else."""
+        """Send datagrams to each of the receiver's sockets, as a stranger."""
         for each in sockets_of(self.peer):
             address = each.get_extra_info("sockname")
             with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM) as stranger:
@@ -106,7 +106,7 @@ async def test_every_picture_arrives_in_its_order(short: bool) -> None:
 
 
 def garbage(ssrc: int) -> list[bytes]:
-    """What an attacker may send who knows the source: packets that are not signed, too long, too short, and no packets."""
+    """What an attacker who knows the source may send: unsigned packets, too long, too short, and things that are not packets."""
     chance = random.Random(1)
     rtp = struct.pack("!BBHLL", 0x80, 97, 7, 9, ssrc)
     lengths = (0, 1, 20, 1000, LARGEST_BYTES - 12, LARGEST_BYTES - 11, 3000)

@@ -1,4 +1,4 @@
-"""Chromium in a Janus room, as other tests use it: three layers arrive, and further lines and codecs where asked."""
+"""Chromium in a Janus room, as other tests use it: three layers arrive, as do further lines and codecs if asked for."""
 
 import asyncio
 from pathlib import Path
@@ -29,7 +29,7 @@ async def test_chromium_sends_three_sizes_and_the_room_knows(tmp_path: Path) -> 
             sizes = await layers_that_flow(student)
             assert sizes == {"h": (1280, 720), "m": (640, 360), "l": (320, 180)}
             async with viewer(server, int(student.id), mid=mids[0], substream=0, temporal=2) as seen:
-                # the first frames are of a larger layer
+                # the first frames come from a larger layer
                 while (await seen.next_frame()).width != 320:
                     pass
                 assert mark_of(await seen.next_frame()) == 7
@@ -54,7 +54,7 @@ async def test_chromium_sends_sound_a_screen_and_another_codec_where_asked() -> 
 
 
 async def announced(watcher: JanusClient, feed: str) -> list[dict[str, object]]:
-    """The streams of a publisher, as the room told them."""
+    """The streams of a publisher, as the room announced them."""
     async with asyncio.timeout(5):
         while True:
             told = [event["plugindata"]["data"] for event in watcher.events if "plugindata" in event]
@@ -62,11 +62,11 @@ async def announced(watcher: JanusClient, feed: str) -> list[dict[str, object]]:
             for publisher in (each for publishers in lists for each in publishers):
                 if str(publisher["id"]) == feed:
                     return list(publisher["streams"])
-            await watcher.participants()  # an answer brings along what was told before it
+            await watcher.participants()  # before this is answered, earlier events arrive
 
 
 async def layers_that_flow(student: BrowserStudent) -> dict[str, tuple[int, int]]:
-    """The size of each layer once all three have sent something."""
+    """The size of each layer, once all three have sent something."""
     async with asyncio.timeout(20):
         while True:
             layers = await student.layers()

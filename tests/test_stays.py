@@ -1,4 +1,4 @@
-"""A connection to the room that is lost and comes back: each stay is told by itself, and the figures of the class go on."""
+"""A connection to the room that is lost and comes back: each stay is a run of its own, and the class figures go on."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ def come(room: ScriptedRoom, count: int) -> None:
 
 
 async def figures_of_stay(redis: Redis, number: int) -> list[Summary]:
-    """Those of one stay that are not withheld, once there are any."""
+    """The summaries of one stay that are not withheld, once there are any."""
     async with asyncio.timeout(20):
         while True:
             events = [event async for event in events_since(redis, KEYS)]

@@ -1,4 +1,4 @@
-"""The student's page: what it is served with, the mood shown back, and a real Chromium that joins through it."""
+"""The student's page: what it is served with, the mood shown to the student, and a real Chromium that joins through it."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ async def room() -> AsyncIterator[LocalRoom]:
 
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
-    """A page of a real browser that has a camera, and notes whether anybody asks for it."""
+    """A page of a real browser that has a camera, and counts the requests for it."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
         page = await browser.new_page()
@@ -167,7 +167,7 @@ async def test_a_student_joins_by_the_page_sees_their_mood_and_leaves(room: Loca
 
 
 async def stop_and_begin_again(room: LocalRoom, page: Page, happenings: AsyncIterator[Happening]) -> None:
-    """Stop being read by the keyboard alone, and let it begin again, in one and the same connection."""
+    """Stop being read using only the keyboard, and start again, over the same connection."""
     assert (await next_consent(happenings)).granted
     sign, button = page.locator("#sign"), page.locator("#reading")
     await expect(sign).to_have_text("You are being read")
@@ -211,7 +211,7 @@ async def test_a_visitor_of_a_room_for_simulated_students_is_told_why_they_are_n
 @pytest.mark.slow
 async def test_a_no_that_the_room_cannot_hear_is_a_departure(room: LocalRoom, page: Page) -> None:
     happenings = room.happenings()
-    # before the page is there: one that is loaded hears of it by and by, and may send something past it
+    # before the page is loaded: a page already loaded hears of a route only after a while, and may send requests past it
     await page.route("**/consent", lambda route: route.abort())
     await page.goto(room.url)
     await page.get_by_label("I agree").check()
@@ -252,12 +252,12 @@ async def test_whoever_agreed_to_something_else_than_the_room_publishes_now_is_a
         await route.fulfill(json=told)
 
     happenings = room.happenings()
-    # before the page is there: one that is loaded hears of it by and by, and may ask past it
+    # before the page is loaded: a page already loaded hears of a route only after a while, and may send requests past it
     await page.route("**/configuration.json", changed)
     await page.goto(room.url)
     await expect(page.locator("#published")).to_contain_text("under a pseudonym")
     await page.get_by_label("I agree").check()
-    opened_otherwise.set()  # as of a room that was closed meanwhile
+    opened_otherwise.set()  # as if the room had been restarted meanwhile
     await page.get_by_role("button", name="Join").click()
     await expect(page.get_by_role("status")).to_have_text("What is published has changed. Read it above, then join again.")
     await expect(page.locator("#published")).to_contain_text("under the name that you give")
@@ -315,13 +315,13 @@ async def test_the_page_tells_at_once_that_the_room_has_closed(page: Page) -> No
         await page.get_by_label("I agree").check()
         await page.get_by_role("button", name="Join").click()
         await expect(page.get_by_role("status")).to_have_text("You are in the room, and you are being read.")
-    # before Chromium gives the connection up, which takes it 15 s and more
+    # before Chromium gives the connection up, which takes 15 s and more
     await expect(page.get_by_role("status")).to_contain_text("connection to the room was lost", timeout=5000)
     await expect(page.locator("#sign")).to_be_hidden()
 
 
 @needs_chromium
-@pytest.mark.slow  # of a camera at less than one frame a second, Chromium sends nothing
+@pytest.mark.slow  # a camera below one frame a second makes Chromium send nothing
 async def test_a_page_at_the_lowest_frame_rate_that_can_be_set_sends_pictures(page: Page) -> None:
     async with host("maths", read_settings(port=0, page_frames_per_second=1)) as room:
         await page.goto(room.url)

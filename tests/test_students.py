@@ -162,7 +162,7 @@ async def test_whoever_ends_the_encoding_of_a_video_need_not_wait_for_all_of_it(
     started = perf_counter()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(encoded(path), whole_seconds / 5)
-    await asyncio.get_running_loop().shutdown_default_executor()  # which waits for its threads
+    await asyncio.get_running_loop().shutdown_default_executor()  # it waits for its threads
     assert perf_counter() - started < whole_seconds / 2
 
 

@@ -1,4 +1,4 @@
-"""What the image is made of is named to the byte, and who asks for its vulnerabilities says what was not answered."""
+"""Everything in the image is pinned to the byte, and whoever asks for its vulnerabilities learns what was not answered."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def test_random_numbers_that_can_be_foretold_are_kept_out_of_what_runs() -> None
 
 
 def answer(**packages: list[str] | None) -> str:
-    """What pip-audit prints: vulnerabilities of each package, None for one that it could not ask about."""
+    """The output of pip-audit: each package's vulnerabilities, or None for one that it could not ask about."""
     judged = [
         {"name": name, "version": "1", "vulns": [{"id": i} for i in ids]} for name, ids in packages.items() if ids is not None
     ]

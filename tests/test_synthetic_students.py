@@ -1,4 +1,4 @@
-"""Faces that belong to nobody: found by our detector, read as they are meant, and different from each other."""
+"""Faces of nobody: found by our detector, read as they are meant, and different from each other."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ def received(clip: Clip) -> Iterator[Image]:
 
 
 def looked_at(people: Iterator[int] | range | tuple[int, ...], every: int) -> tuple[float, float, dict[str, float]]:
-    """The shares of frames with one face in them, and of those, of looks that agree with what is felt, in all and by emotion."""
+    """The share of frames with exactly one face, and the share of those read as what is felt, overall and by emotion."""
     detector, classifier = BlazeFace(), LiteRtClassifier()
     found: list[bool] = []
     agreed: dict[str, list[bool]] = {emotion: [] for emotion in EMOTIONS}
@@ -138,7 +138,7 @@ def test_the_weights_are_small_and_what_they_draw_is_nobody_who_was_trained_on()
     card = generator().card
     assert (WEIGHTS / card.file).stat().st_size <= 4_000_000
     figures = card.figures
-    # no generated face comes as near to a picture as the data set's own near copies do
+    # no generated face comes as near to a training face as the data set's own near copies do
     assert figures["closest_training_face"] >= 8  # type: ignore[operator]
     assert figures["nearest_training_face"] >= 0.9 * figures["training_face_to_nearest_other"]  # type: ignore[operator]
 
@@ -149,7 +149,7 @@ def glad_from(at_seconds: float) -> Part:
 
 
 async def seconds_of(performance: Performance, count: int, place: Studio) -> list[Mien]:
-    """Play so many seconds, each as soon as all that was ordered is drawn; what was felt at the end of each."""
+    """Play so many seconds, each once everything ordered has been drawn; returns what was felt at the end of each."""
     felt = []
     for second in range(count):
         packets = [await performance.packet(second * FRAMES_PER_SECOND + frame) for frame in range(FRAMES_PER_SECOND)]
@@ -173,7 +173,7 @@ async def test_a_performance_shows_what_the_script_wants_when_it_wants_it() -> N
 async def test_what_is_not_drawn_in_time_comes_late_and_the_face_goes_on_meanwhile() -> None:
     async with studio() as place:
         performance = Performance(place, 0, glad_from(0.9), 0.0, clock=lambda: 0.0)
-        packets = [await performance.packet(number) for number in range(3 * FRAMES_PER_SECOND)]  # faster than anybody draws
+        packets = [await performance.packet(number) for number in range(3 * FRAMES_PER_SECOND)]  # faster than anybody can draw
         assert packets[:10] == packets[10:20] == packets[20:] and place.late == 2
         while place.busy:
             await asyncio.sleep(0.01)
@@ -196,4 +196,4 @@ async def test_a_scene_is_drawn_once_however_many_ask_for_it_and_orders_have_a_b
 def test_nothing_of_a_face_but_grey_levels_comes_out_of_the_generator() -> None:
     face = generator().draw(generator().identity(np.random.default_rng(1)), shares(MIENS[3]))
     assert face.shape == (48, 48) and face.dtype == np.uint8
-    assert cv2.Laplacian(face, cv2.CV_64F).std() > 3  # a face, no blur
+    assert cv2.Laplacian(face, cv2.CV_64F).std() > 3  # a face, not a blur

@@ -1,4 +1,4 @@
-"""What networks see in the training faces, and how another one learns from it."""
+"""What networks see in the training faces, and how another network learns from it."""
 
 import json
 import shutil

@@ -35,7 +35,7 @@ pytestmark = [
 
 
 def stranger() -> keras.Model:
-    """A network with all the operations that teachers may have."""
+    """A network with every operation that teachers may have."""
     layers = keras.layers
     pictures = layers.Input((24, 24, 1))
     first = layers.Conv2D(8, 3, strides=2, padding="valid", activation="relu", name="first")(pictures)
@@ -50,7 +50,7 @@ def stranger() -> keras.Model:
 
 
 def as_tfjs(network: keras.Model, path: Path) -> Path:
-    """The stranger as TensorFlow.js keeps it."""
+    """The stranger as TensorFlow.js stores it."""
 
     def node(name: str, op: str, entries: list[str], **attributes: object) -> dict[str, object]:
         return {"name": name, "op": op, "input": entries, "attr": attributes}
@@ -112,7 +112,7 @@ def test_a_graph_of_tensorflow_js_answers_as_the_network_that_it_was(tmp_path: P
 
 
 def without(key: str) -> Callable[[str], str]:
-    """The text of a graph in which no operation has that attribute."""
+    """Takes that attribute away from every operation in the text of a graph."""
     return lambda text: text.replace(f'"{key}"', '"else"')
 
 
@@ -194,7 +194,7 @@ def test_a_training_learns_what_its_teacher_says_where_that_is_trusted(tmp_path:
     training, test = synthetic_split(448, seed=1), synthetic_split(70, seed=2)
     write_split(training, tmp_path, "training")
     write_split(test, tmp_path, "public-test")
-    # one who takes each emotion for the next
+    # a teacher that mistakes each emotion for the next
     write_scores(tmp_path / "wrong.csv", np.eye(7, dtype=np.float32)[(training.labels + 1) % 7])
     what = Training(network="tiny", size=SIZE, epochs=6, batch_size=32, learning_rate=3e-3, jitter=0.2)
     what = replace(what, taught_by=(str(tmp_path / "wrong.csv"),), trust=1.0)
@@ -217,7 +217,7 @@ def test_the_command_writes_what_a_network_sees(tmp_path: Path, capsys: pytest.C
 def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_split(synthetic_split(9), tmp_path, "training")
     answers = tmp_path / "nowhere" / "answers.csv"
-    # before the work: there is no such teacher
+    # it fails before any work, as there is no such teacher
     assert main(["teach", str(tmp_path / "gone.keras"), "--data", str(tmp_path), "--out", str(answers)]) != 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "answers.csv" in line]
     assert "cannot be written to" in line

@@ -1,4 +1,4 @@
-"""Many who come into one room: in what order, and when it counts as deserted."""
+"""Many students joining one room: in what order, and when it counts as deserted."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from bot.together import JOINING_AT_A_TIME, student_name, together
 
 
 class Door:
-    """A room that students come into, and are let go of by number."""
+    """A room that students join, and that lets go of them by number."""
 
     def __init__(self, count: int) -> None:
         self.lost = [asyncio.Event() for _ in range(count)]
@@ -31,7 +31,7 @@ class Door:
 
 
 async def settle() -> None:
-    """Let everything happen that can without time passing."""
+    """Let everything happen that can happen without time passing."""
     for _ in range(20):
         await asyncio.sleep(0)
 

@@ -88,7 +88,7 @@ async def test_once_its_watcher_has_left_nothing_of_a_track_is_wanted_or_kept() 
     assert track.arrived() is not None
     watching.cancel()
     await asyncio.wait([watching])
-    track.show(picture(), 0)  # was being decoded meanwhile
+    track.show(picture(), 0)  # it was being decoded meanwhile
     assert track.arrived() is None
     track.stop()
     with pytest.raises(MediaStreamError):

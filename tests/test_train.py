@@ -1,4 +1,4 @@
-"""Training from a folder of files, ending it, and going on."""
+"""Training from a folder of files, ending it, and resuming it."""
 
 import csv
 import json
@@ -60,7 +60,7 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it to go on in."""
+    """A copy of that folder, to resume in."""
     return shutil.copytree(finished, tmp_path / "run")
 
 
@@ -99,7 +99,7 @@ def test_a_training_draws_its_curves_and_its_confusions(finished: Path) -> None:
 def test_a_disk_that_takes_no_more_is_told_in_one_line_and_the_checkpoint_before_stays(data: Path, run: Path) -> None:
     before = (run / CHECKPOINT_FILE).read_bytes()
     (run / CURVES_FILE).unlink()
-    (run / f".draft-{CURVES_FILE}").mkdir()  # stands for the disk: root may write anywhere else
+    (run / f".draft-{CURVES_FILE}").mkdir()  # stands for the full disk, as root may write anywhere
     with pytest.raises(ModelUnusable, match=r"run cannot be written to: Is a directory"):
         train(SHORT, data, run)
     assert (run / CHECKPOINT_FILE).read_bytes() == before
@@ -349,7 +349,7 @@ def test_a_training_with_averaging_goes_on_after_a_kill_to_the_same_network(data
 
 
 def test_a_training_with_averaging_keeps_the_averaged_weights(data: Path, tmp_path: Path) -> None:
-    # an average that hardly moves from where the training began, while the weights themselves do
+    # an average that hardly moves from its starting point, although the weights themselves do
     what = replace(AVERAGED, network="tiny", epochs=4, averaging=0.9999, learning_rate=3e-2)
     kept = load_network(train(what, data, tmp_path / "averaged")).get_weights()
     plain = load_network(train(replace(what, averaging=0.0), data, tmp_path / "plain")).get_weights()
@@ -360,7 +360,7 @@ def test_a_training_with_averaging_keeps_the_averaged_weights(data: Path, tmp_pa
 
 
 def test_held_out_faces_are_not_trained_on(data: Path, tmp_path: Path) -> None:
-    """Mislabelled faces that are held out change nothing of what is learnt."""
+    """Wrong labels on the held-out faces change nothing in what is learnt."""
     what = replace(SHORT, epochs=1, held_out=0.25)
     learnt, test = read_splits(data)
     _, held = learnt.parted(what.held_out, what.seed)

@@ -1,4 +1,4 @@
-"""Training the generator of faces, on faces that are none, for a few steps."""
+"""Training the face generator for a few steps, on pictures that are not faces."""
 
 import csv
 import subprocess
@@ -28,7 +28,7 @@ from tests.tiny import taught, taught_checkpoint
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    # keras asks tensorflow's arrays for a copy in the way of numpy 1
+    # keras asks tensorflow's arrays for a copy in numpy 1's way
     pytest.mark.filterwarnings("ignore:.*__array__.*copy.*:DeprecationWarning"),
 ]
 
@@ -55,7 +55,7 @@ def test_a_training_goes_on_after_a_kill_and_ends_where_it_should(tmp_path: Path
     assert int(again.done) == SHORT.steps
     with (tmp_path / "log.csv").open(newline="") as log:
         rows = list(csv.DictReader(log))
-    # it went on behind the last checkpoint, so the third step was made, and is told, anew; the adversary came after the warm-up
+    # it resumed from the last checkpoint, so the third step was made and logged again; the adversary came after the warm-up
     assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
     assert [bool(row["discriminator"]) for row in rows] == [False, False, False, True, True, True]
     assert load_network(file).output_shape == (None, 48, 48, 1)

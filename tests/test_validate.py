@@ -1,4 +1,4 @@
-"""Events against their contract: what is wrong is named, with its place, whatever it is."""
+"""Events against their contract: whatever is wrong is named, with its place."""
 
 import asyncio
 import gzip
@@ -43,7 +43,7 @@ KEYS = Keys("classmood", "algebra")
 
 
 def event(sequence: int = 1, epoch: str = "1", **changed: Any) -> dict[str, Any]:
-    """A change of emotion, valid but for what is changed."""
+    """A change of emotion, valid except for what is changed."""
     value: dict[str, Any] = json.loads((GOLDEN / "classmood.emotion.changed.json").read_text())
     return {**value, "id": f"{epoch}-{sequence}", "sequence": sequence, "epoch": epoch, **changed}
 
@@ -53,7 +53,7 @@ def lines(*events: dict[str, Any]) -> str:
 
 
 class Validated:
-    """What `classmood validate` said, and how it ended."""
+    """What `classmood validate` said, and its exit code."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
         self.code = main(["validate", *arguments])
@@ -61,7 +61,7 @@ class Validated:
 
     @property
     def found(self) -> dict[str, Any]:
-        """The machine output."""
+        """The output as JSON."""
         value: dict[str, Any] = json.loads(self.out)
         return value
 
@@ -120,7 +120,7 @@ def test_gaps_repeats_and_latecomers_are_told_apart_run_by_run(capsys: pytest.Ca
 
 
 def run_of(*told: Data, epoch: str = "1", missing: tuple[int, ...] = ()) -> list[dict[str, Any]]:
-    """The events of a run of the bot that told this, but for the numbers that are missing."""
+    """The events of a run in which the bot published this, without the numbers in `missing`."""
     events = [
         event(
             sequence,
@@ -351,7 +351,7 @@ async def room_of_three(redis: Redis) -> None:
 
 
 async def leave_something_else(server: RedisServer) -> list[str]:
-    """A room of three, in which somebody else wrote two entries and a state; the ids of the entries."""
+    """A room of three in which somebody else wrote two entries and two states; returns the ids of the entries."""
     async with server.client() as redis:
         await room_of_three(redis)
         await redis.hset(KEYS.participant("ada"), "present", "perhaps")
@@ -370,7 +370,7 @@ def test_a_room_is_checked_with_what_others_left_in_it(capsys: pytest.CaptureFix
 
 
 async def erase_an_event(server: RedisServer) -> bool:
-    """A room of three whose second event was erased; whether this Redis can tell that it was."""
+    """A room of three whose second event was erased; returns whether this Redis can tell that it was."""
     async with server.client() as redis:
         await room_of_three(redis)
         entries: Any = await redis.xrange(KEYS.events)
@@ -393,7 +393,7 @@ def test_what_was_erased_from_a_room_is_no_gap_and_what_is_missing_behind_it_is(
 
 
 async def lose_events(server: RedisServer) -> None:
-    """A last entry whose number leaves some out."""
+    """Add an entry whose number skips some."""
     async with server.client() as redis:
         entries: Any = await redis.xrevrange(KEYS.events, count=1)
         last = json.loads(entries[0][1]["event"])

@@ -155,7 +155,7 @@ def test_at_aggregate_it_says_why_there_is_no_figure() -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # what is waited for has no event
+        while not condition():  # what it waits for sends no event
             await asyncio.sleep(0.01)
 
 

@@ -53,7 +53,7 @@ FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
 
 
 def chosen(**settings: object) -> Settings:
-    # any origin, so that refusals are seen to be readable across origins
+    # any origin, so that tests see that refusals can be read across origins
     return read_settings(**{"port": 0, "allowed_origins": "*", **settings})
 
 
@@ -488,7 +488,7 @@ async def test_a_certificate_that_cannot_be_read_is_refused_in_one_line(tmp_path
 async def test_simulated_students_come_to_a_room_on_this_machine_whose_certificate_is_for_another_name(tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.create_child_ca().issue_cert("class.example")
-    for pem in certificate.cert_chain_pems:  # the leaf and what is between it and the root, as certbot writes them
+    for pem in certificate.cert_chain_pems:  # the leaf and everything between it and the root, as certbot writes them
         pem.write_to_path(tmp_path / "chain.pem", append=True)
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
     settings = chosen(host="127.0.0.1", tls_certificate=tmp_path / "chain.pem", tls_key=tmp_path / "key.pem")

@@ -1,4 +1,4 @@
-"""Consent in Redis: its record, and what a withdrawal takes away, in every kind of weather."""
+"""Consent in Redis: its record, and what a withdrawal removes, whatever goes wrong."""
 
 import asyncio
 from collections.abc import Iterable
@@ -55,7 +55,7 @@ def kinds(events: Iterable[Event]) -> list[str]:
 
 
 async def erase_withdrawn(redis: Redis, keys: Keys, participant_id: str) -> int:
-    """Do the whole of a `Withdrawal`; returns how many entries were erased."""
+    """Carry out a `Withdrawal` to its end; returns how many entries were erased."""
     withdrawal = Withdrawal(keys, participant_id)
     while not withdrawal.is_done:
         await withdrawal.erase_page(redis)
@@ -249,7 +249,7 @@ async def test_a_page_whose_erasure_fails_is_erased_at_the_next_try_and_nothing_
 
 
 async def gone_back(server: RedisServer, redis: Redis, sender: Publisher, *since: Data) -> None:
-    """Redis loses what it is told since, and the publisher notices."""
+    """Redis is told these data and then loses them, and the publisher notices."""
     await redis.save()
     for data in since:
         await told(sender, data)

@@ -1,4 +1,4 @@
-"""Processes that make batches, and their end."""
+"""Processes that make batches, and how they end."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""A small network beside the ones that can be trained, for tests that have seconds. Imports keras."""
+"""Small networks beside the ones that can be trained, for tests that have only seconds. Imports keras."""
 
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ SIZE = 16
 
 
 def tiny(size: int = SIZE) -> keras.Model:
-    """Takes and gives what the real networks do."""
+    """Takes and returns the same as the real networks."""
     return keras.Sequential(
         [
             layers.Input((size, size, 1)),
@@ -33,7 +33,7 @@ def tiny(size: int = SIZE) -> keras.Model:
 
 
 def forgetful(size: int = SIZE) -> keras.Model:
-    """One with the layers that have a state of their own: a dropout, and a normalisation."""
+    """A network with the layers that have state of their own: dropout and normalisation."""
     return keras.Sequential(
         [
             layers.Input((size, size, 1)),
@@ -54,7 +54,7 @@ NETWORKS |= {"tiny": tiny, "forgetful": forgetful}
 
 @cache
 def taught() -> keras.Model:
-    """The network after it has learnt the synthetic faces."""
+    """The tiny network after learning the synthetic faces."""
     keras.utils.set_random_seed(1)
     network = tiny()
     network.compile(optimizer=keras.optimizers.Adam(3e-3), loss="sparse_categorical_crossentropy")
@@ -64,7 +64,7 @@ def taught() -> keras.Model:
 
 
 def taught_checkpoint(folder: Path) -> Path:
-    """The learnt network as a .keras file."""
+    """That network as a .keras file."""
     path = folder / "tiny.keras"
     taught().save(path)
     return path
@@ -80,7 +80,7 @@ def _converted() -> bytes:
 
 
 def exported(folder: Path) -> Path:
-    """The folder, with the learnt network's .tflite file and card in it."""
+    """The folder, with that network's .tflite file and card in it."""
     content = _converted()
     card = Card(
         file=f"tiny-{fingerprint(content)[:8]}.tflite",

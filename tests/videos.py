@@ -1,4 +1,4 @@
-"""Video files for tests, with nothing in them that belongs to anybody."""
+"""Video files for tests that contain nothing belonging to anybody."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -22,9 +22,9 @@ def write_video(
     pixel_width: Fraction = Fraction(1),
     axes: tuple[float, float, float, float] = (1, 0, 0, 1),
 ) -> Path:
-    """A file of that size and length: the given RGB picture, or grey that grows lighter.
+    """A file of that size and length, showing the given RGB picture, or grey that grows lighter.
 
-    `pixel_width` is for a height of 1; `axes` tell how a player has to turn it, as FFmpeg's display matrix does.
+    `pixel_width` is relative to the pixels' height; `axes` say how a player must turn the picture, as in FFmpeg's display matrix.
     """
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=frames_per_second)
@@ -41,7 +41,7 @@ def write_video(
 
 
 def portrait(width: int, height: int) -> Image:
-    """The astronaut's portrait in the middle of a picture of that size, as high as it, RGB (height, width, 3) uint8."""
+    """The astronaut's portrait centred in a picture of that size and as high as it, RGB (height, width, 3) uint8."""
     bgr = cv2.imread(str(PORTRAIT), cv2.IMREAD_COLOR)
     assert bgr is not None
     side = min(width, height)
@@ -53,7 +53,7 @@ def portrait(width: int, height: int) -> Image:
 
 
 def write_joined(path: Path, seconds: float, levels: tuple[int, ...]) -> Path:
-    """Segments of that length, ten grey pictures a second of each level, whose times begin at the same second each."""
+    """Joined segments of that length, one of each grey level, ten pictures a second; each starts at the same timestamp."""
     segment = path.with_name("segment.ts")
     whole = b""
     for level in levels:

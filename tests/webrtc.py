@@ -1,4 +1,4 @@
-"""Real WebRTC for tests: an aiortc publisher, the offers it makes, and what a room tells of it."""
+"""Real WebRTC for tests: an aiortc publisher, the offers it makes, and what a room reports of it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ class GreyTrack(MediaStreamTrack):
 
 @dataclass(frozen=True)
 class Published:
-    """A publisher in a room: the peer, its session's URL, and the answer to the POST."""
+    """A publisher in a room: the peer, its session's URL, and the answer to its POST."""
 
     peer: RTCPeerConnection
     session_url: str
@@ -55,7 +55,7 @@ class Published:
 
 @asynccontextmanager
 async def sender(*kinds: str, codec: str = "video/VP8") -> AsyncIterator[RTCPeerConnection]:
-    """A peer that is about to send tracks of those kinds, in that order, video in that codec."""
+    """A peer ready to send tracks of those kinds in that order, with video in that codec."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
     try:
         for kind in kinds:
@@ -70,13 +70,13 @@ async def sender(*kinds: str, codec: str = "video/VP8") -> AsyncIterator[RTCPeer
 
 
 async def offer_of(peer: RTCPeerConnection) -> str:
-    """The SDP that the peer offers, candidates included."""
+    """The peer's offer as SDP, candidates included."""
     await peer.setLocalDescription(await peer.createOffer())
     return str(peer.localDescription.sdp)
 
 
 async def camera_offer(*kinds: str) -> str:
-    """The SDP of a peer that is not there any more."""
+    """The offer of a peer that no longer exists, as SDP."""
     async with sender(*(kinds or ("video",))) as peer:
         return await offer_of(peer)
 
@@ -85,7 +85,7 @@ async def camera_offer(*kinds: str) -> str:
 async def publisher(
     http: aiohttp.ClientSession, whip_url: str, *kinds: str, codec: str = "video/VP8", consent: str | None = "yes"
 ) -> AsyncIterator[Published]:
-    """Publish real media to a WHIP endpoint while the block runs; it does not say goodbye."""
+    """Publish real media to a WHIP endpoint while the block runs; it leaves without saying goodbye."""
     async with sender(*(kinds or ("video",)), codec=codec) as peer:
         said = {} if consent is None else {"consent": consent}
         response = await http.post(whip_url, params=said, data=await offer_of(peer), headers=OFFER)
@@ -110,21 +110,21 @@ async def connect(peer: RTCPeerConnection, answer: str) -> None:
 
 
 async def next_arrival(happenings: AsyncIterator[Happening]) -> Arrival:
-    """The next coming or going, which must be an arrival."""
+    """The next arrival or departure, which must be an arrival."""
     happening = await _next(happenings)
     assert isinstance(happening, Arrival), happening
     return happening
 
 
 async def next_unseen(happenings: AsyncIterator[Happening]) -> Unseen:
-    """The next coming or going, which must be of somebody who cannot be watched."""
+    """The next arrival or departure, which must be of somebody who cannot be watched."""
     happening = await _next(happenings)
     assert isinstance(happening, Unseen), happening
     return happening
 
 
 async def next_departure(happenings: AsyncIterator[Happening]) -> Departure:
-    """The next coming or going, which must be a departure."""
+    """The next arrival or departure, which must be a departure."""
     happening = await _next(happenings)
     assert isinstance(happening, Departure), happening
     return happening
@@ -139,19 +139,19 @@ async def next_consent(happenings: AsyncIterator[Happening]) -> ConsentChanged:
 
 
 async def remaining(room: Room) -> list[Happening]:
-    """What is left to be told of a room that has closed, but for changes of consent."""
+    """Everything still to come from a room that has closed, except changes of consent."""
     async with asyncio.timeout(5):
         return [happening async for happening in room.happenings() if not isinstance(happening, ConsentChanged)]
 
 
 async def first_frames(track: MediaStreamTrack, count: int = 3) -> list[VideoFrame]:
-    """Frames that came over the network."""
+    """The first frames that come over the network."""
     async with asyncio.timeout(15):
         return [await track.recv() for _ in range(count)]  # type: ignore[misc]  # a video track gives video frames
 
 
 async def _next(happenings: AsyncIterator[Happening]) -> Happening:
-    """The next happening that is none of consent."""
+    """The next happening that is not a change of consent."""
     async with asyncio.timeout(20):
         while isinstance(happening := await anext(happenings), ConsentChanged):
             pass

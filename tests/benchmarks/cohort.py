@@ -22,7 +22,7 @@ SMALLEST_GROUP = 5
 
 @dataclass
 class Student:
-    """Feels something else about every 30 s, and is out of sight about every two minutes."""
+    """Changes emotion about every 30 s, and goes out of sight about every two minutes."""
 
     chance: random.Random
     emotion: Emotion
@@ -43,7 +43,7 @@ class Student:
 
 @dataclass
 class Cost:
-    """Shares of the summaries that are withheld, and would be if whoever is seen counted, and how far off the others are."""
+    """How many summaries are withheld, how many would be if everybody seen counted, and how far off the others are."""
 
     summaries: int = 0
     withheld: int = 0

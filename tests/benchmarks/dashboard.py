@@ -1,9 +1,9 @@
-"""What the dashboard costs: a class of synthetic samples, a real Chromium that watches it, and CPU time out of /proc.
+"""What the dashboard costs: a class of synthetic samples, a real Chromium watching it, and CPU time from /proc.
 
     python -m tests.benchmarks.dashboard --students 50 --seconds 60
 
-Linux only. The events come from a process of their own, so that the server's figure is of the server alone; the browser's
-is of all its processes together.
+Linux only. Another process makes the events, so that the server's figure is the server's alone; the browser's figure covers
+all its processes.
 """
 
 import argparse
@@ -35,11 +35,11 @@ SETTLE_SECONDS = 10.0
 
 
 def cpu_seconds(root: int) -> float:
-    """CPU time of a process and all that descend from it, those that ended and were waited for among them."""
+    """CPU time of a process and all its descendants, including those that have ended and been waited for."""
     parents, times = {}, {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            # the name in brackets may hold blanks
+            # the name in brackets may contain blanks
             fields = entry.read_text().rpartition(")")[2].split()
         except OSError:  # it ended meanwhile
             continue
@@ -55,7 +55,7 @@ def _descends(pid: int, root: int, parents: dict[int, int]) -> bool:
 
 
 async def teach(redis_url: str, students: int) -> None:
-    """A sample a second of everybody, spread over the second, and a summary and a status every five."""
+    """Publish a sample a second for everybody, spread over the second, and a summary and a status every five seconds."""
     names = [f"Student {n}" for n in range(students)]
     async with connect(read_settings(redis_url=redis_url)) as redis:
         lesson = Lesson(redis, ROOM, str(now_ms()))
@@ -77,7 +77,7 @@ def _teach(redis_url: str, students: int) -> None:
 
 
 async def watched(url: str, server_pid: int, seconds: float) -> dict[str, float]:
-    """What a watching browser and the server take, in percent of a core, once the page has settled."""
+    """What a watching browser and the server use, in percent of a core, once the page has settled."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
         page = await browser.new_page(viewport={"width": 1366, "height": 768})
@@ -95,7 +95,7 @@ async def watched(url: str, server_pid: int, seconds: float) -> dict[str, float]
 
 
 def _chromium_under(root: int) -> int:
-    """The browser's first process: the one of its name that descends from us and whose parent has another name."""
+    """The browser's first process: a descendant of ours with its name, whose parent is not one of the browser's."""
     names, parents = {}, {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,9 +1,9 @@
-"""Records the streams that `classmood bench room` replays: what a Janus room sends of a student in a real Chromium.
+"""Records the streams that `classmood bench room` replays: what a Janus room sends on of a student in a real Chromium.
 
     python -m tests.benchmarks.record_streams bot/bench/streams
 
-The student's camera shows the portrait that comes with the program, moving, with the noise of a webcam; of nobody else is
-there a picture. Recorded are `simulcast.ivf`, the lowest of three layers (320x180, temporal layer 0, 7.5 frames a second),
+The student's camera shows the portrait that comes with the program, moving, with a webcam's noise; nobody else is
+pictured. It records `simulcast.ivf`, the lowest of three layers (320x180, temporal layer 0, 7.5 frames a second),
 and `single.ivf`, a stream without layers (640x360, 30 frames a second). It needs Debian's packages janus and chromium.
 """
 
@@ -35,15 +35,15 @@ SIZE = (1280, 720)
 CAMERA_FRAMES_PER_SECOND = 30
 CAMERA_SECONDS = 8
 NOISE = 1.5
-"""Standard deviation of a webcam's noise, in steps of brightness."""
+"""Standard deviation of a webcam's noise, in brightness levels."""
 
 SETTLE_SECONDS = 12
-"""What a browser takes until it has found its bit rate."""
+"""How long a browser takes to find its bit rate."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What is recorded, for how long, and how it is asked for."""
+    """What is recorded, for how long, and how it is requested."""
 
     name: str
     seconds: float
@@ -55,13 +55,13 @@ class Stream:
 
 STREAMS = (
     Stream("simulcast", 20, (320, 180), {}, {"substream": 0, "temporal": 0}, 1_500_000),
-    # without a limit Chromium sends 1.3 Mbit/s of this; a class of fifty could not be sent on to anybody
+    # unlimited, Chromium sends 1.3 Mbit/s of this, too much to be sent on to anybody for a class of fifty
     Stream("single", 12, (640, 360), {"simulcast": False, "width": 640, "height": 360}, {}, 600_000),
 )
 
 
 def camera_pictures() -> Iterator[Image]:
-    """The portrait as a webcam would show it, BGR: a head that moves about, nearer and farther, on a loop."""
+    """The portrait as a webcam would show it, BGR: a head that moves sideways, up and down, nearer and farther, in a loop."""
     portrait = cv2.imread(str(PORTRAIT), cv2.IMREAD_COLOR)
     random = np.random.default_rng(7)
     count = CAMERA_SECONDS * CAMERA_FRAMES_PER_SECOND
@@ -78,7 +78,7 @@ def camera_pictures() -> Iterator[Image]:
 
 
 def write_camera(path: Path) -> Path:
-    """A file of JPEG pictures, one after the other, that Chromium takes for its camera."""
+    """A file of consecutive JPEG pictures that Chromium takes for its camera."""
     path.write_bytes(b"".join(cv2.imencode(".jpg", picture)[1].tobytes() for picture in camera_pictures()))
     return path
 
@@ -92,7 +92,7 @@ class Recorder:
         self._highest: int | None = None
 
     async def take(self, packet: RtpPacket, arrival_time_ms: int) -> None:
-        """Keep a packet; made to stand in the place of a receiver's own method."""
+        """Keep a packet; takes the place of a receiver's own method."""
         if packet.payload:
             self.packets[self._unwrapped(packet.sequence_number)] = packet
 
@@ -103,7 +103,7 @@ class Recorder:
         return self._highest
 
     def frames(self, size: tuple[int, int], seconds: float) -> list[RecordedFrame]:
-        """The frames from the first keyframe of that size on; raises ValueError if one of them has a gap."""
+        """The frames from the first keyframe of that size on; raises ValueError if the recording lacks a packet."""
         numbers = sorted(self.packets)
         whole = list(_frames(self.packets[number] for number in numbers))
         start = next(place for place, frame in enumerate(whole) if frame.is_keyframe and frame.size == size)
@@ -121,7 +121,7 @@ def _frames(packets: Iterator[RtpPacket]) -> Iterator[RecordedFrame]:
 
 
 async def record(server: JanusServer, feed: int, stream: Stream, recorder: Recorder) -> str:
-    """Subscribe to a student and keep what comes; returns the room's offer."""
+    """Subscribe to a student and keep what arrives; returns the room's offer."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     try:
         async with janus_client(server) as client:
@@ -157,7 +157,7 @@ async def record_all(folder: Path, streams: tuple[Stream, ...]) -> None:
 
 
 def _described(stream: Stream, frames: list[RecordedFrame], recorder: Recorder, offer: str) -> str:
-    """What was recorded, for whoever judges whether it is what a class sends."""
+    """A description of the recording, by which to judge whether it is what a class sends."""
     sizes: dict[tuple[int, int], int] = defaultdict(int)
     for frame in frames:
         if frame.is_keyframe:
@@ -183,7 +183,7 @@ def _tell(text: str) -> None:
 
 
 def main() -> None:
-    """Record as asked."""
+    """Record the streams that were asked for."""
     parser = argparse.ArgumentParser(description="Records what `bench room` replays.")
     parser.add_argument("folder", type=Path, help="where the files go")
     parser.add_argument("--only", choices=[stream.name for stream in STREAMS])

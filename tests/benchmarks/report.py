@@ -31,11 +31,11 @@ from tests.scripted_class import ScriptedClass
 KEYS = Keys("classmood", "algebra")
 LOOKS_PER_SECOND = 2
 EVERY_SECONDS = 5
-"""Between two summaries, and between two heartbeats."""
+"""Seconds between two summaries, and between two heartbeats."""
 
 
 async def play(redis: Redis, students: int, minutes: float) -> None:
-    """Write the events of a class to the stream, with a sample a second of each student."""
+    """Write the events of a class to the stream, with a sample of each student every second."""
     clock, told = Clock(STARTS_MS), list[tuple[float, Data]]()
     moods = Moods(lambda data: told.append(((clock() - STARTS_MS) / 1000, data)), "tiny@01234567", MoodRules(sample_seconds=1))
     klass, figures, sequence = ScriptedClass(moods, students, clock()), ClassFigures(5), 0
@@ -55,7 +55,7 @@ async def play(redis: Redis, students: int, minutes: float) -> None:
 
 
 async def report(redis: Redis) -> dict[str, Any]:
-    """Make the page, and tell what it cost; memory is this process's growth at its peak."""
+    """Make the page; returns what it cost. Memory is the growth of this process at its peak."""
     memory_before, began, cpu_before = _peak_mb(), time.monotonic(), time.process_time()
     reading = Reading(Classes())
     await reading.add_room(redis, KEYS)

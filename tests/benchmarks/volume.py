@@ -1,4 +1,4 @@
-"""How much a class is in Redis: events, bytes and growth of the append-only file, measured on a real server.
+"""How much of Redis a class takes up: events, bytes and growth of the append-only file, measured on a real server.
 
     python -m tests.benchmarks.volume --students 50 --minutes 60 --sample-seconds 1 5 0
 
@@ -28,11 +28,11 @@ KEYS = Keys("classmood", "algebra")
 LOOKS_PER_SECOND = 2
 BATCH = 8
 EVERY_SECONDS = 5
-"""Between two summaries, and between two heartbeats: the defaults of the settings."""
+"""Seconds between two summaries, and between two heartbeats: the defaults of the settings."""
 
 
 async def measure(redis: Redis, students: int, minutes: float, sample_seconds: float) -> dict[str, Any]:
-    """Play a class; the figures are of the whole time that was played."""
+    """Play a class; the figures cover the whole time played."""
     clock = Clock(time.time_ns() // 1_000_000)
     publisher = Publisher(
         redis, KEYS, "1", outbox_limit=10_000, retention_ms=86_400_000, status_ttl_ms=15_000, retry_seconds=1, clock=clock
@@ -98,7 +98,7 @@ async def _json_bytes(redis: Redis) -> dict[str, int]:
 
 async def _run(arguments: argparse.Namespace) -> None:
     for sample_seconds in arguments.sample_seconds:
-        # the file is not rewritten meanwhile, so that its growth is what was written to it
+        # the file is not rewritten meanwhile, so that its growth is all that was written to it
         with running_redis(PROGRAMS[arguments.server], "--appendonly", "yes", "--auto-aof-rewrite-percentage", "0") as server:
             async with server.client() as redis:
                 figures = await measure(redis, arguments.students, arguments.minutes, sample_seconds)
@@ -107,7 +107,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Measure as asked, one JSON object a line."""
+    """Measure as asked, printing one JSON object a line."""
     parser = argparse.ArgumentParser(description="Measures what a class costs in Redis.")
     parser.add_argument("--students", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=60)
