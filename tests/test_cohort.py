@@ -143,7 +143,7 @@ def test_of_a_group_that_went_out_the_one_who_does_not_come_back_counts_as_befor
     group = [f"s{number}" for number in range(10)]
     these.goes_on(s0="sad")
     assert these.goes_on(**dict.fromkeys(group)) == {"happy": 6}
-    # without the whole group, the class would differ from what it was before by only one person
+    # without s0, the class would have the same members as before, but for that one
     assert these.goes_on(**dict.fromkeys(group[1:], "fear")) == {"happy": 6, "fear": 9, "sad": 1}
 
 
@@ -162,7 +162,7 @@ def test_no_group_goes_out_that_would_leave_but_one_person_less_than_there_were_
     late = [f"late{number}" for number in range(5)]
     assert these.goes_on(**dict.fromkeys(late, "sad")) == {"happy": 12, "sad": 5}
     assert these.goes_on(**dict.fromkeys([*late[1:], "s0"])) == {"happy": 12, "sad": 5}
-    # a sixth person makes them two groups, each large enough: the class before minus two people, and minus one
+    # a sixth person out makes it differ enough from both earlier classes: from the first, by two who left and one who came
     assert these.goes_on(s1=None, s2=None, s3=None, s4=None) == {"happy": 7, "sad": 1}
 
 

@@ -224,7 +224,7 @@ async def test_a_bot_that_ends_while_redis_is_away_says_whose_withdrawals_are_lo
 
 
 class Outage:
-    """A class of 50 at its usual rates, a minute of which Redis is away."""
+    """A class of 50 at its usual rates, during which Redis is away for a minute."""
 
     def __init__(self, redis: Redis, outbox_limit: int) -> None:
         settings = read_settings(outbox_limit=outbox_limit, redis_retry_seconds=0.05)

@@ -181,7 +181,7 @@ def test_a_class_that_publishes_the_whole_alone_has_a_curve_and_no_participants(
 
 
 def withheld_in_between() -> list[Moment]:
-    """Forty minutes at the level `aggregate`; from the tenth to the twenty-fifth too few are there for a summary."""
+    """Forty minutes at the level `aggregate`; from the tenth to the twenty-fifth, too few are there to publish anything."""
     nobody = Summary(participants=0, scored=0, coverage={}, shares=None, valence=None, withheld=True)
     moments: list[Moment] = []
     for minute in range(40):

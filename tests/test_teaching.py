@@ -217,7 +217,7 @@ def test_the_command_writes_what_a_network_sees(tmp_path: Path, capsys: pytest.C
 def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_split(synthetic_split(9), tmp_path, "training")
     answers = tmp_path / "nowhere" / "answers.csv"
-    # it fails before any work, as there is no such teacher
+    # this is checked before any work: the teacher does not even exist
     assert main(["teach", str(tmp_path / "gone.keras"), "--data", str(tmp_path), "--out", str(answers)]) != 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "answers.csv" in line]
     assert "cannot be written to" in line

@@ -30,7 +30,7 @@ from model.resume import BACKUP_FILE, LOG_FILE, logged
 from model.train import CHECKPOINT_FILE, CONFUSION_FILE, CURVES_FILE, TRAINING_FILE, Training, take_over, train
 from tests.tiny import SIZE, taught_checkpoint, tiny
 
-# keras asks tensorflow's arrays for a copy in the way of numpy 1
+# keras asks tensorflow's arrays for a copy in numpy 1's way
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
