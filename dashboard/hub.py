@@ -162,7 +162,6 @@ class RoomHub:
         self._declared(past.basis)
         self.board.begin(state)
         self._presence = Presence(state.bot is not None, state.bot, position(state.stream_id)[0])
-        self._hear_of_attention(state.bot)
         if any(person.attention for person in state.present):
             self._attention = True
         self._room_clock.begin_anew(past.times)
@@ -194,7 +193,8 @@ class RoomHub:
 
     def _declared(self, basis: BasisStated | None) -> None:
         self.board.aggregate = basis is not None and basis.level == "aggregate"
-        self._hear_of_attention(basis)
+        if basis is not None:
+            self._attention = basis.attention
 
     def _remember(self, summary: Summary, at_ms: int) -> None:
         self._summary = summary
@@ -204,13 +204,6 @@ class RoomHub:
 
     def _bot(self, here: bool, status: BotStatus | None) -> None:
         self._presence.here, self._presence.status = here, status or self._presence.status
-        self._hear_of_attention(status)
-
-    def _hear_of_attention(self, told: BotStatus | BasisStated | None) -> None:
-        """Learn whether the bot names people who may need help, if its version says so."""
-        switched_on = getattr(told, "attention", None)
-        if isinstance(switched_on, bool):
-            self._attention = switched_on
 
     # what no event reports
 

@@ -88,8 +88,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.packets: dict[int, RtpPacket] = {}
-        self._cycles = 0
-        self._highest: int | None = None
+        self._latest: int | None = None
 
     async def take(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         """Keep a packet; takes the place of a receiver's own method."""
@@ -97,10 +96,9 @@ class Recorder:
             self.packets[self._unwrapped(packet.sequence_number)] = packet
 
     def _unwrapped(self, number: int) -> int:
-        highest = number if self._highest is None else self._highest
-        step = (number - highest + 0x8000) % 0x10000 - 0x8000
-        self._highest = (self._cycles + highest + step) if self._highest is None else self._highest + step
-        return self._highest
+        latest = number if self._latest is None else self._latest
+        self._latest = latest + (number - latest + 0x8000) % 0x10000 - 0x8000
+        return self._latest
 
     def frames(self, size: tuple[int, int], seconds: float) -> list[RecordedFrame]:
         """The frames from the first keyframe of that size on; raises ValueError if the recording lacks a packet."""
