@@ -99,6 +99,7 @@ async def refusing(redis: Redis, how: str) -> AsyncIterator[None]:
 
 
 @every_server
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["full", "a copy"])
 async def test_a_redis_that_refuses_to_write_is_told_from_a_bot_that_is_gone(program: str, how: str) -> None:
     with running_redis(program) as server:
