@@ -11,6 +11,7 @@ from typing import Any
 from bot.arguments import not_negative, positive
 from bot.errors import NothingHappened, SettingsWrong
 from bot.settings import Settings
+from bot.words import counted
 from pipeline.keys import Keys
 
 
@@ -118,11 +119,9 @@ def _record(arguments: argparse.Namespace, settings: Settings) -> None:
         try:
             run_in_loop(_record_room(keys, recorder, arguments, settings))
         finally:
-            gaps = f"{recorder.gaps} gap{'' if recorder.gaps == 1 else 's'}"
-            missing = f", {recorder.sequences.missing} missing in {gaps}" if recorder.gaps else ""
+            missing = f", {recorder.sequences.missing} missing in {counted(recorder.gaps, 'gap')}" if recorder.gaps else ""
             left_out = f", {recorder.left_out} entries left out" if recorder.left_out else ""
-            marks = f"{recorder.marks} mark{'' if recorder.marks == 1 else 's'}"
-            marked = f", {marks} in a file beside it" if recorder.marks else ""
+            marked = f", {counted(recorder.marks, 'mark')} in a file beside it" if recorder.marks else ""
             declared = ", the declared basis in a file beside it" if recorder.declarations else ""
             _say(f"{recorder.events} events recorded{missing}{left_out}{marked}{declared}")
     if not recorder.events:

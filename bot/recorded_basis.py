@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bot.recordings import beside, recorded
-from bot.whole_files import write_whole
+from bot.whole_files import write_lines_or_remove
 from pipeline.audit import declarations
 from pipeline.cancellation import cancellable
 from pipeline.events import BasisStated, Event
@@ -54,11 +54,7 @@ async def keep_basis(redis: Redis, keys: Keys, recording: Path, runs: Set[str]) 
     except RedisError as error:
         logger.warning("what was declared is not recorded: %s", reason(error))
         return 0
-    if declared:
-        text = "".join(f"{event.to_json()}\n" for event in declared)
-        write_whole(basis_file(recording), text.encode(), force=True)
-    else:  # a file that is there belongs to an earlier recording
-        basis_file(recording).unlink(missing_ok=True)
+    write_lines_or_remove(basis_file(recording), [event.to_json() for event in declared])
     return len(declared)
 
 

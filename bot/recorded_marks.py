@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bot.recordings import beside, recorded
-from bot.whole_files import write_whole
+from bot.whole_files import write_lines_or_remove
 from pipeline.cancellation import cancellable
 from pipeline.keys import Keys
 from pipeline.markers import Marker, MarkRefused, in_order, mark, marker_in, markers
@@ -46,11 +46,7 @@ async def keep_marks(redis: Redis, keys: Keys, recording: Path, since_ms: float)
     except RedisError as error:
         logger.warning("the marks of the lesson are not recorded: %s", reason(error))
         return 0
-    if kept:
-        text = "".join(f"{marker.model_dump_json()}\n" for marker in kept)
-        write_whole(marks_file(recording), text.encode(), force=True)
-    else:  # marks of an overwritten recording do not belong to this one
-        marks_file(recording).unlink(missing_ok=True)
+    write_lines_or_remove(marks_file(recording), [marker.model_dump_json() for marker in kept])
     return len(kept)
 
 

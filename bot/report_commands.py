@@ -9,6 +9,7 @@ from typing import Any
 from bot.errors import NothingHappened, SettingsWrong
 from bot.marker_commands import end, moment
 from bot.settings import Settings
+from bot.words import counted
 
 FORMATS = {"html": ".html", "json": ".json", "csv": ".csv", "md": ".md"}
 
@@ -126,7 +127,7 @@ def _why_nothing(arguments: argparse.Namespace, reading: Any, marks: int) -> str
     where = arguments.recording or f"room {arguments.room}"
     if not reading.events:
         broken = f", but {reading.broken} entries that are not events" if reading.broken else ""
-        marked = f", but {marks} mark{'' if marks == 1 else 's'}" if marks else ""
+        marked = f", but {counted(marks, 'mark')}" if marks else ""
         return f"{where} holds no event{broken}{marked}"
     if arguments.run is not None and not reading.classes.events:
         return f"{where} holds no event of run {arguments.run}"

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from bot.errors import NothingHappened, RedisRefused
 from bot.recordings import LONGEST_LINE, Line, RecordingUnusable
 from bot.stream_entries import Entry, entries_to_come, erased_until, present_entries
+from bot.words import counted
 from pipeline.cancellation import cancellable
 from pipeline.contract import Judged, Problem, Sequences, Wrong, judge, shown
 from pipeline.contract_course import Courses
@@ -121,13 +122,11 @@ class Findings:
 
     def in_words(self) -> str:
         """The findings in one line."""
-        runs = len(self.sequences.runs)
         wrong = [f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(self.kinds.items())]
-        count = len(self.unknown_fields)
-        unknown = [f"{count} unknown field{'' if count == 1 else 's'}"] if count else []
-        counted = f"{self.valid} of {self.events} events valid, {runs} run{'' if runs == 1 else 's'} of a bot"
+        unknown = [counted(len(self.unknown_fields), "unknown field")] if self.unknown_fields else []
+        judged = f"{self.valid} of {self.events} events valid, {counted(len(self.sequences.runs), 'run')} of a bot"
         erased = [f"{self.erased} erased since"] if self.erased else []
-        return "; ".join([counted, *wrong, *erased, *unknown])
+        return "; ".join([judged, *wrong, *erased, *unknown])
 
 
 def check_lines(lines: Iterable[Line], findings: Findings) -> None:

@@ -1,6 +1,7 @@
 """Writing files so that they exist completely or not at all."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -31,6 +32,14 @@ def write_whole(path: Path, content: bytes, *, force: bool = False) -> None:
         _replace(path, content)
     except OSError as error:
         raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def write_lines_or_remove(path: Path, lines: Sequence[str]) -> None:
+    """Write lines whole, over a file that is there; without any, remove the file: it belongs to an earlier recording."""
+    if lines:
+        write_whole(path, "".join(f"{line}\n" for line in lines).encode(), force=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, content: bytes) -> None:
