@@ -178,6 +178,7 @@ async def test_everybody_can_live_by_the_rights_on_the_page(program: str) -> Non
 
 
 @needs_redis
+@pytest.mark.slow
 @pytest.mark.parametrize("user", LIVES)
 async def test_nobody_can_live_with_one_right_less(user: str) -> None:
     async with with_users(PROGRAMS["debian"] or PROGRAMS["packaged"]) as (server, admin):
